@@ -1,0 +1,17 @@
+"""The exceptions that a user sees as one line: which record or flag, what is wrong, what to do."""
+
+
+class UserError(Exception):
+    """Something that the user can mend; the command line prints its message without a traceback."""
+
+
+class ConfigError(UserError, ValueError):
+    """A setting with a value that cannot be; a `ValueError` too, so that tyro shows it in place."""
+
+
+class DataError(UserError):
+    """Files or a prepared set that cannot be used as they are."""
+
+
+class RunError(UserError):
+    """A run that cannot go on: another config in the workdir, a loss that is not finite."""

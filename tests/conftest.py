@@ -1,0 +1,17 @@
+"""What all tests share: where the real recordings are, and two virtual devices."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real recordings beside the checkout; a test that needs it is skipped where it is missing."""
+    root = Path(__file__).parents[2] / "shared" / "data"
+    if not root.is_dir():
+        pytest.skip(f"no real recordings at {root}")
+    return root
