@@ -1,0 +1,55 @@
+"""What a step is given, and how int16 samples become the network's input.
+
+Arrays and pure functions only; knows no file. May import numpy, jax and flax.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import Array
+
+MISSING = -32768  # the int16 that marks a sample or lead as not measured
+
+
+@struct.dataclass
+class Batch:
+    """Windows of records, as stored; a padding row has weight 0 and no valid sample."""
+
+    signal: Array  # [B, T, L] int16
+    scale_mv: Array  # [B, L] float32: mV a unit
+    valid: Array  # [B, T] bool: at least one lead was measured
+    label: Array  # [B, K] float32
+    weight: Array  # [B] float32
+
+
+@struct.dataclass
+class Rows:
+    """Which window each row of a batch is: position of the record in its split, first sample, weight."""
+
+    record: Array | np.ndarray  # [B] int32
+    offset: Array | np.ndarray  # [B] int32
+    weight: Array | np.ndarray  # [B] float32
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """What a trained network expects of its input, and what its outputs are called."""
+
+    rate_hz: float
+    leads: tuple[str, ...]
+    labels: tuple[str, ...]
+    exclusive: bool
+    """Each record has exactly one label: softmax, and the largest probability decides."""
+    window_samples: int
+    mean_mv: tuple[float, ...]
+    std_mv: tuple[float, ...]
+
+
+def to_input(batch: Batch, contract: InputContract) -> tuple[Array, Array]:
+    """The normalised signal [B, T, L] float32 and which of its values were measured [B, T, L]; the others are 0."""
+    measured = batch.signal != MISSING
+    signal_mv = batch.signal.astype(jnp.float32) * batch.scale_mv[:, None, :]
+    mean, std = jnp.asarray(contract.mean_mv, jnp.float32), jnp.asarray(contract.std_mv, jnp.float32)
+    return jnp.where(measured, (signal_mv - mean[None, None]) / std[None, None], 0.0), measured

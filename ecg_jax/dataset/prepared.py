@@ -1,0 +1,94 @@
+"""A prepared set: opened in a moment, read by index in any order. May import numpy; loads TensorFlow never.
+
+On disk it is a TFDS data set (split `records`, array_record) with three files beside it: `prepared.json` (rate, leads,
+labels, fingerprint, counts), `rejected.csv` and `index.npz` (what is known of each record without its samples).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_jax.errors import DataError
+
+ABOUT, INDEX, REJECTED, SPLIT = "prepared.json", "index.npz", "rejected.csv", "records"
+FORMAT = 1  # of the files beside the TFDS ones
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """A prepared set, its records in the order of their sorted ids: index n is the n-th example of the TFDS split.
+
+    Attributes:
+        rate_hz, leads, labels, exclusive: the contract of its signals and labels.
+        fingerprint: hash over contract and content.
+        source: name of the source, and its task.
+        about: all that `prepared.json` says.
+        record_ids, patients: [N] str.
+        folds: [N] int32.
+        label: [N, K] uint8.
+        samples: [N] int64, length of each record.
+        missing: [N] int64, samples marked as missing, over all leads.
+        gapless: [N] bool, True where at no sample all leads are missing.
+    """
+
+    path: Path
+    rate_hz: float
+    leads: tuple[str, ...]
+    labels: tuple[str, ...]
+    exclusive: bool
+    fingerprint: str
+    source: str
+    about: dict[str, Any]
+    record_ids: np.ndarray
+    patients: np.ndarray
+    folds: np.ndarray
+    label: np.ndarray
+    samples: np.ndarray
+    missing: np.ndarray
+    gapless: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.record_ids)
+
+    def read(self, indices: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Signals int16 [T, L] and scales float32 [L] of the records at `indices`, in that order."""
+        examples = self._examples.__getitems__([int(index) for index in indices])
+        return [(example["signal"], example["scale_mv"]) for example in examples]
+
+    @cached_property
+    def _examples(self):
+        import tensorflow_datasets as tfds  # half a second; TensorFlow itself stays out
+
+        return tfds.builder_from_directory(self.path).as_data_source(SPLIT)
+
+
+def open_prepared(path: Path) -> PreparedSet:
+    """Opens a prepared set without reading its signals.
+
+    Raises:
+        DataError: the folder is no prepared set, or one of another version.
+    """
+    try:
+        about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+        with np.load(path / INDEX) as index:
+            arrays = {name: index[name] for name in index.files}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a prepared set ({error}); make one with ecg-jax prepare") from error
+    if about.get("format") != FORMAT:
+        raise DataError(f"{path} was prepared by another version of ecg_jax; prepare it again")
+    return PreparedSet(
+        path=path,
+        rate_hz=about["rate_hz"],
+        leads=tuple(about["leads"]),
+        labels=tuple(about["labels"]),
+        exclusive=about["exclusive"],
+        fingerprint=about["fingerprint"],
+        source=about["source"],
+        about=about,
+        **arrays,
+    )

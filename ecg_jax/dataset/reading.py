@@ -1,0 +1,72 @@
+"""Records read by many processes, handed on in order. May import records and sources; the workers import no more."""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+
+from ecg_jax.errors import DataError
+from ecg_jax.records import Quantised, Rejected, load, quantise
+from ecg_jax.sources import RecordRef
+
+CHUNK = 16  # records handed to a worker at a time
+AHEAD = 4  # chunks read ahead for each worker: bounds the memory where writing is slower
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A record as it will be stored, and what was odd about it."""
+
+    stored: Quantised
+    warnings: tuple[str, ...]
+
+
+def read_all(
+    refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: float, workers: int | None
+) -> Iterator[Loaded | Rejected]:
+    """One result for each of `refs`, in their order.
+
+    Raises:
+        DataError: a worker was killed.
+    """
+    read = partial(_read_chunk, leads=tuple(leads), rate_hz=rate_hz)
+    chunks = [refs[start : start + CHUNK] for start in range(0, len(refs), CHUNK)]
+    workers = min(workers or _cores(), len(chunks))
+    if workers <= 1 or len(chunks) <= 4:  # starting a process takes as long as reading a hundred records
+        for chunk in chunks:
+            yield from read(chunk)
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    try:
+        ahead: deque[Future[list[Loaded | Rejected]]] = deque()
+        for chunk in chunks:
+            ahead.append(pool.submit(read, chunk))
+            if len(ahead) > AHEAD * workers:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError("a reading process was killed, perhaps for want of memory; give fewer --workers") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: float) -> list[Loaded | Rejected]:
+    results: list[Loaded | Rejected] = []
+    for ref in refs:
+        record = load(ref.path, leads=leads, rate_hz=rate_hz, record_id=ref.record_id)
+        results.append(record if isinstance(record, Rejected) else Loaded(quantise(record), record.warnings))
+    return results
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

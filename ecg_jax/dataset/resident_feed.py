@@ -1,0 +1,97 @@
+"""Feed with the whole split in device memory: gather and crop are part of the compiled step.
+
+Never loads TensorFlow. The interface is `Feed`, which `host_feed.py` shares.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import Array
+
+from ecg_jax.dataset.batch import MISSING, Batch, Rows
+from ecg_jax.dataset.prepared import PreparedSet
+
+RowsAt = Callable[[int], Rows]  # step -> the rows of its global batch, padded to the number of devices
+Put = Callable[[Any], Any]  # places a pytree of NumPy arrays on the devices
+
+
+class Feed(Protocol):
+    """Examples of one split for a compiled step, which calls `take(arrays, item)` on what `stream` yields."""
+
+    arrays: Any
+    """A pytree on the device, handed to each call of the step; empty where nothing is kept there."""
+
+    def stream(self, rows_at: RowsAt, first: int, stop: int) -> Iterator[Any]:
+        """Yields the item of each step from `first` up to `stop`, on the devices."""
+        ...
+
+    @staticmethod
+    def take(arrays: Any, item: Any) -> Batch:
+        """Turns an item into a batch; traced inside the compiled step."""
+        ...
+
+
+@struct.dataclass
+class Resident:
+    """Records of a split end to end, with a window's length of missing samples behind the last."""
+
+    signal: Array | np.ndarray  # [all samples + window, L] int16
+    start: Array | np.ndarray  # [N] int32: first sample of each record
+    samples: Array | np.ndarray  # [N] int32
+    scale_mv: Array | np.ndarray  # [N, L] float32
+    label: Array | np.ndarray  # [N, K] float32
+    window: int = struct.field(pytree_node=False)
+
+
+class ResidentFeed:
+    """Holds the records `indices` of a prepared set on the devices."""
+
+    def __init__(self, prepared: PreparedSet, indices: np.ndarray, *, window: int, put_rows: Put, put_everywhere: Put):
+        """Reads the records and places them; `put_rows` splits rows over devices, `put_everywhere` copies."""
+        self._put_rows = put_rows
+        self.arrays = put_everywhere(_joined(prepared, indices, window))
+
+    def stream(self, rows_at: RowsAt, first: int, stop: int) -> Iterator[Rows]:
+        """Yields the plan's rows of each step, on the devices."""
+        for step in range(first, stop):
+            yield self._put_rows(rows_at(step))
+
+    @staticmethod
+    def take(arrays: Resident, item: Rows) -> Batch:
+        """Gathers and crops the windows of the rows."""
+        first = jnp.asarray(arrays.start)[item.record] + item.offset
+        window = jax.vmap(lambda at: jax.lax.dynamic_slice_in_dim(arrays.signal, at, arrays.window))(first)
+        left = jnp.asarray(arrays.samples)[item.record] - item.offset  # samples from the window's start on
+        real = item.weight[:, None] > 0
+        inside = (jnp.arange(arrays.window)[None, :] < left[:, None]) & real  # [B, T]
+        signal = jnp.where(inside[:, :, None], window, jnp.int16(MISSING))
+        return Batch(
+            signal=signal,
+            scale_mv=jnp.where(real, jnp.asarray(arrays.scale_mv)[item.record], 0),
+            valid=(signal != MISSING).any(axis=-1),
+            label=jnp.where(real, jnp.asarray(arrays.label)[item.record], 0),
+            weight=jnp.asarray(item.weight),
+        )
+
+
+def resident_bytes(samples: np.ndarray, n_leads: int) -> int:
+    """Device memory that records of these lengths take."""
+    return int(samples.sum()) * n_leads * 2
+
+
+def _joined(prepared: PreparedSet, indices: Sequence[int] | np.ndarray, window: int) -> Resident:
+    signals, scales = zip(*prepared.read(indices), strict=True)
+    samples = prepared.samples[indices]
+    tail = np.full((window, len(prepared.leads)), MISSING, np.int16)
+    return Resident(
+        signal=np.concatenate([*signals, tail]),
+        start=np.concatenate([[0], np.cumsum(samples)[:-1]]).astype(np.int32),
+        samples=samples.astype(np.int32),
+        scale_mv=np.stack(scales).astype(np.float32),
+        label=prepared.label[indices].astype(np.float32),
+        window=window,
+    )

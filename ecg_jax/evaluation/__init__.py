@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: windows to records, metrics, intervals, thresholds."""

@@ -1,0 +1,159 @@
+"""A finished run as a function: `load(workdir)`, then records -> probabilities. What `evaluate` and `predict` call."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ecg_jax.config import RunConfig, from_dict
+from ecg_jax.dataset import plan
+from ecg_jax.dataset.batch import Batch, InputContract
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.dataset.splits import split_by_folds
+from ecg_jax.errors import RunError
+from ecg_jax.evaluation.predict import decide, pool_windows
+from ecg_jax.evaluation.report import report
+from ecg_jax.plots.curves import roc
+from ecg_jax.records import MISSING, Quantised, Rejected, quantise
+from ecg_jax.records import load as load_record
+from ecg_jax.training.checkpoint import read_best, read_meta
+from ecg_jax.training.fitting import chosen_loss
+from ecg_jax.training.losses import bce
+from ecg_jax.training.network import build_network
+from ecg_jax.training.parallel import Devices
+from ecg_jax.training.result import RunResult, read_result, write_predictions
+from ecg_jax.training.split import EvaluationSplit
+from ecg_jax.training.step import make_predict
+from ecg_jax.training.workdir import check_fingerprint, read_config
+
+
+class Model:
+    """A trained network with its best variables, and the contract that its input keeps."""
+
+    def __init__(self, config: RunConfig, contract: InputContract, variables: Any, result: RunResult):
+        """`result` is that of the validation split, which holds the thresholds."""
+        self.config, self.contract, self.variables, self.result = config, contract, variables, result
+        limits = [result.per_label[name]["threshold"] for name in contract.labels]
+        self.thresholds = None if contract.exclusive else np.array(limits, float)
+        self._network = build_network(config, len(contract.labels))
+        self._predict = jax.jit(make_predict(self._network, bce, contract))
+
+    def probability(self, record: Quantised) -> np.ndarray:
+        """Probability of each label [K] for one record in the contract's rate and leads, as `records.quantise` gives it."""
+        window, n_samples = self.contract.window_samples, len(record.signal)
+        windows = plan.evaluation_windows([n_samples], window=window, overlap=self.config.evaluate.overlap)
+        signal = np.pad(record.signal, ((0, max(window - n_samples, 0)), (0, 0)), constant_values=MISSING)
+        batch = _one_record(signal, record.scale_mv, windows.offset, window, len(self.contract.labels))
+        probability, _ = self._predict(self.variables, batch)
+        pooled = pool_windows(
+            np.asarray(probability),
+            np.asarray(windows.record),
+            n_records=1,
+            pool=self.config.evaluate.pool,
+            exclusive=self.contract.exclusive,
+        )
+        return pooled[0]
+
+    def predict(self, path: str) -> dict[str, Any]:
+        """Probabilities, thresholds and decisions of the WFDB record at `path`, or the error that forbids them."""
+        record = load_record(Path(path), leads=self.contract.leads, rate_hz=self.contract.rate_hz)
+        if isinstance(record, Rejected):
+            return {"record": path, "error": f"{record.reason}; {record.remedy}"}
+        probability = self.probability(quantise(record))
+        names, limits = self.contract.labels, self.thresholds
+        said = decide(probability[None], np.zeros(0) if limits is None else limits, exclusive=self.contract.exclusive)[0]
+        return {
+            "record": path,
+            "probabilities": {name: round(float(p), 6) for name, p in zip(names, probability, strict=True)},
+            "thresholds": {} if limits is None else dict(zip(names, limits.tolist(), strict=True)),
+            "decisions": [name for name, yes in zip(names, said, strict=True) if yes],
+        }
+
+
+def _one_record(
+    signal: np.ndarray, scale_mv: np.ndarray, offsets: np.ndarray, window: int, n_labels: int
+) -> Batch:
+    """The windows of one record as a batch; a power of two of rows, so that few shapes are compiled."""
+    rows = 1 << (len(offsets) - 1).bit_length()
+    windows = np.full((rows, window, signal.shape[1]), MISSING, np.int16)
+    for row, offset in enumerate(offsets):
+        windows[row] = signal[offset : offset + window]
+    return Batch(
+        signal=windows,
+        scale_mv=np.broadcast_to(scale_mv, (rows, len(scale_mv))),
+        valid=(windows != MISSING).any(axis=-1),
+        label=np.zeros((rows, n_labels), np.float32),
+        weight=(np.arange(rows) < len(offsets)).astype(np.float32),
+    )
+
+
+def load(workdir: Path) -> Model:
+    """A finished run.
+
+    Raises:
+        RunError: the run is not finished, or its functions cannot be imported.
+    """
+    config, result = read_config(workdir), read_result(workdir)
+    meta = read_meta(workdir / "checkpoints") if result else None
+    if result is None or meta is None:
+        raise RunError(f"the run in {workdir} is not finished; start ecg-jax train with the same flags again")
+    contract = from_dict(InputContract, meta["contract"])
+    network = build_network(config, len(contract.labels))
+    example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads)), jnp.float32)
+    shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
+    like = {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}
+    return Model(config, contract, read_best(workdir / "checkpoints", like), result)
+
+
+def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, data: Path | None = None) -> RunResult:
+    """Predicts a split with a finished run, writes predictions, plot and result beside it, and returns the result.
+
+    Args:
+        workdir: of a finished run.
+        split: which of the run's own splits.
+        data: where the prepared set lies now, if it was moved.
+
+    Raises:
+        RunError: the run is not finished, was trained on another set, or keeps no test folds.
+    """
+    model = load(workdir)
+    prepared = open_prepared(data or model.config.data.path)
+    check_fingerprint(workdir, model.result.data_fingerprint, prepared.fingerprint)
+    splits = split_by_folds(prepared.folds, model.config.data)
+    indices = getattr(splits, split)
+    if not len(indices):
+        raise RunError(f"the run in {workdir} keeps no {split} folds; train one with --data.test-folds N")
+    config, contract, devices = model.config, model.contract, Devices()
+    windows = EvaluationSplit(
+        prepared, indices, config=config, window=contract.window_samples, devices=devices
+    )
+    loss = chosen_loss(config, contract, prepared.label[splits.training])
+    compiled = windows.compile(make_predict(build_network(config, len(contract.labels)), loss, contract))
+    probability, _ = windows.predict(compiled, devices.put_everywhere(model.variables))
+    write_predictions(
+        workdir / f"predictions_{split}.csv", prepared.record_ids[indices], probability, windows.label, contract.labels
+    )
+    roc(windows.label, probability, contract.labels).savefig(workdir / f"roc_{split}.png")
+    figures = report(
+        windows.label,
+        probability,
+        model.thresholds,
+        prepared.patients[indices],
+        labels=contract.labels,
+        exclusive=contract.exclusive,
+        resamples=config.evaluate.resamples,
+    )
+    before = model.result
+    result = RunResult(
+        workdir=workdir,
+        split=split,
+        **figures,
+        cost=before.cost,
+        train=before.train,
+        data_fingerprint=prepared.fingerprint,
+        config=before.config,
+    )
+    result.write()
+    return result

@@ -1,0 +1,22 @@
+"""1-D residual networks of any scale, their presets, and what they cost.
+
+`ResNet1D` is loaded when it is asked for: presets and costs are had without JAX.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ecg_jax.models.cost import Cost, cost
+from ecg_jax.models.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from ecg_jax.models.resnet import ResNet1D
+
+__all__ = ["PRESETS", "Cost", "ResNet1D", "cost", "preset"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ResNet1D":
+        from ecg_jax.models.resnet import ResNet1D
+
+        return ResNet1D
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,92 @@
+"""One-dimensional convolution and pooling along time: the one place that knows how they are fastest.
+
+Every output has T' = ceil(T / stride) samples, and output i stands over input i * stride whatever T is: the padding is
+symmetric (an even kernel has its spare sample on the right), unlike "SAME", which leans by the length of the input.
+So a window cut short and the same window padded with invalid samples give the same numbers.
+
+A mask travels as `valid`: [B, T, 1] in the number format of the activations, 1 for signal, 0 for none; None means that
+all is signal, and costs nothing. May import jax and flax only.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array, lax
+
+
+class Conv1D(nn.Module):
+    """Convolution without bias: [B, T, C_in] -> [B, ceil(T / stride), channels].
+
+    Kernels start normal with variance 2 / fan-in (He et al. 2015, arXiv 1502.01852, eq. 10).
+    """
+
+    channels: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """The number format of x is that of the result; the parameters are float32."""
+        shape = (self.kernel, x.shape[-1], self.channels)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32)
+        reach = (self.kernel - 1) * self.dilation
+        return lax.conv_general_dilated(
+            x,
+            kernel.astype(x.dtype),
+            window_strides=(self.stride,),
+            padding=[(reach // 2, reach - reach // 2)],
+            rhs_dilation=(self.dilation,),
+            dimension_numbers=("NWC", "WIO", "NWC"),
+        )
+
+
+def relu(x: Array, valid: Array | None) -> Array:
+    """ReLU, and zero wherever there is no signal, in one selection: [B, T, C]."""
+    return nn.relu(x) if valid is None else jnp.where((x > 0) & (valid > 0), x, 0)
+
+
+def _strided(x: Array, stride: int, pad: tuple[int, int], window: int) -> list[Array]:
+    """The samples at each place of a window: `window` arrays [B, ceil(T / stride), C], zeros beyond the ends."""
+    length = -(-x.shape[1] // stride)
+    padded = jnp.pad(x, ((0, 0), pad, (0, 0)))
+    last = (length - 1) * stride + 1
+    return [lax.slice_in_dim(padded, place, place + last, stride, axis=1) for place in range(window)]
+
+
+def coarser(valid: Array | None, stride: int) -> Array | None:
+    """The mask after a stride: a sample counts if any of the `stride` samples under it does. [B, T, 1] -> [B, T', 1].
+
+    After signal come ceil(signal / stride) valid samples, as many as a window without padding has, and a row with any
+    signal keeps some.
+    """
+    if valid is None or stride == 1:
+        return valid
+    return _maximum(_strided(valid, stride, (0, -valid.shape[1] % stride), stride))
+
+
+def max_pool(x: Array, valid: Array | None) -> Array:
+    """Maximum over 3 samples, stride 2, of x >= 0 that is 0 where invalid: [B, T, C] -> [B, ceil(T / 2), C].
+
+    A maximum of three strided slices: the gradient of XLA's window reduction is many times slower on CPU.
+    """
+    pooled = _maximum(_strided(x, 2, (1, x.shape[1] % 2), 3))
+    return pooled if valid is None else pooled * coarser(valid, 2)
+
+
+def average_pool(x: Array, valid: Array | None, window: int) -> Array:
+    """Mean over the valid ones of `window` samples, stride `window`: [B, T, C] -> [B, ceil(T / window), C].
+
+    The last window may be cut by the end (PyTorch's ceil mode). x is 0 where invalid.
+    """
+    pad = (0, -x.shape[1] % window)
+    present = jnp.ones((1, x.shape[1], 1), x.dtype) if valid is None else valid
+    total = sum(_strided(x, window, pad, window), start=jnp.zeros((), x.dtype))
+    count = sum(_strided(present, window, pad, window), start=jnp.zeros((), x.dtype))
+    return total / jnp.maximum(count, 1)
+
+
+def _maximum(arrays: list[Array]) -> Array:
+    first, *others = arrays
+    for other in others:
+        first = jnp.maximum(first, other)
+    return first

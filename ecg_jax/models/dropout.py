@@ -1,0 +1,30 @@
+"""Dropout whose draws belong to the rows of the global batch. May import jax and flax only."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+
+class RowDropout(nn.Module):
+    """Drops a share of activations and scales up the rest: [B, ...] -> [B, ...].
+
+    Row r of the global batch draws from `fold_in(key, r)`: whichever device it lies on, and however many there are, it
+    loses the same activations. The key comes from the stream "dropout", the same on all devices.
+    """
+
+    rate: float
+    train: bool
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Returns x itself outside training and where nothing is dropped."""
+        if not self.train or self.rate == 0:
+            return x
+        rows = jnp.arange(x.shape[0])
+        if self.axis_name is not None and not self.is_initializing():
+            rows = rows + lax.axis_index(self.axis_name) * x.shape[0]
+        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(self.make_rng("dropout"), rows)
+        keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:]))(keys)
+        return jnp.where(keep, x / (1 - self.rate), 0).astype(x.dtype)

@@ -1,0 +1,55 @@
+"""ResNet1D: a 1-D residual network of any scale, from a `ModelConfig`. May import jax, flax, `config`, its neighbours."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from ecg_jax.config import ModelConfig
+from ecg_jax.models.blocks import ResidualBlock, Stem
+from ecg_jax.models.heads import Head
+from ecg_jax.models.layout import layout
+
+
+class ResNet1D(nn.Module):
+    """Stem, stages of residual blocks, head (He et al. 2016, arXiv 1512.03385, along time).
+
+    `axis_name` names the axis of `pmap` over which the batch is spread, if it is.
+    """
+
+    config: ModelConfig
+    n_classes: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, valid: Array | None = None, *, train: bool) -> Array:
+        """Logits [B, K] float32 of x [B, T, L], normalised; `valid` [B, T] bool says which samples are signal.
+
+        What stands in invalid samples, NaN included, changes nothing; padding rows are invalid throughout.
+        Needs the random stream "dropout" in training if the config drops anything.
+        """
+        config = self.config
+        dtype = jnp.dtype(config.precision)
+        mask = None
+        if valid is not None:
+            x = jnp.where(valid[:, :, None], x, 0)
+            mask = valid[:, :, None].astype(dtype)  # [B, T, 1]
+        x = x.astype(dtype)
+
+        plan = layout(config)
+        x, mask = Stem(
+            plan.stem_channels, config.stem_kernel, config.stem_stride, config.stem_pool, self.axis_name, name="stem"
+        )(x, mask, train=train)  # [B, T', C]
+        for block in plan.blocks:
+            x, mask = ResidualBlock(
+                block.widths,
+                block.kernels,
+                block.stride,
+                block.strided,
+                config.dilation,
+                config.shortcut,
+                config.dropout,
+                self.axis_name,
+                name=block.name,
+            )(x, mask, train=train)
+        head = Head(config.head, self.n_classes, config.head_hidden, config.head_dropout, self.axis_name, name="head")
+        return head(x, mask, train=train)

@@ -1,0 +1,149 @@
+"""A recording on ECG paper: 25 mm/s, 10 mm/mV, true to scale when printed. May import numpy and matplotlib.
+
+Everything is drawn in millimetres on one page, so the layout is arithmetic: rows of 250 mm, a calibration pulse of
+1 mV and 0.2 s before each. Twelve standard leads of 10 s come in the usual three rows of four leads, 2.5 s each, and a
+rhythm strip of lead II; all else comes as it is, a row or more for each lead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+MM_PER_SECOND = 25.0
+MM_PER_MV = 10.0
+ROW_SECONDS = 10.0
+STANDARD_ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"), ("II",))
+MOST_ROWS = 15  # what comes after is left out, and the page says so
+
+_PULSE_MM = 12.0  # the calibration pulse and the space after it
+_MARGIN_MM = 7.0
+_TITLE_MM = 9.0
+_FOOT_MM = 7.0
+_REACH_MM = (9.0, 9.0, 26.0)  # the least room below and above a row's baseline, and the most
+_TRACE, _FINE, _COARSE = "black", "#f7d9d5", "#e8a9a2"  # differ in lightness, so that they do in black and white too
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """A piece of one lead in a row: from where in the recording, how long, and where in the row it begins (s)."""
+
+    lead: int
+    start_seconds: float
+    seconds: float
+    at_seconds: float
+    named: bool = True
+
+
+def _layout(leads: Sequence[str], seconds: float) -> list[list[_Strip]]:
+    """Rows of strips, in order from the top."""
+    place = {name.upper(): k for k, name in enumerate(leads)}
+    standard = {name.upper() for row in STANDARD_ROWS for name in row}
+    if set(place) == standard and len(leads) == len(standard) and seconds > ROW_SECONDS - 0.5:
+        rows = []
+        for row in STANDARD_ROWS:
+            part = ROW_SECONDS / len(row)
+            starts = [part * column for column in range(len(row))]
+            rows.append([_Strip(place[name.upper()], s, part, s) for name, s in zip(row, starts, strict=True)])
+        return rows
+    if seconds > ROW_SECONDS:  # each lead goes on in the rows below
+        starts = np.arange(0, seconds, ROW_SECONDS)
+        lengths = np.minimum(ROW_SECONDS, seconds - starts)
+        pieces = [(k, float(s), float(n)) for k in range(len(leads)) for s, n in zip(starts, lengths, strict=True)]
+        return [[_Strip(lead, start, length, 0.0, named=start == 0)] for lead, start, length in pieces]
+    columns = int(np.clip(ROW_SECONDS // seconds, 1, 4))
+    rows_needed = -(-len(leads) // columns)  # leads run down the columns, as on paper
+    width = ROW_SECONDS / columns
+    rows = [[] for _ in range(rows_needed)]
+    for lead in range(len(leads)):
+        rows[lead % rows_needed].append(_Strip(lead, 0.0, seconds, width * (lead // rows_needed)))
+    return rows
+
+
+def _grid(axes: Axes, width: float, height: float) -> None:
+    """Lines every millimetre, stronger ones every five."""
+    for step, colour, line in ((1, _FINE, 0.25), (5, _COARSE, 0.5)):
+        across = [((x, 0), (x, height)) for x in np.arange(0, width + 0.5, step)]
+        along = [((0, y), (width, y)) for y in np.arange(0, height + 0.5, step)]
+        axes.add_collection(LineCollection(across + along, colors=colour, linewidths=line, zorder=0))
+
+
+def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str = "") -> Figure:
+    """A page of ECG paper.
+
+    A lead is drawn about its own median, as a paper recorder would centre it; missing samples are gaps.
+
+    Args:
+        signal_mv: [T, L] in mV; a missing sample is NaN.
+        rate_hz: samples in a second.
+        leads: the L names.
+        title: stands at the head of the page, as it is.
+
+    Returns:
+        A figure of the page's true size; `savefig` writes it.
+
+    Raises:
+        ValueError: the shape is not [T, L] with T and L from 1 up.
+    """
+    signal_mv = np.asarray(signal_mv, dtype=np.float64)
+    if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads) or not signal_mv.size:
+        raise ValueError(f"a page is drawn from [T, {len(leads)}], a column for each lead; got {list(signal_mv.shape)}")
+    signal_mv = np.where(np.isfinite(signal_mv), signal_mv, np.nan)
+    present = ~np.isnan(signal_mv)
+    medians = [np.median(lead[here]) if here.any() else 0.0 for lead, here in zip(signal_mv.T, present.T, strict=True)]
+    traces_mm = (signal_mv - medians) * MM_PER_MV  # [T, L]
+
+    seconds = len(signal_mv) / rate_hz
+    all_rows = _layout(leads, seconds)
+    rows = all_rows[:MOST_ROWS]
+    least_low, least_high, most = _REACH_MM
+    reaches = []  # room above and below each baseline
+    for row in rows:
+        pieces = [traces_mm[_span(strip, rate_hz, len(traces_mm)), strip.lead] for strip in row]
+        values = np.concatenate([piece[~np.isnan(piece)] for piece in pieces] + [np.zeros(1)])
+        reaches.append((np.clip(values.max() + 5, least_high + 3, most), np.clip(1 - values.min(), least_low, most)))
+
+    width = _PULSE_MM + ROW_SECONDS * MM_PER_SECOND + 2 * _MARGIN_MM
+    height = float(np.ceil((sum(map(sum, reaches)) + _TITLE_MM + _FOOT_MM + 4) / 5) * 5)
+    figure = Figure(figsize=(width / 25.4, height / 25.4))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.axis("off")
+    _grid(axes, width, height)
+
+    baseline = height - _TITLE_MM
+    for row, (above, below) in zip(rows, reaches, strict=True):
+        baseline -= above
+        left = _MARGIN_MM + _PULSE_MM
+        pulse = np.array([(0, 0), (2, 0), (2, 10), (7, 10), (7, 0), (9, 0)]) + np.array([_MARGIN_MM, baseline])
+        axes.plot(*pulse.T, color=_TRACE, linewidth=0.8)
+        for strip in row:
+            x = left + strip.at_seconds * MM_PER_SECOND
+            span = _span(strip, rate_hz, len(traces_mm))
+            y = traces_mm[span, strip.lead]
+            away = (np.arange(span.start, span.stop) / rate_hz - strip.start_seconds) * MM_PER_SECOND
+            axes.plot(x + away, baseline + y, color=_TRACE, linewidth=0.8, solid_joinstyle="round")
+            name = leads[strip.lead] if strip.named else f"{leads[strip.lead]}, from {strip.start_seconds:g} s"
+            bold = "bold" if strip.named else "normal"
+            axes.text(x + 1, baseline + above - 4, name, fontsize=9, fontweight=bold)
+            if strip.at_seconds:  # where one lead ends and the next begins
+                axes.plot([x, x], [baseline - 2, baseline + 2], color=_TRACE, linewidth=0.8)
+            if np.isnan(y).all():
+                axes.text(x + 12, baseline + 1, "no signal", fontsize=8, style="italic")
+        baseline -= below
+
+    shown = f"{rate_hz:g} Hz, {seconds:g} s" + (
+        "" if len(rows) == len(all_rows) else "; not all of it fits on this page"
+    )
+    axes.text(_MARGIN_MM, height - 6.5, title, fontsize=10)
+    axes.text(_MARGIN_MM, 2.5, f"{MM_PER_SECOND:g} mm/s   {MM_PER_MV:g} mm/mV   {shown}", fontsize=8)
+    return figure
+
+
+def _span(strip: _Strip, rate_hz: float, samples: int) -> slice:
+    """The samples of a strip."""
+    start = round(strip.start_seconds * rate_hz)
+    return slice(start, min(samples, round((strip.start_seconds + strip.seconds) * rate_hz) + 1))

@@ -1,0 +1,26 @@
+"""Run presets: functions that return a whole `RunConfig`, good as it stands. May import `config` alone."""
+
+from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfig, RunConfig, TrainConfig
+
+
+def ptb_xl() -> RunConfig:
+    """PTB-XL superdiagnostic at 100 Hz: short crops, mixup and lead drop, windows averaged."""
+    return RunConfig(
+        data=DataConfig(window_seconds=2.5),
+        model=ModelConfig(depth=1, channels=32, kernel=5),
+        train=TrainConfig(epochs=60, learning_rate=5e-3),
+        augment=AugmentConfig(lead_drop=0.1, mixup=0.3),
+        evaluate=EvaluateConfig(overlap=0.5),
+    )
+
+
+def cinc2017() -> RunConfig:
+    """CinC 2017 at 100 Hz: long crops, for the rhythm."""
+    return RunConfig(
+        data=DataConfig(window_seconds=20.0),
+        model=ModelConfig(depth=1, channels=16, kernel=7, strides=(1, 2, 2, 2, 2)),
+        train=TrainConfig(epochs=20, best_metric="cinc2017"),
+    )
+
+
+RUN_PRESETS = {"ptb_xl": ptb_xl, "cinc2017": cinc2017}

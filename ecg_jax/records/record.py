@@ -1,0 +1,59 @@
+"""What a recording is once it has been read, and what it becomes on disk. May import numpy alone.
+
+A bad recording is a value, `Rejected`, that is counted and shown like anything else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MISSING = -32768  # int16 mark of a sample that was not recorded
+
+
+@dataclass(frozen=True)
+class Record:
+    """One recording in mV.
+
+    `signal_mv` [T, L] float32 is 0 wherever `missing` [T, L] bool is True; `warnings` name what was odd but harmless.
+    """
+
+    record_id: str
+    signal_mv: np.ndarray
+    missing: np.ndarray
+    rate_hz: float
+    leads: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A recording that is left out. `reason` is "kind: detail"; rejections are counted by kind."""
+
+    record: str
+    reason: str
+    remedy: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without its detail."""
+        return self.reason.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A recording as it is stored: mV = signal * scale_mv; `signal` int16 [T, L], `scale_mv` float32 [L]."""
+
+    signal: np.ndarray
+    scale_mv: np.ndarray
+
+
+def quantise(record: Record) -> Quantised:
+    """Rounds each lead to 16 bits over its own range, so that the error is at most 1/65534 of its largest amplitude.
+
+    Missing samples become `MISSING`. A lead without a measurable amplitude (below 1 nV) has scale 0.001 and zeros:
+    a scale of 0 could not be divided by, and a tiny one would turn rounding noise into signal.
+    """
+    peak_mv = np.abs(record.signal_mv).max(axis=0, initial=0.0)  # [L]
+    scale_mv = np.where(peak_mv < 1e-6, 1e-3, peak_mv / 32767).astype(np.float32)
+    steps = np.clip(np.rint(record.signal_mv / scale_mv), -32767, 32767).astype(np.int16)
+    return Quantised(np.where(record.missing, np.int16(MISSING), steps), scale_mv)

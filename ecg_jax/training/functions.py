@@ -1,0 +1,38 @@
+"""Functions of the user's own in place of ours, recorded as `module:name` and found again by that name."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from ecg_jax.errors import RunError
+
+
+def name_of(function: Callable[..., Any], what: str) -> str:
+    """`module:name` of a module-level function.
+
+    Raises:
+        RunError: it could not be imported again by that name.
+    """
+    module, name = function.__module__, function.__qualname__
+    if module == "__main__" or "<" in name or "." in name:
+        raise RunError(
+            f"{what} {module}:{name} cannot be imported again by `evaluate` and `predict`; "
+            "define it at the top level of a module of its own and import it from there"
+        )
+    return f"{module}:{name}"
+
+
+def function_at(name: str, what: str) -> Callable[..., Any]:
+    """The function recorded as `module:name`.
+
+    Raises:
+        RunError: it cannot be imported from here.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RunError(
+            f"{what} {name} of this run cannot be imported ({error}); "
+            f"put the folder of {module.partition('.')[0]} on PYTHONPATH"
+        ) from error

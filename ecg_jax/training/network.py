@@ -1,0 +1,47 @@
+"""The network of a run, ours or the user's own, and what it costs."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ecg_jax.config import ModelConfig, RunConfig
+from ecg_jax.dataset.batch import InputContract
+from ecg_jax.models import ResNet1D
+from ecg_jax.training.functions import function_at
+
+Network = Callable[..., nn.Module]
+"""`network(config, n_classes, axis_name) -> nn.Module`, which is called as `ResNet1D` is."""
+
+
+def build_network(config: RunConfig, n_classes: int, *, axis_name: str | None = None) -> nn.Module:
+    """`ResNet1D`, or what the user's own function makes of the model's config."""
+    name = config.functions.network
+    make: Callable[[ModelConfig, int, str | None], nn.Module] = function_at(name, "network") if name else ResNet1D
+    return make(config.model, n_classes, axis_name)
+
+
+def cost_of(config: RunConfig, contract: InputContract) -> dict[str, float | int | None]:
+    """`parameters`, `macs`, `receptive_field_samples`, `receptive_field_ms` of one window; of a network of the user's own
+
+    only the parameters are known, the others are None.
+    """
+    from ecg_jax.models import cost
+
+    n_leads, n_labels = len(contract.leads), len(contract.labels)
+    if not config.functions.network:
+        known = cost(
+            config.model, leads=n_leads, labels=n_labels, window_samples=contract.window_samples, rate_hz=contract.rate_hz
+        )
+        return {
+            "parameters": known.parameters,
+            "macs": known.macs,
+            "receptive_field_samples": known.receptive_field_samples,
+            "receptive_field_ms": known.receptive_field_ms,
+        }
+    network = build_network(config, n_labels)
+    example = jnp.zeros((1, contract.window_samples, n_leads))
+    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), example, train=False))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    return {"parameters": parameters, "macs": None, "receptive_field_samples": None, "receptive_field_ms": None}

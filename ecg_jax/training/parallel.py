@@ -1,0 +1,74 @@
+"""How a step is spread over devices: `jit` over a mesh with axis "data", or `pmap`. The one place that knows devices."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "data"
+
+
+class Devices:
+    """Places values and compiles functions for `jit` over a mesh or for `pmap`, so that callers need not know which.
+
+    A function `f(everywhere, arrays, item)` gets its first two arguments whole on each device and its third one's rows
+    split; its results are all whole on each device again, or with `rows=True` all split by rows.
+    """
+
+    def __init__(self, mode: Literal["jit", "pmap"] = "jit", devices: Sequence[jax.Device] | None = None):
+        """By default all devices of all processes."""
+        self.mode = mode
+        self.devices = list(devices or jax.devices())
+        self._mesh = Mesh(np.array(self.devices), (AXIS,))
+        self._local = [d for d in self.devices if d.process_index == jax.process_index()]
+        self.axis_name = AXIS if mode == "pmap" else None
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    def put_everywhere(self, tree: Any) -> Any:
+        """Copies a pytree to every device, explicitly."""
+        if self.mode == "pmap":
+            stacked = jax.tree.map(lambda x: np.stack([np.asarray(x)] * len(self._local)), tree)
+            return self._put(stacked, PartitionSpec(AXIS))
+        return self._put(tree, PartitionSpec())
+
+    def put_rows(self, tree: Any) -> Any:
+        """Splits the rows of this process's arrays over its devices, explicitly."""
+        if self.mode == "pmap":
+            tree = jax.tree.map(lambda x: np.reshape(x, (len(self._local), -1, *np.shape(x)[1:])), tree)
+        return self._put(tree, PartitionSpec(AXIS))
+
+    def _put(self, tree: Any, spec: PartitionSpec) -> Any:
+        sharding = NamedSharding(self._mesh, spec)
+        if jax.process_count() == 1:
+            return jax.device_put(tree, sharding)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
+
+    def first(self, tree: Any) -> Any:
+        """One copy, on this process's first device, of what lies on every device."""
+        if self.mode == "pmap":
+            return jax.tree.map(lambda x: x.addressable_shards[0].data[0], tree)
+        return jax.tree.map(lambda x: x.addressable_shards[0].data, tree)
+
+    def fetch_rows(self, tree: Any) -> Any:
+        """All rows of all processes as NumPy arrays."""
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
+
+            tree = multihost_utils.process_allgather(tree, tiled=True)
+        else:
+            tree = jax.device_get(tree)
+        if self.mode == "pmap":
+            return jax.tree.map(lambda x: np.reshape(x, (-1, *x.shape[2:])), tree)
+        return tree
+
+    def compile(self, function: Callable[..., Any], *, rows: bool = False, donate: bool = False) -> Callable[..., Any]:
+        """Compiles `function(everywhere, arrays, item)`; `donate` gives the first argument's memory to the result."""
+        donated = (0,) if donate else ()
+        if self.mode == "pmap":
+            return jax.pmap(function, axis_name=AXIS, devices=self.devices, donate_argnums=donated)
+        spec = PartitionSpec(AXIS) if rows else PartitionSpec()
+        return jax.jit(function, donate_argnums=donated, out_shardings=NamedSharding(self._mesh, spec))

@@ -1,0 +1,78 @@
+"""What a user sees of a run while it trains."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ecg_jax.errors import ConfigError
+
+
+class _ExamplesPerSecond(ProgressColumn):
+    def __init__(self, batch_size: int):
+        super().__init__()
+        self._batch_size = batch_size
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{(task.speed or 0) * self._batch_size:,.0f} examples/s")
+
+
+class EpochProgress:
+    """A bar over all steps, with the last epoch's figures, examples/s and the time left."""
+
+    def __init__(self, console: Console, steps: int, done: int, batch_size: int):
+        """`done` of `steps` steps are behind already."""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            _ExamplesPerSecond(batch_size),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("training", total=steps, completed=done)
+
+    def __enter__(self) -> "EpochProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self) -> None:
+        """One step more is done."""
+        self._bar.advance(self._task)
+
+    def describe(self, line: Mapping[str, Any]) -> None:
+        """Shows the figures of an epoch."""
+        auroc = line["validation_macro_auroc"]
+        shown = "not defined" if auroc is None else f"{auroc:.3f}"
+        text = f"epoch {line['epoch']}  loss {line['train_loss']:.3f}  validation AUROC {shown}"
+        self._bar.update(self._task, description=text)
+
+
+class Events:
+    """TensorBoard event files beside `metrics.jsonl`, where they are asked for."""
+
+    def __init__(self, workdir: Path, wanted: bool):
+        """Raises ConfigError where the package is missing."""
+        self._writer = None
+        if wanted:
+            try:
+                from tensorboardX import SummaryWriter
+            except ImportError as error:
+                message = "--train.tensorboard needs the extra: pip install 'ecg-jax[tensorboard]'"
+                raise ConfigError(message) from error
+            self._writer = SummaryWriter(str(workdir / "events"))
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """The figures of an epoch."""
+        if self._writer is not None:
+            for name, value in line.items():
+                if name not in ("epoch", "step") and value is not None:
+                    self._writer.add_scalar(name, value, line["step"])
+            self._writer.flush()

@@ -1,0 +1,59 @@
+"""What a run leaves to read: `result.json` and `predictions_<split>.csv`."""
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_jax.files import write_text
+
+Figure = dict[str, float | None]  # {"value", "low", "high"}
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The figures of one split with the best checkpoint; `result.json` has the same fields, less the workdir."""
+
+    workdir: Path
+    split: str
+    metrics: dict[str, Figure]
+    labels_defined: int
+    per_label: dict[str, dict[str, Any]]
+    cost: dict[str, float | int | None]
+    train: dict[str, float | int]
+    data_fingerprint: str
+    config: dict[str, Any]
+
+    @property
+    def file_name(self) -> str:
+        """`result.json` of the validation split, `result_test.json` of the test split."""
+        return "result.json" if self.split == "validation" else f"result_{self.split}.json"
+
+    def write(self) -> Path:
+        """Writes the result into its workdir."""
+        path = self.workdir / self.file_name
+        values = {name: value for name, value in asdict(self).items() if name != "workdir"}
+        write_text(path, json.dumps(values, indent=2) + "\n")
+        return path
+
+
+def read_result(workdir: Path, split: str = "validation") -> RunResult | None:
+    """The result of a split; None if there is none yet."""
+    path = workdir / ("result.json" if split == "validation" else f"result_{split}.json")
+    return RunResult(workdir=workdir, **json.loads(path.read_text())) if path.is_file() else None
+
+
+def write_predictions(
+    path: Path, record_ids: np.ndarray, probability: np.ndarray, label: np.ndarray, labels: tuple[str, ...]
+) -> None:
+    """Writes a row a record: `record_id`, `p_<label>` ..., `y_<label>` ..."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["record_id", *(f"p_{name}" for name in labels), *(f"y_{name}" for name in labels)])
+    for record_id, p, y in zip(record_ids, probability, label, strict=True):
+        rows.writerow([record_id, *(f"{value:.9g}" for value in p), *(int(value) for value in y)])
+    write_text(path, text.getvalue())
