@@ -3,7 +3,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,6 +45,7 @@ class ShowArguments:
 def show(arguments: Sequence[str]) -> int:
     """Says what is in a prepared set, or draws one of its records on ECG paper."""
     asked = _parse(ShowArguments, "show", show, arguments)
+    import numpy as np
     from rich.console import Console
 
     from ecg_jax.dataset.prepared import open_prepared
@@ -53,10 +55,13 @@ def show(arguments: Sequence[str]) -> int:
     if asked.record is None:
         Console().print(summary(prepared))
         return 0
-    from ecg_jax.plots.ecg_paper import draw_stored
+    from ecg_jax.plots.ecg_paper import draw
 
+    index = prepared.index_of(asked.record)
+    said = ", ".join(np.array(prepared.labels)[prepared.label[index] > 0]) or "no label"
+    figure = draw(prepared.signal_mv(index), prepared.rate_hz, prepared.leads, f"{asked.record}: {said}")
     out = asked.out or Path(f"{asked.record.replace('/', '_')}.png")
-    draw_stored(prepared, asked.record).savefig(out)
+    figure.savefig(out)
     print(out)
     return 0
 
@@ -117,10 +122,7 @@ def train(arguments: Sequence[str]) -> int:
     --preset NAME sets a whole run (ptb_xl, cinc2017), --model.preset NAME the model's fields (resnet18_1d, resnet34_1d,
     resnet50_1d, resnet1d_wang, xresnet1d18, xresnet1d34, xresnet1d50, xresnet1d101); flags given beside them win.
     """
-    run_preset, rest = _take_flag("--preset", arguments)
-    model_preset, rest = _take_flag("--model.preset", rest)
-    base = _run(run_preset)
-    base = replace(base, model=_model(model_preset, base.model))
+    base, rest = base_run(arguments)
     asked = _parse(TrainArguments, "train", train, rest, TrainArguments(workdir=tyro.MISSING, run=base))
     if asked.run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
@@ -196,14 +198,29 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"ecg-jax: there is no command {arguments[0]!r}", file=sys.stderr)
         _usage(sys.stdout if asked_for_help else sys.stderr)
         sys.exit(0 if asked_for_help else 2)
-    try:
+    with fail_in_one_line(f"ecg-jax {arguments[0]}"):
         sys.exit(COMMANDS[arguments[0]](arguments[1:]))
+
+
+@contextmanager
+def fail_in_one_line(program: str) -> Iterator[None]:
+    """Turns what a user can mend into one line and exit status 1."""
+    try:
+        yield
     except UserError as error:
-        print(f"ecg-jax {arguments[0]}: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print(f"ecg-jax {arguments[0]}: stopped; the same command again goes on", file=sys.stderr)
+        print(f"{program}: stopped; the same command again goes on", file=sys.stderr)
         sys.exit(130)
+
+
+def base_run(arguments: Sequence[str]) -> tuple[RunConfig, list[str]]:
+    """The run that `--preset` and `--model.preset` name, to which the other arguments are changes."""
+    run_preset, rest = _take_flag("--preset", arguments)
+    model_preset, rest = _take_flag("--model.preset", rest)
+    base = _run(run_preset)
+    return replace(base, model=_model(model_preset, base.model)), rest
 
 
 def _usage(file: Any) -> None:

@@ -41,7 +41,7 @@ class Model:
         self._predict = jax.jit(make_predict(self._network, bce, contract))
 
     def probability(self, record: Quantised) -> np.ndarray:
-        """Probability of each label [K] for one record in the contract's rate and leads, as `records.quantise` gives it."""
+        """Probability of each label [K] of a record in the contract's rate and leads, from `records.quantise`."""
         window, n_samples = self.contract.window_samples, len(record.signal)
         windows = plan.evaluation_windows([n_samples], window=window, overlap=self.config.evaluate.overlap)
         signal = np.pad(record.signal, ((0, max(window - n_samples, 0)), (0, 0)), constant_values=MISSING)
@@ -63,7 +63,9 @@ class Model:
             return {"record": path, "error": f"{record.reason}; {record.remedy}"}
         probability = self.probability(quantise(record))
         names, limits = self.contract.labels, self.thresholds
-        said = decide(probability[None], np.zeros(0) if limits is None else limits, exclusive=self.contract.exclusive)[0]
+        said = decide(probability[None], np.zeros(0) if limits is None else limits, exclusive=self.contract.exclusive)[
+            0
+        ]
         return {
             "record": path,
             "probabilities": {name: round(float(p), 6) for name, p in zip(names, probability, strict=True)},
@@ -72,9 +74,7 @@ class Model:
         }
 
 
-def _one_record(
-    signal: np.ndarray, scale_mv: np.ndarray, offsets: np.ndarray, window: int, n_labels: int
-) -> Batch:
+def _one_record(signal: np.ndarray, scale_mv: np.ndarray, offsets: np.ndarray, window: int, n_labels: int) -> Batch:
     """The windows of one record as a batch; a power of two of rows, so that few shapes are compiled."""
     rows = 1 << (len(offsets) - 1).bit_length()
     windows = np.full((rows, window, signal.shape[1]), MISSING, np.int16)
@@ -126,9 +126,7 @@ def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, da
     if not len(indices):
         raise RunError(f"the run in {workdir} keeps no {split} folds; train one with --data.test-folds N")
     config, contract, devices = model.config, model.contract, Devices()
-    windows = EvaluationSplit(
-        prepared, indices, config=config, window=contract.window_samples, devices=devices
-    )
+    windows = EvaluationSplit(prepared, indices, config=config, window=contract.window_samples, devices=devices)
     loss = chosen_loss(config, contract, prepared.label[splits.training])
     compiled = windows.compile(make_predict(build_network(config, len(contract.labels)), loss, contract))
     probability, _ = windows.predict(compiled, devices.put_everywhere(model.variables))

@@ -15,3 +15,16 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real recordings at {root}")
     return root
+
+
+@pytest.fixture(scope="session")
+def synthetic_set(tmp_path_factory) -> Path:
+    """A small prepared set of made-up recordings: 100 Hz, 12 leads, ten folds."""
+    from rich.console import Console
+
+    from ecg_jax.dataset.prepare import prepare
+    from ecg_jax.dataset.request import PrepareRequest
+
+    folder = tmp_path_factory.mktemp("prepared") / "synthetic"
+    prepare(PrepareRequest(source="synthetic", to=folder, records=120, workers=1), Console(quiet=True))
+    return folder

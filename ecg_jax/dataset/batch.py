@@ -1,36 +1,38 @@
 """What a step is given, and how int16 samples become the network's input.
 
-Arrays and pure functions only; knows no file. May import numpy, jax and flax.
+Arrays and pure functions only; knows no file. May import jax and flax.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jax import Array
 
-MISSING = -32768  # the int16 that marks a sample or lead as not measured
+from ecg_jax.records.record import MISSING
+
+AnyArray = Any  # of NumPy or JAX: the same value is read on the host and traced in a step
 
 
 @struct.dataclass
 class Batch:
     """Windows of records, as stored; a padding row has weight 0 and no valid sample."""
 
-    signal: Array  # [B, T, L] int16
-    scale_mv: Array  # [B, L] float32: mV a unit
-    valid: Array  # [B, T] bool: at least one lead was measured
-    label: Array  # [B, K] float32
-    weight: Array  # [B] float32
+    signal: AnyArray  # [B, T, L] int16
+    scale_mv: AnyArray  # [B, L] float32: mV a unit
+    valid: AnyArray  # [B, T] bool: at least one lead was measured
+    label: AnyArray  # [B, K] float32
+    weight: AnyArray  # [B] float32
 
 
 @struct.dataclass
 class Rows:
     """Which window each row of a batch is: position of the record in its split, first sample, weight."""
 
-    record: Array | np.ndarray  # [B] int32
-    offset: Array | np.ndarray  # [B] int32
-    weight: Array | np.ndarray  # [B] float32
+    record: AnyArray  # [B] int32
+    offset: AnyArray  # [B] int32
+    weight: AnyArray  # [B] float32
 
 
 @dataclass(frozen=True)

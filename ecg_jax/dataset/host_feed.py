@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ecg_jax.dataset.batch import MISSING, Batch, Rows
+from ecg_jax.dataset.batch import Batch
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.resident_feed import Put, RowsAt
+from ecg_jax.records.record import MISSING
 
 
 class HostFeed:
@@ -60,7 +61,7 @@ class HostFeed:
             signal, scale_mv, label = tf.numpy_function(read, [record], (tf.int16, tf.float32, tf.float32))
             signal = signal[offset : offset + self._window]
             lacking = self._window - tf.shape(signal)[0]
-            signal = tf.pad(signal, [[0, lacking], [0, 0]], constant_values=tf.constant(MISSING, tf.int16))
+            signal = tf.pad(signal, tf.stack([[0, lacking], [0, 0]]), constant_values=tf.constant(MISSING, tf.int16))
             real = weight > 0
             signal = tf.where(real, signal, tf.constant(MISSING, tf.int16))
             scale_mv, label = tf.where(real, scale_mv, 0.0), tf.where(real, label, 0.0)

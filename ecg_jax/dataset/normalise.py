@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ecg_jax.dataset.batch import MISSING
 from ecg_jax.dataset.prepared import PreparedSet
+from ecg_jax.records.record import MISSING
 
 CHUNK = 256  # records read at once
 

@@ -6,9 +6,11 @@ so that the bytes are the same for any number of workers. May import records, so
 
 import csv
 import hashlib
+import importlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,10 +20,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ecg_jax.dataset.folds import assign_folds
 from ecg_jax.dataset.prepared import ABOUT, FORMAT, INDEX, REJECTED, PreparedSet, open_prepared
 from ecg_jax.dataset.reading import Loaded, read_all
 from ecg_jax.dataset.request import PrepareRequest
-from ecg_jax.dataset.split import assign_folds
 from ecg_jax.dataset.staging import clear_left_over, publish, staging
 from ecg_jax.dataset.writing import Example, write_tfds
 from ecg_jax.errors import DataError
@@ -29,8 +31,8 @@ from ecg_jax.records import MISSING, Rejected
 from ecg_jax.sources import Listing, RecordRef, cinc2017, ptb_xl, wfdb_folder
 
 
-def prepare(request: PrepareRequest, console: Console) -> PreparedSet:
-    """Makes the prepared set that `request` asks for and says on `console` what became of the records.
+def prepare(request: PrepareRequest, console: Console | None = None) -> PreparedSet:
+    """Makes the prepared set that `request` asks for and says on `console` (standard error) what became of the records.
 
     A finished set of the same request is opened as it is.
 
@@ -38,15 +40,18 @@ def prepare(request: PrepareRequest, console: Console) -> PreparedSet:
         DataError: the folder holds something else, the source cannot be used, no record is left, or with `strict` one
             is rejected.
     """
+    console = console or Console(stderr=True)
     if (request.to / ABOUT).is_file():
         return _as_it_is(request, console)
     if request.to.exists() and (not request.to.is_dir() or any(request.to.iterdir())):
         raise DataError(f"{request.to} is there and is no prepared set; choose another --to")
-    with staging(request.to) as folder:
+    with staging(request.to) as folder, _disk_errors_named(request.to):
         listing = _list(request, folder / "source")
         refs = sorted(listing.refs, key=lambda ref: ref.record_id)
         if not refs:
             raise DataError(f"no record is left: {_counts(listing.left_out) or 'the table is empty'}; check --from")
+        if len({ref.record_id for ref in refs}) < len(refs):
+            raise DataError(f"source {request.source} names a record twice; give every record an id of its own")
         leads = request.leads or listing.leads
         collected = _Collected(listing.labels)
         loaded = read_all(refs, leads=leads, rate_hz=request.rate_hz, workers=request.workers)
@@ -140,7 +145,17 @@ def _list(request: PrepareRequest, made: Path) -> Listing:
         return ptb_xl(root, task=request.task, rate_hz=request.rate_hz, keep_unlabelled=request.keep_unlabelled)
     if request.source == "cinc2017":
         return cinc2017(root)
-    return wfdb_folder(root, request.labels or Path(), request.exclusive)
+    if request.source == "wfdb":
+        return wfdb_folder(root, request.labels or Path(), request.exclusive)
+    return _own_source(request.source)(root)
+
+
+def _own_source(name: str) -> Callable[[Path], Listing]:
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise DataError(f"source {name} cannot be imported ({error}); put its folder on PYTHONPATH") from error
 
 
 def _folds(refs: Sequence[RecordRef], listing: Listing, request: PrepareRequest) -> np.ndarray:
@@ -182,7 +197,7 @@ def _about(request: PrepareRequest, listing: Listing, leads: Sequence[str], coll
 
 
 def _write_beside(folder: Path, about: dict[str, Any], collected: _Collected) -> None:
-    np.savez(folder / INDEX, **collected.index())
+    np.savez(folder / INDEX, allow_pickle=False, **collected.index())
     with (folder / REJECTED).open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("record", "reason", "remedy"))
@@ -205,9 +220,17 @@ def _as_it_is(request: PrepareRequest, console: Console) -> PreparedSet:
     return prepared
 
 
+@contextmanager
+def _disk_errors_named(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error}; free the disk or choose another --to") from error
+
+
 def _with_bar(loaded: Iterable[Loaded | Rejected], total: int, console: Console) -> Iterator[Loaded | Rejected]:
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(loaded, total=total)
 
 

@@ -5,7 +5,7 @@ labels, fingerprint, counts), `rejected.csv` and `index.npz` (what is known of e
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ecg_jax.errors import DataError
+from ecg_jax.records.record import MISSING
 
 ABOUT, INDEX, REJECTED, SPLIT = "prepared.json", "index.npz", "rejected.csv", "records"
 FORMAT = 1  # of the files beside the TFDS ones
@@ -55,16 +56,33 @@ class PreparedSet:
     def __len__(self) -> int:
         return len(self.record_ids)
 
-    def read(self, indices: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    def read(self, indices: Iterable[int]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Signals int16 [T, L] and scales float32 [L] of the records at `indices`, in that order."""
         examples = self._examples.__getitems__([int(index) for index in indices])
         return [(example["signal"], example["scale_mv"]) for example in examples]
+
+    def signal_mv(self, index: int) -> np.ndarray:
+        """The signal [T, L] of one record in mV, NaN where it is missing."""
+        signal, scale_mv = self.read([index])[0]
+        return np.where(signal == MISSING, np.nan, signal * scale_mv)
+
+    def index_of(self, record_id: str) -> int:
+        """The index of a record.
+
+        Raises:
+            DataError: there is none of that id.
+        """
+        index = int(np.searchsorted(self.record_ids, record_id))
+        if index == len(self) or self.record_ids[index] != record_id:
+            raise DataError(f"{self.path} has no record {record_id}; its first is {self.record_ids[0]}")
+        return index
 
     @cached_property
     def _examples(self):
         import tensorflow_datasets as tfds  # half a second; TensorFlow itself stays out
 
-        return tfds.builder_from_directory(self.path).as_data_source(SPLIT)
+        builder: Any = tfds.builder_from_directory(self.path)
+        return builder.as_data_source(SPLIT)
 
 
 def open_prepared(path: Path) -> PreparedSet:

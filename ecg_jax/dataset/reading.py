@@ -2,13 +2,14 @@
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from ecg_jax.errors import DataError
 from ecg_jax.records import Quantised, Rejected, load, quantise
@@ -41,7 +42,7 @@ def read_all(
         for chunk in chunks:
             yield from read(chunk)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_the_parent)
     try:
         ahead: deque[Future[list[Loaded | Rejected]]] = deque()
         for chunk in chunks:
@@ -64,8 +65,17 @@ def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: flo
     return results
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _follow_the_parent() -> None:
+    """A worker leaves interrupts to its parent, and ends with it: even a killed one leaves no process behind."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _cores() -> int:

@@ -8,13 +8,16 @@ import tyro
 
 from ecg_jax.errors import ConfigError
 
+SOURCES = ("ptb_xl", "cinc2017", "wfdb", "synthetic")
+
 
 @dataclass(frozen=True)
 class PrepareRequest:
     """What to prepare, from where, to where."""
 
-    source: tyro.conf.Positional[Literal["ptb_xl", "cinc2017", "wfdb", "synthetic"]]
-    """A public data set, any folder of WFDB records, or made-up recordings."""
+    source: tyro.conf.Positional[str]
+    """`ptb_xl` or `cinc2017` (public data sets), `wfdb` (any folder of WFDB records), `synthetic` (made-up recordings),
+    or `module:function`: a function of your own from the folder to a `Listing`."""
     to: Path
     """Folder to be made for the prepared set."""
     root: Annotated[Path | None, tyro.conf.arg(name="from")] = None
@@ -44,7 +47,9 @@ class PrepareRequest:
 
     def __post_init__(self) -> None:
         spellings = {lead.strip().lower() for lead in self.leads}
+        known = self.source in SOURCES or all(self.source.partition(":"))
         rules = (
+            (known, f"source {self.source} is unknown; give {', '.join(SOURCES)} or module:function"),
             (10 <= self.rate_hz <= 10_000, f"--rate-hz is {self.rate_hz:g}; give 10 to 10000"),
             (self.workers is None or self.workers >= 1, f"--workers is {self.workers}; give 1 or more"),
             (self.folds is None or self.folds >= 2, f"--folds is {self.folds}; give 2 or more"),

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
 
-from ecg_jax.dataset.batch import MISSING, Batch, Rows
+from ecg_jax.dataset.batch import AnyArray, Batch, Rows
 from ecg_jax.dataset.prepared import PreparedSet
+from ecg_jax.records.record import MISSING
 
 RowsAt = Callable[[int], Rows]  # step -> the rows of its global batch, padded to the number of devices
 Put = Callable[[Any], Any]  # places a pytree of NumPy arrays on the devices
@@ -39,11 +39,11 @@ class Feed(Protocol):
 class Resident:
     """Records of a split end to end, with a window's length of missing samples behind the last."""
 
-    signal: Array | np.ndarray  # [all samples + window, L] int16
-    start: Array | np.ndarray  # [N] int32: first sample of each record
-    samples: Array | np.ndarray  # [N] int32
-    scale_mv: Array | np.ndarray  # [N, L] float32
-    label: Array | np.ndarray  # [N, K] float32
+    signal: AnyArray  # [all samples + window, L] int16
+    start: AnyArray  # [N] int32: first sample of each record
+    samples: AnyArray  # [N] int32
+    scale_mv: AnyArray  # [N, L] float32
+    label: AnyArray  # [N, K] float32
     window: int = struct.field(pytree_node=False)
 
 

@@ -17,8 +17,11 @@ def staging(target: Path) -> Iterator[Path]:
     Raises:
         DataError: another process is at work on the same target.
     """
-    folder = target.parent / f".{target.name}.preparing"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _beside(target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{target} cannot be made: {error.strerror}; choose another folder") from error
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # goes with its process, however that ends
@@ -47,6 +50,11 @@ def publish(folder: Path, target: Path) -> None:
 
 def clear_left_over(target: Path) -> None:
     """Removes what a run that was killed left beside `target`."""
-    if (target.parent / f".{target.name}.preparing").exists():
+    if _beside(target).exists():
         with staging(target):
             pass
+
+
+def _beside(target: Path) -> Path:
+    target = target.absolute()
+    return target.parent / f".{target.name}.preparing"

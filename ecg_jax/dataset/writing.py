@@ -34,7 +34,9 @@ def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels:
             "fold": tfds.features.Scalar(dtype=np.int32),
         }
     )
-    identity = tfds.core.DatasetIdentity(name="ecg", version="1.0.0", data_dir=str(folder), module_name="")
+    identity = tfds.core.DatasetIdentity(
+        name="ecg", version=tfds.core.Version("1.0.0"), data_dir=str(folder), module_name=""
+    )
     about = "ECG recordings in 16 bits: mV = signal * scale_mv; -32768 is a missing sample."
     info = tfds.core.DatasetInfo(builder=identity, features=features, description=about, disable_shuffling=True)
     writer = tfds.core.SequentialWriter(info, max_examples_per_shard=SHARD, file_format="array_record")

@@ -41,8 +41,8 @@ class Conv1D(nn.Module):
 
 
 def relu(x: Array, valid: Array | None) -> Array:
-    """ReLU, and zero wherever there is no signal, in one selection: [B, T, C]."""
-    return nn.relu(x) if valid is None else jnp.where((x > 0) & (valid > 0), x, 0)
+    """ReLU, and zero wherever there is no signal, in one selection; NaN stays, to be noticed. [B, T, C]."""
+    return nn.relu(x) if valid is None else jnp.where((x <= 0) | (valid == 0), 0, x)
 
 
 def _strided(x: Array, stride: int, pad: tuple[int, int], window: int) -> list[Array]:
@@ -70,7 +70,8 @@ def max_pool(x: Array, valid: Array | None) -> Array:
     A maximum of three strided slices: the gradient of XLA's window reduction is many times slower on CPU.
     """
     pooled = _maximum(_strided(x, 2, (1, x.shape[1] % 2), 3))
-    return pooled if valid is None else pooled * coarser(valid, 2)
+    kept = coarser(valid, 2)
+    return pooled if kept is None else pooled * kept
 
 
 def average_pool(x: Array, valid: Array | None, window: int) -> Array:

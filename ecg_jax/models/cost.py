@@ -1,4 +1,7 @@
-"""What a scale costs and sees, before anyone builds it: arithmetic on whole numbers. May import `config` and `layout`."""
+"""What a scale costs and sees, before anyone builds it: arithmetic on whole numbers.
+
+May import `config` and `layout`.
+"""
 
 from dataclasses import dataclass
 
@@ -21,7 +24,7 @@ class Cost:
     total_stride: int
     """Input samples from one output sample to the next."""
     activation_bytes: int
-    """Held from the forward to the backward pass: each convolution's result, what its norm and ReLU make of it, pools."""
+    """Held from the forward to the backward pass: results of convolutions, of their norms and ReLUs, and of pools."""
 
 
 def cost(config: ModelConfig, *, leads: int, labels: int, window_samples: int, rate_hz: float) -> Cost:

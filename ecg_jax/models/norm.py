@@ -47,10 +47,7 @@ class MaskedBatchNorm(nn.Module):
         counted = x if valid is None else x * valid
         total = jnp.sum(counted, axes, dtype=jnp.float32)
         square = jnp.sum(jnp.square(counted.astype(jnp.float32)), axes)
-        if valid is None:
-            count = jnp.float32(x.size // x.shape[-1])
-        else:
-            count = jnp.sum(valid, dtype=jnp.float32)
+        count = jnp.float32(x.size // x.shape[-1]) if valid is None else jnp.sum(valid, dtype=jnp.float32)
         if self.axis_name is not None and not self.is_initializing():
             total, square, count = lax.psum((total, square, count), self.axis_name)
         divisor = jnp.maximum(count, 1)

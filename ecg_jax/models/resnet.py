@@ -1,4 +1,7 @@
-"""ResNet1D: a 1-D residual network of any scale, from a `ModelConfig`. May import jax, flax, `config`, its neighbours."""
+"""ResNet1D: a 1-D residual network of any scale, from a `ModelConfig`.
+
+May import jax, flax, `config` and its neighbours; nothing that reads files, knows a label or trains.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -2,7 +2,8 @@
 
 Everything is drawn in millimetres on one page, so the layout is arithmetic: rows of 250 mm, a calibration pulse of
 1 mV and 0.2 s before each. Twelve standard leads of 10 s come in the usual three rows of four leads, 2.5 s each, and a
-rhythm strip of lead II; all else comes as it is, a row or more for each lead.
+rhythm strip of lead II, which goes on below for as long as the recording does; all else comes as it is, a row or more
+for each lead.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ _PULSE_MM = 12.0  # the calibration pulse and the space after it
 _MARGIN_MM = 7.0
 _TITLE_MM = 9.0
 _FOOT_MM = 7.0
-_REACH_MM = (9.0, 9.0, 26.0)  # the least room below and above a row's baseline, and the most
+_REACH_MM = (9.0, 9.0, 32.0)  # the least room below and above a row's baseline, and the most
 _TRACE, _FINE, _COARSE = "black", "#f7d9d5", "#e8a9a2"  # differ in lightness, so that they do in black and white too
 
 
@@ -35,7 +36,6 @@ class _Strip:
     start_seconds: float
     seconds: float
     at_seconds: float
-    named: bool = True
 
 
 def _layout(leads: Sequence[str], seconds: float) -> list[list[_Strip]]:
@@ -48,12 +48,12 @@ def _layout(leads: Sequence[str], seconds: float) -> list[list[_Strip]]:
             part = ROW_SECONDS / len(row)
             starts = [part * column for column in range(len(row))]
             rows.append([_Strip(place[name.upper()], s, part, s) for name, s in zip(row, starts, strict=True)])
-        return rows
-    if seconds > ROW_SECONDS:  # each lead goes on in the rows below
+        return rows + [
+            [_Strip(place["II"], s, ROW_SECONDS, 0)] for s in np.arange(ROW_SECONDS, seconds - 0.5, ROW_SECONDS)
+        ]
+    if seconds > ROW_SECONDS:  # the leads go on together in the rows below
         starts = np.arange(0, seconds, ROW_SECONDS)
-        lengths = np.minimum(ROW_SECONDS, seconds - starts)
-        pieces = [(k, float(s), float(n)) for k in range(len(leads)) for s, n in zip(starts, lengths, strict=True)]
-        return [[_Strip(lead, start, length, 0.0, named=start == 0)] for lead, start, length in pieces]
+        return [[_Strip(lead, start, ROW_SECONDS, 0)] for start in starts for lead in range(len(leads))]
     columns = int(np.clip(ROW_SECONDS // seconds, 1, 4))
     rows_needed = -(-len(leads) // columns)  # leads run down the columns, as on paper
     width = ROW_SECONDS / columns
@@ -125,10 +125,10 @@ def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str
             span = _span(strip, rate_hz, len(traces_mm))
             y = traces_mm[span, strip.lead]
             away = (np.arange(span.start, span.stop) / rate_hz - strip.start_seconds) * MM_PER_SECOND
-            axes.plot(x + away, baseline + y, color=_TRACE, linewidth=0.8, solid_joinstyle="round")
-            name = leads[strip.lead] if strip.named else f"{leads[strip.lead]}, from {strip.start_seconds:g} s"
-            bold = "bold" if strip.named else "normal"
-            axes.text(x + 1, baseline + above - 4, name, fontsize=9, fontweight=bold)
+            axes.plot(x + away, baseline + y, color=_TRACE, linewidth=0.8, solid_joinstyle="round", gid="trace")
+            goes_on = strip.start_seconds > strip.at_seconds
+            name = leads[strip.lead] + (f", from {strip.start_seconds:g} s" if goes_on else "")
+            axes.text(x + 1, baseline + above - 4, name, fontsize=9, fontweight="normal" if goes_on else "bold")
             if strip.at_seconds:  # where one lead ends and the next begins
                 axes.plot([x, x], [baseline - 2, baseline + 2], color=_TRACE, linewidth=0.8)
             if np.isnan(y).all():

@@ -1,6 +1,7 @@
-"""From a path to a recording that fits the contract of a set, or the reason why not. Both `prepare` and `predict` use it."""
+"""From a path to a recording that fits the contract of a set, or the reason why not. `prepare` and `predict` use it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ecg_jax.records.checks import check
@@ -16,4 +17,6 @@ def load(path: Path, *, leads: Sequence[str], rate_hz: float, record_id: str | N
     if isinstance(record, Rejected):
         return record
     arranged = arrange(record, leads)
+    absent = [f"lead {lead} missing" for at, lead in enumerate(leads) if arranged.missing[:, at].all()]
+    arranged = replace(arranged, warnings=(*record.warnings, *absent))
     return check(arranged, has=record.leads) or resample(arranged, rate_hz)

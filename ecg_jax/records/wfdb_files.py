@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from ecg_jax.records.resample import resample
 
 MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}  # micro sign and Greek mu
 BYTES_PER_SAMPLE = {"16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2, "212": 1.5, "310": 4 / 3, "311": 4 / 3}
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+"""All that wfdb raises on damaged files."""
 RATES_HZ = (10, 100_000)  # outside no ECG can be meant
 
 RECORD_LINE = re.compile(
@@ -42,10 +45,12 @@ class _Signal:
 
 @dataclass(frozen=True)
 class _Header:
-    line: re.Match[str]
+    n_sig: int
+    rate_hz: float  # of frames
+    length: int | None  # in frames
     signals: tuple[_Signal, ...]  # of a record in segments: none
     segments: tuple[str, ...]
-    text: str
+    lines: tuple[str, ...]  # without comments
 
 
 class _Unusable(Exception):
@@ -69,51 +74,53 @@ def read_wfdb(path: Path, record_id: str | None = None, *, leads: Sequence[str] 
         reason, remedy = f"file missing: {Path(error.filename or stem).name}", "download it again"
     except OSError as error:
         reason, remedy = f"file unreadable: {error.strerror or error}", "make it readable"
-    except (ValueError, TypeError, IndexError, KeyError) as error:  # all that wfdb raises on damaged files
+    except UNREADABLE as error:
         detail = " ".join(str(error).split()) or type(error).__name__
         reason, remedy = f"files damaged: wfdb says {detail}", "download the record again or mend its header"
     return Rejected(record_id or str(path), reason, remedy)
 
 
-def _read(stem: Path, record_id: str, leads: Sequence[str] | None) -> Record | Rejected:
+def _read(stem: Path, record_id: str, leads: Sequence[str] | None) -> Record:
     header = _read_header(stem)
     parts = [_read_header(stem.parent / name) for name in header.segments] or [header]
-    rate_hz = _rate_hz(header)
+    signals = [signal for part in parts for signal in part.signals]
     wanted = needed(leads) if leads is not None else None
-    units: dict[str, str] = {}
-    warnings: list[str] = []
-    for part in parts:
-        for signal in part.signals:
-            if wanted is None or same_lead(signal.lead) in wanted:
-                _check_calibration(signal)
-                if units.setdefault(same_lead(signal.lead), signal.unit.lower()) != signal.unit.lower():
-                    raise _Unusable(f"units differ: lead {signal.lead} changes its unit", "write one unit for all")
-        warnings += _check_sizes(stem.parent, part)
-    names = [signal.lead for part in parts for signal in part.signals]
-    if wanted is not None and not wanted & {same_lead(name) for name in names}:
-        has = ", ".join(dict.fromkeys(names)) or "none"
+    read = [signal for signal in signals if wanted is None or same_lead(signal.lead) in wanted]
+    if not read:
+        has = ", ".join(dict.fromkeys(signal.lead for signal in signals)) or "none"
         raise _Unusable(f"leads absent: it has {has}", "ask for leads that it has (--leads)")
+    mv_per_unit: dict[str, float] = {}
+    for signal in read:
+        factor = _mv_per_unit(signal)
+        if mv_per_unit.setdefault(same_lead(signal.lead), factor) != factor:
+            raise _Unusable(f"units differ: lead {signal.lead} changes its unit", "write one unit for all")
+    warnings = [warning for part in parts for warning in _size_warnings(stem.parent, part)]
 
     files = _wfdb_record(stem, header, wanted)
-    signals, per_frame, found = files.e_p_signal, files.samps_per_frame, files.sig_name
-    if not signals or not len(signals[0]):
-        raise _Unusable("empty: it has no samples", "download it again")
     if not header.segments and _checksums_differ(files):
         warnings.append("wrong checksum")
-    if len({same_lead(name or "") for name in found}) < len(found):
-        warnings.append("a lead twice: the first is used")
-
-    most = max(per_frame)
-    columns = [
-        _lead(signal * MV_PER_UNIT[units[same_lead(name or "")]], rate_hz * samples, rate_hz * most)
-        for signal, samples, name in zip(signals, per_frame, found, strict=True)
+    names = [(name or "").strip() for name in files.sig_name]
+    kept = {same_lead(name): at for at, name in reversed(list(enumerate(names))) if same_lead(name) in mv_per_unit}
+    if len({same_lead(name) for name in names}) < len(names):
+        warnings.append("a lead twice, the first is used")
+    columns = sorted(kept.values())
+    most = max(files.samps_per_frame[at] for at in columns)
+    arrived = [
+        _lead(
+            files.e_p_signal[at] * mv_per_unit[same_lead(names[at])],
+            header.rate_hz * files.samps_per_frame[at],
+            header.rate_hz * most,
+        )
+        for at in columns
     ]
+    if not len(arrived[0].signal_mv):
+        raise _Unusable("empty: it has no samples", "download it again")
     return Record(
         record_id,
-        np.concatenate([column.signal_mv for column in columns], axis=1),
-        np.concatenate([column.missing for column in columns], axis=1),
-        rate_hz * most,
-        tuple((name or "").strip() for name in found),
+        np.concatenate([one.signal_mv for one in arrived], axis=1),
+        np.concatenate([one.missing for one in arrived], axis=1),
+        header.rate_hz * most,
+        tuple(names[at] for at in columns),
         tuple(warnings),
     )
 
@@ -131,18 +138,22 @@ def _read_header(stem: Path) -> _Header:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    record_line = RECORD_LINE.match(lines[0]) if lines else None
-    if record_line is None:
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    first = RECORD_LINE.match(lines[0]) if lines else None
+    if first is None:
         raise _Unusable("header unreadable: no WFDB record line", "write it anew, or leave the record out")
-    n_sig = int(record_line["n_sig"])
-    if record_line["segments"]:
+    n_sig, rate_hz, length = int(first["n_sig"]), _rate_hz(first["rate"]), first["length"] and int(first["length"])
+    signals, segments = (), ()
+    if first["segments"]:
         names = [line.split()[0] for line in lines[1:]]
-        return _Header(record_line, (), tuple(name for name in names if name != "~"), text)
-    if n_sig == 0 or len(lines) - 1 != n_sig:
+        segments = tuple(name for name in names if name != "~")
+    elif n_sig == 0 or len(lines) - 1 != n_sig:
         detail = f"it announces {n_sig} signals and describes {len(lines) - 1}"
         raise _Unusable(f"header unreadable: {detail}", "mend the header")
-    return _Header(record_line, tuple(map(_signal_of, lines[1:])), (), text)
+    else:
+        signals = tuple(map(_signal_of, lines[1:]))
+    return _Header(n_sig, rate_hz, length or None, signals, segments, tuple(lines))
 
 
 def _signal_of(line: str) -> _Signal:
@@ -166,35 +177,40 @@ def _signal_of(line: str) -> _Signal:
     )
 
 
-def _rate_hz(header: _Header) -> float:
+def _rate_hz(stated: str | None) -> float:
     try:
-        rate_hz = float(header.line["rate"] or "nan")
+        rate_hz = float(stated or "nan")
     except ValueError:
         rate_hz = math.nan
     if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
-        stated = header.line["rate"] or "nothing"
-        raise _Unusable(f"rate unusable: the header says {stated}", "write the sampling rate in Hz into the .hea file")
+        reason = f"rate unusable: the header says {stated or 'nothing'}"
+        raise _Unusable(reason, "write the sampling rate in Hz into the .hea file")
     return rate_hz
 
 
-def _check_calibration(signal: _Signal) -> None:
+def _mv_per_unit(signal: _Signal) -> float:
+    """Millivolts in the unit of a signal, whose gain is looked at too."""
     lead = signal.lead or "without a name"
+    unit = MV_PER_UNIT.get(signal.unit.lower())
+    if signal.file == "~":  # a segment without this signal states no gain of its own
+        return unit or 1.0
     if not (math.isfinite(signal.gain) and signal.gain > 0):
         reason = f"gain unusable: lead {lead} has gain {signal.gain:g}, so its voltage is unknown"
         raise _Unusable(reason, "write the device's gain (units per mV) into the .hea file")
-    if signal.unit.lower() not in MV_PER_UNIT:
+    if unit is None:
         reason = f"unit unknown: lead {lead} is in {signal.unit}"
         raise _Unusable(reason, "give the gain per mV, uV, nV or V in the .hea file")
+    return unit
 
 
-def _check_sizes(folder: Path, header: _Header) -> list[str]:
+def _size_warnings(folder: Path, header: _Header) -> list[str]:
     """Refuses signal files that are shorter than the header says; warns of longer ones."""
-    if not header.line["length"]:
+    if header.length is None:
         return []
     sizes: dict[str, float] = {}
     for signal in header.signals:
         if signal.format in BYTES_PER_SAMPLE and signal.file != "~":
-            size = BYTES_PER_SAMPLE[signal.format] * signal.per_frame * int(header.line["length"])
+            size = BYTES_PER_SAMPLE[signal.format] * signal.per_frame * header.length
             sizes[signal.file] = sizes.get(signal.file, signal.offset_bytes) + size
     warnings = []
     for name, size in sizes.items():
@@ -207,32 +223,33 @@ def _check_sizes(folder: Path, header: _Header) -> list[str]:
     return warnings
 
 
-def _wfdb_record(stem: Path, header: _Header, wanted: set[str] | None):
-    """wfdb's record with physical samples, each lead at its own rate; `wanted` leads alone."""
+def _wfdb_record(stem: Path, header: _Header, wanted: set[str] | None) -> Any:
+    """wfdb's record with physical samples in `e_p_signal`, each lead at its own rate; `wanted` leads alone."""
     import wfdb  # brings pandas: most of a second
 
+    if header.segments:
+        return wfdb.rdrecord(str(stem), physical=True, smooth_frames=False)
     channels = [at for at, signal in enumerate(header.signals) if wanted is None or same_lead(signal.lead) in wanted]
 
-    def read(at: Path):
-        if header.segments:
-            return wfdb.rdrecord(str(at), physical=True, smooth_frames=False)
-        files = wfdb.rdrecord(str(at), channels=channels, physical=False, smooth_frames=False)
+    def read(at: Path) -> Any:
+        files: Any = wfdb.rdrecord(str(at), channels=channels, physical=False, smooth_frames=False)
+        for gain, channel in zip(files.adc_gain, channels, strict=True):
+            if gain != header.signals[channel].gain:
+                raise ValueError(f"gain {gain:g} where the header says {header.signals[channel].gain:g}")
         files.e_p_signal = files.dac(expanded=True)
         return files
 
-    first = header.line.group(0)
-    if header.segments or PLAIN_RECORD_LINE.fullmatch(header.text.lstrip("\ufeff").splitlines()[0].strip()):
+    if PLAIN_RECORD_LINE.fullmatch(header.lines[0]):
         return read(stem)
     # Georgia's headers call the record E00271.mat, others write dates that wfdb stumbles over: it needs neither.
     with tempfile.TemporaryDirectory() as folder:
-        plain = " ".join(["record", header.line["n_sig"], header.line["rate"], header.line["length"] or ""])
-        text = header.text.replace(first, f"{plain}\n#", 1)
-        (Path(folder) / "record.hea").write_text(text, encoding="utf-8")
+        plain = f"record {header.n_sig} {header.rate_hz:f} {header.length or ''}"
+        (Path(folder) / "record.hea").write_text("\n".join([plain, *header.lines[1:]]) + "\n", encoding="utf-8")
         for name in {signal.file for signal in header.signals}:
             (Path(folder) / name).symlink_to((stem.parent / name).resolve())
         return read(Path(folder) / "record")
 
 
-def _checksums_differ(files) -> bool:
+def _checksums_differ(files: Any) -> bool:
     stated = [None if value is None else value % 65536 for value in files.checksum]
     return any(a is not None and a != b for a, b in zip(stated, files.calc_checksum(expanded=True), strict=True))

@@ -1,4 +1,4 @@
-"""PhysioNet/CinC Challenge 2017 (Clifford et al. 2017, https://physionet.org/content/challenge-2017/): one lead, 9-61 s.
+"""CinC Challenge 2017 (Clifford et al. 2017, https://physionet.org/content/challenge-2017/): one lead, 9-61 s.
 
 Four exclusive classes: N normal, A atrial fibrillation, O other rhythm, ~ noisy. No patient names, no folds.
 """
@@ -29,15 +29,14 @@ def cinc2017(root: Path) -> Listing:
     if table is None:
         raise DataError(f"{root / TABLES[0]} is missing; {GET}")
     refs, absent = [], 0
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        for row in filter(None, csv.reader(file)):
-            name, label = row[0].strip(), row[-1].strip()
-            if label not in LABELS:
-                raise DataError(f"{table} has the class '{label}' for {name}; {GET}")
-            places = (root / "training2017", root / "training" / name[:3], root / "training", root)
-            path = next((place / name for place in places if (place / f"{name}.hea").is_file()), None)
-            if path is None:
-                absent += 1
-            else:
-                refs.append(RecordRef(name, path, frozenset({label})))
+    for row in csv.reader(table.read_text(encoding="utf-8-sig", errors="replace").splitlines()):
+        name, label = (row[0].strip(), row[-1].strip()) if row else ("", "")
+        if label not in LABELS:
+            raise DataError(f"{table} has the class '{label}' for '{name}'; {GET}")
+        places = (root / "training2017", root / "training" / name[:3], root / "training", root)
+        path = next((place / name for place in places if (place / f"{name}.hea").is_file()), None)
+        if path is None:
+            absent += 1
+        else:
+            refs.append(RecordRef(name, path, frozenset({label})))
     return Listing(tuple(refs), LABELS, True, {"no file": absent} if absent else {}, ("ECG",), folds=5)

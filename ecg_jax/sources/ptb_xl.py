@@ -27,7 +27,10 @@ def ptb_xl(
     refs, left_out, names = [], Counter(), set()
     column = "filename_lr" if rate_hz <= 100 else "filename_hr"
     for row in rows(root / "ptbxl_database.csv", needs=("scp_codes", "patient_id", "strat_fold", column), get=GET):
-        codes = _codes(row["scp_codes"], root)
+        try:
+            codes, fold = set(ast.literal_eval(row["scp_codes"])), int(row["strat_fold"])
+        except (ValueError, SyntaxError, TypeError) as error:
+            raise DataError(f"{root / 'ptbxl_database.csv'} cannot be understood at {row[column]}; {GET}") from error
         labels = frozenset(label_of[code] for code in codes if code in label_of)
         names |= labels
         path = root / row[column]
@@ -37,7 +40,7 @@ def ptb_xl(
             left_out[f"no label of the task {task}"] += 1
         else:
             patient = row["patient_id"].removesuffix(".0")
-            refs.append(RecordRef(path.name, path, labels, patient, int(row["strat_fold"])))
+            refs.append(RecordRef(path.name, path, labels, patient, fold))
     return Listing(tuple(refs), tuple(sorted(names)), False, dict(left_out), STANDARD_LEADS, folds=0)
 
 
@@ -49,10 +52,3 @@ def _labels_of_statements(root: Path, task: str) -> dict[str, str]:
     if column:
         return {row[""]: row[column] for row in statements if row[column]}
     return {row[""]: row[""] for row in statements if task == "all" or row[task] in ("1", "1.0")}
-
-
-def _codes(text: str, root: Path) -> dict[str, float]:
-    try:
-        return dict(ast.literal_eval(text))
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise DataError(f"{root / 'ptbxl_database.csv'} has unreadable scp_codes '{text[:40]}'; {GET}") from error

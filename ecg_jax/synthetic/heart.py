@@ -76,17 +76,18 @@ def _qrs(rng: np.random.Generator, labels: frozenset[str]) -> tuple[np.ndarray, 
         d = rng.uniform(0.124, 0.165)
         shape = [
             (0.14, 0.07, (0.05, 0.08, -0.12 * rng.uniform(0, 2))),
-            (0.32, 0.10, (0.72, 0.35, 0.60)),
-            (0.55, 0.11, (0.42, 0.15, 1.05)),
-            (0.76, 0.09, (0.62, -0.05, 0.55)),
+            (0.32, 0.10, (0.72, 0.35, 0.70)),
+            (0.55, 0.11, (0.42, 0.15, 1.25)),
+            (0.76, 0.09, (0.62, -0.05, 0.65)),
         ]
         return np.array([_lobe(c * d, w * d, w * d, v) for c, w, v in shape]), d
     d = np.clip(rng.normal(0.092, 0.008), 0.074, 0.116)
     left = rng.uniform(1.4, 2.0) if "LVH" in labels else 1.0
+    back = left * (0.65 if "CRBBB" in labels else 1.0) * rng.lognormal(0, 0.2)
     shape = [
         (0.17, 0.085, np.array((-0.13, 0.02, -0.30)) * rng.lognormal(0, 0.35)),  # septum
         (0.42, 0.12, np.array((1.00, 0.72, 0.22)) * left),  # free wall
-        (0.59, 0.11, np.array((0.25, 0.12, 0.75)) * left * rng.lognormal(0, 0.2)),  # back of the left ventricle
+        (0.59, 0.11, np.array((0.25, 0.12, 0.75)) * back),  # back of the left ventricle
         (0.82, 0.08, np.array((-0.18, -0.10, 0.22)) * rng.lognormal(0, 0.4)),  # base
     ]
     lobes = [_lobe(c * d, w * d, w * d, v) for c, w, v in shape]
@@ -96,10 +97,10 @@ def _qrs(rng: np.random.Generator, labels: frozenset[str]) -> tuple[np.ndarray, 
             lobes.append(_lobe(0.24 * d, 0.11 * d, 0.11 * d, np.array(TERRITORIES[name][1]) * rng.uniform(0.6, 1.3)))
     incomplete = rng.random() < 0.06
     if "CRBBB" in labels or incomplete:  # the right ventricle comes late: a slow end to the right and the front
-        late = rng.uniform(0.030, 0.055) if "CRBBB" in labels else rng.uniform(0.008, 0.014)
+        late = max(0.03, rng.uniform(0.122, 0.158) - d) if "CRBBB" in labels else rng.uniform(0.008, 0.014)
         size = rng.uniform(0.8, 1.6) if "CRBBB" in labels else rng.uniform(0.3, 0.5)
-        centre, width = d * 0.80 + late / 2, 0.010 + late / 4.5
-        lobes.append(_lobe(centre, width * 0.8, width, np.array((-0.50, 0.02, -0.50)) * size))
+        centre, width = d * 0.80 + late / 2, 0.010 + late / 4
+        lobes.append(_lobe(centre, width * 0.8, width, np.array((-0.38, 0.02, -0.60)) * size))
         d += late
     return np.array(lobes), d
 
@@ -116,7 +117,7 @@ def _repolarisation(rng: np.random.Generator, labels: frozenset[str], qrs: np.nd
         t_vector = -0.125 * net * rng.uniform(0.7, 1.3) + np.array((0.0, 0.05, 0.0))
         st_vector = -0.045 * net * rng.uniform(0.6, 1.3)
     if "CRBBB" in labels:
-        t_vector = t_vector + np.array((0.06, 0.03, 0.20)) * rng.uniform(0.7, 1.2)
+        t_vector = t_vector + np.array((0.06, 0.03, 0.24)) * rng.uniform(0.7, 1.2)
     if "LVH" in labels:  # strain, from none to full
         strain = max(0.0, rng.uniform(-0.4, 1.0))
         t_vector = (1 - strain) * t_vector - 0.13 * strain * net
@@ -139,8 +140,8 @@ def _ectopic(rng: np.random.Generator) -> np.ndarray:
     way[2] *= np.sign(way[0])  # from the right ventricle to the left and the back, or the other way round
     way *= rng.uniform(1.1, 1.7) / np.linalg.norm(way)
     lobes = [_lobe(0.24 * d, 0.10 * d, 0.10 * d, 0.35 * rng.normal(0, 0.5, 3))]
-    for centre, size in ((0.42, 0.8), (0.68, 0.7)):
-        lobes.append(_lobe(centre * d, 0.14 * d, 0.14 * d, size * (way + rng.normal(0, 0.14, 3))))
+    for centre, size in ((0.42, 0.85), (rng.uniform(0.60, 0.72), 0.65)):
+        lobes.append(_lobe(centre * d, 0.13 * d, 0.13 * d, size * (way + rng.normal(0, 0.14, 3))))
     lobes += [_lobe(d + 0.03, 0.02, 0.12, -0.08 * way), _lobe(0.36, 0.065, 0.045, -0.38 * way)]
     return np.array(lobes)
 
@@ -148,7 +149,7 @@ def _ectopic(rng: np.random.Generator) -> np.ndarray:
 def draw_patient(rng: np.random.Generator, labels: frozenset[str]) -> Patient:
     """A patient with exactly these labels; all else is drawn: axis, voltage, intervals, where the electrodes stick."""
     turn = rng.normal(0, (10, 12, 22)) * (0.6 if "CLBBB" in labels else 1.0)
-    voltage = np.clip(rng.lognormal(0, 0.22), 0.6, 1.45)
+    voltage = np.clip(rng.lognormal(0, 0.24), 0.85 if "LVH" in labels else 0.6, 1.5)
     qrs, d = _qrs(rng, labels)
     late = _repolarisation(rng, labels, qrs, d)
     qrs[:, 3:] = voltage * qrs[:, 3:] @ _rotation(turn).T
@@ -191,7 +192,7 @@ def draw_beats(rng: np.random.Generator, patient: Patient, seconds: float) -> li
     of a sinus beat, so that the pause after it is compensatory.
     """
     labels, mean = patient.labels, patient.rr_seconds
-    n = int(np.ceil((seconds + 2.5) / mean / 0.85)) + 2
+    n = int(np.ceil((seconds + 2) / mean / 0.8)) + 5
     if "AFIB" in labels:
         rr = np.maximum(mean * rng.gamma(1 / 0.23**2, 0.23**2, n), 0.34)
     else:
@@ -200,16 +201,17 @@ def draw_beats(rng: np.random.Generator, patient: Patient, seconds: float) -> li
         drift = np.sin(2 * np.pi * (rng.uniform(0.05, 0.1) * time + rng.random()))
         wave = breath + 0.25 * drift + rng.normal(0, 0.12, n)
         spread = rng.uniform(0.16, 0.34) if "SARRH" in labels else min(rng.lognormal(np.log(0.04), 0.5), 0.105)
-        rr = mean + spread * ((wave - wave.min()) / np.ptp(wave) - 0.5)
-    onsets = -1.0 - rng.random() * mean + np.cumsum(rr)  # of an undisturbed rhythm: rr[k] lies before onsets[k]
+        rr = mean + spread * (wave - wave.mean()) / np.ptp(wave)
+    onsets = np.cumsum(rr) - rr[:3].sum() - rng.random() * mean  # if undisturbed; rr[k] lies before onsets[k]
     early = np.zeros(n)  # s
     if "PVC" in labels:
         inside = (onsets > 1.0) & (onsets < seconds - 0.8)
         places = np.flatnonzero(inside & (rr >= min(0.4, rr[inside].max())))
-        if rng.random() < 0.15 and not labels & {"SBRAD", "STACH"}:  # every second beat, which hides the rate
+        rate_matters = bool(labels & {"SBRAD", "STACH"})  # then two sinus beats must follow each other somewhere
+        if rng.random() < 0.15 and not rate_matters:  # every second beat
             places = places[rng.integers(2) :: 2]
         else:
-            places = places[:: rng.integers(2, 4)]
+            places = places[:: 3 if rate_matters else rng.integers(2, 4)]
             places = rng.choice(places, size=min(rng.integers(1, 4), len(places)), replace=False)
         early[places] = np.minimum((1 - rng.uniform(0.55, 0.72, len(places))) * rr[places], rr[places] - 0.33)
     happened = onsets - early

@@ -1,6 +1,6 @@
 """Labelled 12-lead recordings of hearts that do not exist, written as WFDB files and a table of labels.
 
-May import numpy, `errors` and the other files of this room; reads nothing.
+May import numpy, `errors`, the names of leads in `records` and the other files of this room; reads nothing.
 """
 
 import csv
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_jax.errors import ConfigError
+from ecg_jax.records import STANDARD_LEADS
 from ecg_jax.synthetic.cohort import Visit, visits
 from ecg_jax.synthetic.heart import draw_beats, draw_patient, heart_vector
 from ecg_jax.synthetic.noise import LEADS_FROM_ELECTRODES, electrode_noise
@@ -17,11 +18,10 @@ from ecg_jax.synthetic.noise import LEADS_FROM_ELECTRODES, electrode_noise
 RATE_HZ = 500
 SECONDS = 10
 UNITS_PER_MV = 1000
-LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
 def signal_mv(visit: Visit, seed: int) -> np.ndarray:
-    """The recording of one visit, [T, 12] in mV, leads in the order of `LEADS`; a pure function of both."""
+    """The recording of one visit, [T, 12] in mV, leads in the order of `STANDARD_LEADS`; a pure function of both."""
     patient = draw_patient(np.random.default_rng([seed, 3, visit.patient]), visit.labels)
     rng = np.random.default_rng([seed, 4, visit.patient, visit.number])
     time = np.arange(SECONDS * RATE_HZ) / RATE_HZ
@@ -41,7 +41,7 @@ def write_format_16(path: Path, signal: np.ndarray, comments: tuple[str, ...] = 
     digital = np.clip(np.round(signal * UNITS_PER_MV), -32767, 32767).astype("<i2")
     checksums = digital.sum(axis=0, dtype=np.int64).astype(np.uint16).astype(np.int16)  # 16 bits, signed
     lines = [f"{path.name} {digital.shape[1]} {RATE_HZ} {len(digital)}"]
-    for lead, first, checksum in zip(LEADS, digital[0], checksums, strict=True):
+    for lead, first, checksum in zip(STANDARD_LEADS, digital[0], checksums, strict=True):
         lines.append(f"{path.name}.dat 16 {UNITS_PER_MV}(0)/mV 16 0 {first} {checksum} 0 {lead}")
     lines += [f"# {comment}" for comment in comments]
     path.with_suffix(".dat").write_bytes(digital.tobytes())

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-__all__ = ["run"]
-
 
 def __getattr__(name: str) -> Any:
     """`run` is handed on lazily, so that the pure rooms beside it load nothing that reads files."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: in each the latest state, to go on from, and the best variables, to be used. Orbax, asynchronous.
+"""Checkpoints of a run: in each the latest state, to go on from, and the best variables, to be used. By Orbax.
 
 Both are in one checkpoint, so that a kill can never part them.
 """
@@ -78,7 +78,8 @@ def _restore(manager: ocp.CheckpointManager, folder: Path, trees: dict[str, Any]
     if step is None:
         return None
     items: dict[str, Any] = {
-        name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)) for name, tree in trees.items()
+        name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, tree))
+        for name, tree in trees.items()
     }
     try:
         return manager.restore(step, args=ocp.args.Composite(**items, **{META: ocp.args.JsonRestore()}))

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from ecg_jax.config import Functions, RunConfig, to_dict
+from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.dataset.batch import InputContract
 from ecg_jax.dataset.normalise import mean_and_std_mv
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
@@ -48,7 +48,7 @@ def run(
     augment: Augment | None = None,
     console: Console | None = None,
 ) -> RunResult:
-    """Trains on the training folds, chooses the epoch on the validation folds, and leaves all there is to know in `workdir`.
+    """Trains on the training folds, chooses the epoch on the validation folds, and writes all about it to `workdir`.
 
     Started again in the same workdir it goes on from the last checkpoint, to the same end; a finished run is read, not
     run again. The test folds are not read.
@@ -110,7 +110,8 @@ def _check_choosable(prepared: PreparedSet, splits: Splits, config: RunConfig) -
     if config.train.best_metric != "loss" and not (label.min(axis=0) < label.max(axis=0)).any():
         raise RunError(
             f"validation folds {list(splits.folds['validation'])} have no label with both classes, so "
-            f"{config.train.best_metric} is not defined; choose other --data.validation-folds or --train.best-metric loss"
+            f"{config.train.best_metric} is not defined; "
+            "choose other --data.validation-folds or --train.best-metric loss"
         )
     if config.train.best_metric == "cinc2017" and not prepared.exclusive:
         raise RunError("--train.best-metric cinc2017 is for the set cinc2017 only; choose macro_auroc")
@@ -149,7 +150,7 @@ def _train(fitting: Fitting, checkpoints: Checkpoints, workdir: Path, console: C
                 "train_loss": float(np.mean(losses)),
                 "validation_loss": validation_loss,
                 "validation_macro_auroc": _null_if_nan(figures["macro_auroc"]),
-                "learning_rate": float(fitting.schedule(stop - 1)),
+                "learning_rate": np.asarray(fitting.schedule(stop - 1)).item(),
                 "seconds": round(time.monotonic() - began, 3),
             }
             append_metrics(workdir, line)

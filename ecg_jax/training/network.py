@@ -23,16 +23,17 @@ def build_network(config: RunConfig, n_classes: int, *, axis_name: str | None = 
 
 
 def cost_of(config: RunConfig, contract: InputContract) -> dict[str, float | int | None]:
-    """`parameters`, `macs`, `receptive_field_samples`, `receptive_field_ms` of one window; of a network of the user's own
-
-    only the parameters are known, the others are None.
-    """
+    """Parameters, multiply-accumulates of a window and receptive field; of a user's own network the first alone."""
     from ecg_jax.models import cost
 
     n_leads, n_labels = len(contract.leads), len(contract.labels)
     if not config.functions.network:
         known = cost(
-            config.model, leads=n_leads, labels=n_labels, window_samples=contract.window_samples, rate_hz=contract.rate_hz
+            config.model,
+            leads=n_leads,
+            labels=n_labels,
+            window_samples=contract.window_samples,
+            rate_hz=contract.rate_hz,
         )
         return {
             "parameters": known.parameters,

@@ -9,8 +9,8 @@ from ecg_jax.config import TrainConfig
 def make_schedule(config: TrainConfig, steps: int) -> optax.Schedule:
     """The learning rate at each of `steps` steps.
 
-    `one_cycle`: from a 25th of the highest rate up by a cosine for 30 % of the steps, then down by one to a 250,000th of it
-    (Smith and Topin 2018); `warmup_cosine`: up by a line for 5 % of the steps, then down by a cosine to 0.
+    `one_cycle`: from a 25th of the highest rate up by a cosine for 30 % of the steps, then down by one to a 250,000th
+    of it (Smith and Topin 2018); `warmup_cosine`: up by a line for 5 % of the steps, then down by a cosine to 0.
     """
     peak = config.learning_rate
     if config.schedule == "one_cycle":

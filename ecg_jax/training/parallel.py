@@ -1,4 +1,4 @@
-"""How a step is spread over devices: `jit` over a mesh with axis "data", or `pmap`. The one place that knows devices."""
+"""How a step is spread over devices: `jit` over a mesh, or `pmap`. The one place that knows devices."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -17,7 +17,7 @@ class Devices:
     split; its results are all whole on each device again, or with `rows=True` all split by rows.
     """
 
-    def __init__(self, mode: Literal["jit", "pmap"] = "jit", devices: Sequence[jax.Device] | None = None):
+    def __init__(self, mode: Literal["jit", "pmap"] = "jit", devices: Sequence[Any] | None = None):
         """By default all devices of all processes."""
         self.mode = mode
         self.devices = list(devices or jax.devices())

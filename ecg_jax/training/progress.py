@@ -63,7 +63,7 @@ class Events:
         self._writer = None
         if wanted:
             try:
-                from tensorboardX import SummaryWriter
+                from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]: an extra
             except ImportError as error:
                 message = "--train.tensorboard needs the extra: pip install 'ecg-jax[tensorboard]'"
                 raise ConfigError(message) from error

@@ -52,9 +52,10 @@ class EvaluationSplit:
         """Reads the records where the feed is resident."""
         feed = choose_feed(prepared, indices, config.data.feed)
         self._feed = make_feed(prepared, indices, feed=feed, window=window, devices=devices)
-        self._windows = plan.evaluation_windows(prepared.samples[indices], window=window, overlap=config.evaluate.overlap)
+        lengths = prepared.samples[indices]
+        self._windows = plan.evaluation_windows(lengths, window=window, overlap=config.evaluate.overlap)
         self._batch_size = -(-config.train.batch_size // len(devices)) * len(devices)
-        self._devices, self._pool, self._exclusive = devices, config.evaluate.pool, prepared.exclusive
+        self._devices, self._evaluate, self._exclusive = devices, config.evaluate, prepared.exclusive
         self._n_records = len(indices)
         self.label = prepared.label[indices]
 
@@ -67,9 +68,7 @@ class EvaluationSplit:
         """Probabilities [N, K] of the records, and the mean loss of the windows; `variables` lie on all devices."""
         n_windows = len(self._windows.record)
         stop = -(-n_windows // self._batch_size)
-        found = [
-            compiled(variables, self._feed.arrays, item) for item in self._feed.stream(self._rows_at, 0, stop)
-        ]
+        found = [compiled(variables, self._feed.arrays, item) for item in self._feed.stream(self._rows_at, 0, stop)]
         fetched = [self._devices.fetch_rows(step) for step in found]
         probability = np.concatenate([p for p, _ in fetched])[:n_windows]
         loss = np.concatenate([each for _, each in fetched])[:n_windows]
@@ -77,7 +76,7 @@ class EvaluationSplit:
             probability,
             np.asarray(self._windows.record),
             n_records=self._n_records,
-            pool=self._pool,
+            pool=self._evaluate.pool,
             exclusive=self._exclusive,
         )
         return pooled, float(loss.astype(np.float64).mean())

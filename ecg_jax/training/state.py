@@ -15,7 +15,7 @@ Variables = Mapping[str, Any]
 
 @struct.dataclass
 class TrainState:
-    """Parameters, running statistics, optimiser state, averaged variables; `key` is the seed's, the same all the run."""
+    """Parameters, running statistics, optimiser state and averaged variables; `key` is the seed's all the run."""
 
     step: Array  # [] int32
     key: Array  # raw random key

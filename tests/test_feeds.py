@@ -1,0 +1,122 @@
+"""Both feeds hand the step the same windows, byte for byte, and each loads only what it needs."""
+
+import subprocess
+import sys
+from functools import partial
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from ecg_jax.dataset import plan
+from ecg_jax.dataset.batch import MISSING
+from ecg_jax.dataset.host_feed import HostFeed
+from ecg_jax.dataset.resident_feed import ResidentFeed
+from ecg_jax.training.parallel import Devices
+
+WINDOW = 90
+SAMPLES = np.array([200, 40, 91, 90, 333, 60, 120])
+SELECTED = np.array([0, 1, 3, 4, 6])
+
+
+def some_set():
+    """Records of many lengths, one with a missing lead, one with a gap in all leads."""
+    random = np.random.default_rng(0)
+    signals = [random.integers(-30000, 30000, (length, 2)).astype(np.int16) for length in SAMPLES]
+    signals[3][:, 1] = MISSING
+    signals[4][100:140] = MISSING
+    scales = random.random((len(SAMPLES), 2)).astype(np.float32)
+    return SimpleNamespace(
+        leads=("I", "II"),
+        samples=SAMPLES,
+        label=random.integers(0, 2, (len(SAMPLES), 3)).astype(np.uint8),
+        signals=signals,
+        scales=scales,
+        read=lambda indices: [(signals[i], scales[i]) for i in indices],
+    )
+
+
+SET = some_set()
+TRAINING = partial(plan.training_rows, samples=SAMPLES[SELECTED], window=WINDOW, batch_size=6, seed=3)
+
+
+def evaluation(step):
+    windows = plan.evaluation_windows(SAMPLES[SELECTED], window=WINDOW, overlap=0.5)
+    return plan.evaluation_rows(step, windows, batch_size=6)
+
+
+def batches(kind, rows_at, first, stop, devices, **settings):
+    put = {"put_rows": devices.put_rows}
+    if kind is ResidentFeed:
+        put["put_everywhere"] = devices.put_everywhere
+    feed = kind(SET, SELECTED, window=WINDOW, **put, **settings)
+    take = jax.jit(feed.take)
+    return [jax.device_get(take(feed.arrays, item)) for item in feed.stream(rows_at, first, stop)]
+
+
+@pytest.mark.parametrize("rows_at", [TRAINING, evaluation], ids=["training", "evaluation"])
+def test_both_feeds_give_the_same_bytes(rows_at):
+    devices = Devices("jit")
+    stop = 3
+    for resident, host in zip(
+        batches(ResidentFeed, rows_at, 0, stop, devices), batches(HostFeed, rows_at, 0, stop, devices), strict=True
+    ):
+        for name in ("signal", "scale_mv", "valid", "label", "weight"):
+            a, b = getattr(resident, name), getattr(host, name)
+            assert a.dtype == b.dtype, name
+            assert a.tobytes() == b.tobytes(), name
+
+
+@pytest.mark.parametrize("kind", [ResidentFeed, HostFeed])
+def test_a_window_is_the_record_from_its_offset_on(kind):
+    rows = TRAINING(2)
+    (batch,) = batches(kind, TRAINING, 2, 3, Devices("jit"))
+    for row, (record, offset) in enumerate(zip(rows.record, rows.offset, strict=True)):
+        index = SELECTED[record]
+        part = SET.signals[index][offset : offset + WINDOW]
+        np.testing.assert_array_equal(batch.signal[row, : len(part)], part)
+        assert (batch.signal[row, len(part) :] == MISSING).all()
+        np.testing.assert_array_equal(batch.valid[row, : len(part)], (part != MISSING).any(axis=1))
+        assert not batch.valid[row, len(part) :].any()
+        np.testing.assert_array_equal(batch.scale_mv[row], SET.scales[index])
+        np.testing.assert_array_equal(batch.label[row], SET.label[index])
+
+
+@pytest.mark.parametrize("kind", [ResidentFeed, HostFeed])
+def test_any_step_can_be_had_without_those_before(kind):
+    in_turn = batches(kind, TRAINING, 0, 5, Devices("jit"))
+    alone = batches(kind, TRAINING, 4, 5, Devices("jit"))
+    np.testing.assert_array_equal(alone[0].signal, in_turn[4].signal)
+
+
+@pytest.mark.parametrize("kind", [ResidentFeed, HostFeed])
+def test_padding_rows_hold_nothing(kind):
+    last = batches(kind, evaluation, 2, 3, Devices("jit"))[0]
+    padding = last.weight == 0
+    assert padding.any()
+    assert (last.signal[padding] == MISSING).all()
+    assert not last.valid[padding].any()
+    assert not last.label[padding].any()
+
+
+def test_processes_share_a_batch_without_overlap():
+    whole = batches(HostFeed, TRAINING, 1, 2, Devices("jit"))[0]
+    parts = []
+    for process in (0, 1):
+        devices = Devices("jit", jax.devices()[:1])
+        parts += batches(HostFeed, TRAINING, 1, 2, devices, process=process, processes=2)
+    np.testing.assert_array_equal(np.concatenate([part.signal for part in parts]), whole.signal)
+
+
+def test_a_run_with_the_resident_feed_never_loads_tensorflow(synthetic_set, tmp_path):
+    flags = ["--train.epochs", "1", "--model.depth", "1", "--model.channels", "4", "--data.window-seconds", "2"]
+    code = (
+        "import sys; from ecg_jax.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert 'jax' in sys.modules; assert 'tensorflow' not in sys.modules"
+    )
+    command = ["train", "--data", str(synthetic_set), "--workdir", str(tmp_path / "run"), "--feed", "resident", *flags]
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,393 @@
+"""Prepared sets: what is written, that it is whole or absent, that it depends on the content alone."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from wfdb_writing import edit_header, write_record
+
+from ecg_jax.dataset import reading
+from ecg_jax.dataset.folds import assign_folds
+from ecg_jax.dataset.prepare import prepare
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.dataset.request import PrepareRequest
+from ecg_jax.dataset.staging import staging
+from ecg_jax.dataset.summary import summary
+from ecg_jax.errors import ConfigError, DataError
+from ecg_jax.records import MISSING
+
+RECORDS = 80  # five chunks: enough for several workers
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """A folder with 80 good records (r07 with a gap), 2 spoiled ones, a row without file, and labels.csv."""
+    root = tmp_path_factory.mktemp("recordings")
+    rng = np.random.default_rng(0)
+    rows = []
+    for n in reversed(range(RECORDS)):
+        digital = rng.integers(-900, 900, (300 + n, 2)).astype(np.int16)
+        if n == 7:
+            digital[50:60] = MISSING
+        write_record(root, f"r{n:02}", digital=digital)
+        rows.append((f"r{n:02}", ("AF", "N", "AF;N", "")[n % 4], f"p{n // 2}"))
+    edit_header(write_record(root, "bad1"), "1000/mV", "0/mV")
+    edit_header(write_record(root, "bad2"), " 100 ", " 0 ")
+    rows += [("bad1", "AF", "p90"), ("bad2", "N", "p91"), ("absent", "N", "p92")]
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("record", "labels", "patient"), *rows])
+    return root
+
+
+@pytest.fixture
+def request_for(recordings, tmp_path):
+    base = PrepareRequest(
+        "wfdb", tmp_path / "set", recordings, labels=recordings / "labels.csv", leads=("II", "I", "V1"), workers=1
+    )
+    return lambda **changes: dataclasses.replace(base, **changes)
+
+
+def quiet():
+    return Console(stderr=True, quiet=True)
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_tfds_opens_the_set_without_our_code_in_the_order_of_the_record_ids(request_for):
+    request = request_for()
+    prepared = prepare(request, quiet())
+    builder = tfds.builder_from_directory(request.to)
+    assert list(builder.info.splits) == ["records"]
+    examples = list(builder.as_data_source("records"))
+    names = [example["record_id"].decode() for example in examples]
+    assert names == sorted(names) == prepared.record_ids.tolist() == [f"r{n:02}" for n in range(RECORDS)]
+    for n in (0, 7, 79):
+        assert examples[n]["signal"].dtype == np.int16
+        assert examples[n]["signal"].shape == (300 + n, 3)
+        assert examples[n]["scale_mv"].dtype == np.float32
+        assert examples[n]["labels"].tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]][n % 4]  # AF, N
+        assert examples[n]["patient"].decode() == f"p{n // 2}"
+        assert examples[n]["fold"] == prepared.folds[n]
+
+
+def test_signals_come_back_in_mv_by_index_with_absent_lead_and_gap_marked(request_for, recordings):
+    prepared = prepare(request_for(), quiet())
+    (second, scale), (gap, _) = prepared.read([12, 7])
+    raw = np.fromfile(recordings / "r12.dat", "<i2").reshape(-1, 2) / 1000
+    np.testing.assert_allclose(second[:, :2] * scale[:2], raw[:, ::-1], atol=2e-5)  # half a step of 0.9 / 32767
+    assert (second[:, 2] == MISSING).all()
+    assert (gap[50:60] == MISSING).all()
+    assert np.count_nonzero(~prepared.gapless) == 1
+    assert prepared.missing[[12, 7]].tolist() == [312, 307 + 20]
+
+
+def test_spoiled_records_are_named_with_reason_and_absent_ones_counted(request_for):
+    prepared = prepare(request_for(), quiet())
+    with (prepared.path / "rejected.csv").open(newline="") as file:
+        rejected = {row["record"]: row["reason"] for row in csv.DictReader(file)}
+    assert rejected.keys() == {"bad1", "bad2"}
+    assert rejected["bad1"].startswith("gain unusable: lead I")
+    counts = prepared.about["counts"]
+    assert counts["rejected"] == {"gain unusable": 1, "rate unusable": 1}
+    assert counts["left_out"] == {"no file": 1}
+    assert counts["warnings"] == {"lead V1 missing": RECORDS}
+    assert counts["kept"] == len(prepared) == RECORDS
+
+
+def test_bytes_do_not_depend_on_the_number_of_workers(request_for, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "AHEAD", 1)  # so that five chunks are more than may wait
+    alone = prepare(request_for(), quiet())
+    together = prepare(request_for(to=tmp_path / "other", workers=3), quiet())
+    assert files_of(together.path) == files_of(alone.path)
+
+
+def test_the_fingerprint_follows_the_content_and_not_the_place(request_for, recordings, tmp_path):
+    first = prepare(request_for(), quiet()).fingerprint
+    (tmp_path / "moved").mkdir()
+    for path in recordings.iterdir():
+        (tmp_path / "moved" / path.name).write_bytes(path.read_bytes())
+    moved = request_for(to=tmp_path / "b", root=tmp_path / "moved", labels=tmp_path / "moved" / "labels.csv")
+    assert prepare(moved, quiet()).fingerprint == first
+    signal = tmp_path / "moved" / "r11.dat"
+    original = signal.read_bytes()
+    signal.write_bytes(original[:-2] + b"\x07\x00")
+    assert prepare(dataclasses.replace(moved, to=tmp_path / "c"), quiet()).fingerprint != first
+
+
+def test_the_fingerprint_follows_labels_patients_and_folds(tmp_path):
+    for name in ("x", "y"):
+        write_record(tmp_path, name)
+    found = set()
+    for n, row in enumerate(("x,AF,p1,1", "x,N,p1,1", "x,AF,p3,1", "x,AF,p1,2")):
+        (tmp_path / "labels.csv").write_text(f"record,labels,patient,fold\n{row}\ny,AF;N,p2,2\n")
+        request = PrepareRequest("wfdb", tmp_path / f"set{n}", tmp_path, labels=tmp_path / "labels.csv")
+        found.add(prepare(request, quiet()).fingerprint)
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("change", [{"rate_hz": 50.0}, {"leads": ("I",)}, {"folds": 3}, {"seed": 1}])
+def test_the_fingerprint_follows_contract_and_folds(request_for, tmp_path, change):
+    first = prepare(request_for(), quiet()).fingerprint
+    assert prepare(request_for(to=tmp_path / "b", **change), quiet()).fingerprint != first
+
+
+def test_a_finished_set_is_left_as_it_is_by_the_same_request(request_for, recordings):
+    request = request_for()
+    path = prepare(request, quiet()).path
+    before = {file: file.stat().st_mtime_ns for file in path.iterdir()}
+    console = Console(record=True, file=io.StringIO(), width=400)
+    prepare(dataclasses.replace(request, workers=2), console)
+    assert "is finished already" in console.export_text()
+    assert {file: file.stat().st_mtime_ns for file in path.iterdir()} == before
+
+
+def test_another_request_on_a_finished_set_is_refused_with_what_differs(request_for):
+    prepare(request_for(), quiet())
+    with pytest.raises(DataError, match=r"rate_hz 100\.0 \(now 50\.0\); choose another --to, or remove it"):
+        prepare(request_for(rate_hz=50.0), quiet())
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(request_for):
+    request = request_for()
+    request.to.mkdir()
+    (request.to / "thesis.tex").write_text("dear to someone")
+    with pytest.raises(DataError, match="is no prepared set; choose another --to"):
+        prepare(request, quiet())
+    assert files_of(request.to) == {"thesis.tex": b"dear to someone"}
+
+
+def test_strict_makes_nothing_where_a_record_is_rejected(request_for, tmp_path):
+    with pytest.raises(DataError, match=r"gain unusable 1 \(bad1\); rate unusable 1 \(bad2\)"):
+        prepare(request_for(strict=True), quiet())
+    assert not (tmp_path / "set").exists()
+
+
+def test_nothing_left_is_an_error_that_says_why(request_for):
+    with pytest.raises(DataError, match=r"no record is left: leads absent 81 \(bad1, r00, r01, \.\.\.\)"):
+        prepare(request_for(leads=("V5",)), quiet())
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import ecg_jax.dataset.prepare as room
+from ecg_jax.dataset.request import PrepareRequest
+
+step, to, root = sys.argv[1:]
+setattr(room, step, lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
+room.prepare(PrepareRequest("wfdb", Path(to), Path(root), labels=Path(root) / "labels.csv", leads=("I",), workers=1))
+"""
+
+
+@pytest.mark.parametrize("step", ["read_all", "_write_beside", "publish"])
+def test_a_killed_prepare_leaves_no_set_and_the_same_command_finishes_it(request_for, recordings, tmp_path, step):
+    to = tmp_path / "set"
+    killed = subprocess.run([sys.executable, "-c", KILLED, step, to, recordings], capture_output=True)
+    assert killed.returncode == -9
+    assert not to.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [".set.preparing"]
+    whole = prepare(request_for(leads=("I",)), quiet())
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert whole.fingerprint == prepare(request_for(leads=("I",), to=tmp_path / "b"), quiet()).fingerprint
+
+
+KILLED_WITH_WORKERS = """
+import os, signal, sys
+from multiprocessing import active_children
+from pathlib import Path
+import ecg_jax.dataset.prepare as room
+from ecg_jax.dataset.request import PrepareRequest
+
+def write(folder, examples, **_):
+    next(examples), next(examples)
+    print(*[child.pid for child in active_children()], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    room.write_tfds = write
+    to, root = map(Path, sys.argv[1:])
+    room.prepare(PrepareRequest("wfdb", to, root, labels=root / "labels.csv", leads=("I",), workers=2))
+"""
+
+
+def test_reading_processes_end_with_a_killed_prepare(recordings, tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED_WITH_WORKERS)
+    with (tmp_path / "pids").open("w") as pids:  # a pipe would stay open in the workers
+        killed = subprocess.run([sys.executable, script, tmp_path / "set", recordings], stdout=pids)
+    assert killed.returncode == -9
+    workers = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert len(workers) == 2
+    until = time.monotonic() + 20
+    while any(is_running(pid) for pid in workers) and time.monotonic() < until:
+        time.sleep(0.05)
+    left = [pid for pid in workers if is_running(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+
+
+def is_running(pid):
+    """Whether a process is there and is no zombie that merely waits to be collected."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+def test_what_a_killed_prepare_left_is_cleared_even_beside_a_finished_set(request_for, tmp_path):
+    prepare(request_for(), quiet())
+    (tmp_path / ".set.preparing" / "source").mkdir(parents=True)
+    prepare(request_for(), quiet())
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_two_at_once_on_one_target_do_not_spoil_each_other(request_for):
+    request = request_for()
+    with staging(request.to), pytest.raises(DataError, match="is being prepared by another process"):
+        prepare(request, quiet())
+    assert len(prepare(request, quiet())) == RECORDS
+
+
+def test_preparing_and_reading_load_neither_tensorflow_nor_jax(recordings, tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from ecg_jax.dataset.prepare import prepare
+from ecg_jax.dataset.request import PrepareRequest
+root = Path(sys.argv[1])
+made = prepare(PrepareRequest("wfdb", Path(sys.argv[2]), root, labels=root / "labels.csv", leads=("I",), workers=1))
+made.read([0])
+print(*sys.modules)
+"""
+    command = [sys.executable, "-c", code, recordings, tmp_path / "set"]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "jax", "flax"} & set(loaded)
+
+
+def test_a_request_loads_nothing_heavy():
+    code = "import sys, ecg_jax.dataset.request; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "wfdb", "scipy", "tensorflow_datasets", "jax"} & set(loaded)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 7)), min_size=60, max_size=200), st.integers(2, 6))
+def test_a_patient_is_in_one_fold_and_no_fold_is_out_of_range(records, folds):
+    patients = [f"p{patient}" for patient, _ in records] + [f"q{n}" for n in range(folds)]
+    label = np.array([[bits >> k & 1 for k in range(3)] for _, bits in records] + [[1, 0, 0]] * folds, float)
+    fold_of = assign_folds(label, patients, folds=folds, seed=0)
+    assert len({(patient, fold) for patient, fold in zip(patients, fold_of.tolist(), strict=True)}) == len(
+        set(patients)
+    )
+    assert set(fold_of.tolist()) <= set(range(1, folds + 1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_are_spread_evenly_over_the_folds(seed):
+    rng = np.random.default_rng(seed)
+    label = (rng.random((600, 5)) < [0.5, 0.3, 0.1, 0.05, 0.02]).astype(float)
+    fold_of = assign_folds(label, [f"p{n // 2}" for n in range(600)], folds=5, seed=seed)
+    records = np.bincount(fold_of)[1:]
+    assert np.ptp(records) <= 0.1 * records.mean()
+    for k in range(5):
+        bearers = np.bincount(fold_of[label[:, k] > 0], minlength=6)[1:]
+        assert np.ptp(bearers) <= max(2, 0.15 * bearers.mean()), bearers
+
+
+def test_the_seed_decides_the_folds():
+    label = np.random.default_rng(0).integers(0, 2, (100, 3)).astype(float)
+    names = [f"p{n}" for n in range(100)]
+    once, again, other = (assign_folds(label, names, folds=5, seed=seed).tolist() for seed in (0, 0, 1))
+    assert once == again != other
+
+
+def test_more_folds_than_patients_are_refused(request_for):
+    with pytest.raises(DataError, match="--folds 50 does not fit 42 patients"):
+        prepare(request_for(folds=50), quiet())
+
+
+def test_a_patient_in_two_folds_of_the_table_is_refused(tmp_path):
+    for name in ("x", "y"):
+        write_record(tmp_path, name)
+    (tmp_path / "labels.csv").write_text("record,labels,patient,fold\nx,AF,p1,1\ny,AF,p1,2\n")
+    with pytest.raises(DataError, match="patient p1 is in folds 1 and 2"):
+        prepare(PrepareRequest("wfdb", tmp_path / "set", tmp_path, labels=tmp_path / "labels.csv"), quiet())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"source": "ptbxl"}, "source ptbxl is unknown"),
+        ({"source": "ptb_xl"}, "--from is missing"),
+        ({"source": "wfdb", "root": "x"}, "--labels is missing"),
+        ({"source": "synthetic", "root": "x"}, "--from is given"),
+        ({"source": "synthetic", "rate_hz": 0}, "--rate-hz is 0"),
+        ({"source": "synthetic", "leads": ("I", "i")}, "names a lead twice"),
+    ],
+)
+def test_a_request_that_cannot_be_meant_is_refused_where_it_is_made(tmp_path, values, message):
+    with pytest.raises(ConfigError, match=message):
+        PrepareRequest(**({"to": tmp_path} | values))
+
+
+def test_a_source_of_ones_own_is_a_function_named_by_module(recordings, tmp_path, monkeypatch):
+    (tmp_path / "my_source.py").write_text(
+        "from ecg_jax.sources import Listing, RecordRef\n"
+        "def mine(root):\n"
+        "    paths = [path.with_suffix('') for path in root.glob('r*1.hea')]\n"
+        "    refs = [RecordRef(path.name, path, frozenset({'odd'}), fold=1) for path in paths]\n"
+        "    return Listing(tuple(refs), ('odd',), False, {}, ('I',), 0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    prepared = prepare(PrepareRequest("my_source:mine", tmp_path / "set", recordings, workers=1), quiet())
+    assert (len(prepared), prepared.leads, prepared.source) == (8, ("I",), "my_source:mine")
+
+
+def test_synthetic_recordings_go_the_way_of_real_ones(tmp_path):
+    prepared = prepare(PrepareRequest("synthetic", tmp_path / "set", records=24, folds=3, workers=1), quiet())
+    assert (len(prepared), len(prepared.leads), prepared.rate_hz) == (24, 12, 100)
+    assert not prepared.about["counts"]["rejected"]
+    assert not prepared.about["counts"]["warnings"]
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_the_summary_says_what_is_in_the_set(request_for):
+    console = Console(record=True, file=io.StringIO(), width=200)
+    console.print(summary(prepare(request_for(), quiet())))
+    text = console.export_text()
+    for words in ("100 Hz", "II, I, V1", "3 to 3.79 s", "gain unusable 1", "no file 1", "80 of 40 patients", "(none)"):
+        assert words in text
+
+
+def test_a_folder_that_is_no_set_cannot_be_opened(tmp_path):
+    with pytest.raises(DataError, match="is not a prepared set"):
+        open_prepared(tmp_path)
+
+
+def test_a_set_of_another_version_is_refused(request_for):
+    path = prepare(request_for(), quiet()).path
+    about = json.loads((path / "prepared.json").read_text())
+    (path / "prepared.json").write_text(json.dumps(about | {"format": 99}))
+    with pytest.raises(DataError, match="by another version"):
+        open_prepared(path)
+
+
+def test_real_cinc2017_keeps_every_record_with_a_counted_warning(real_data, tmp_path):
+    prepared = prepare(PrepareRequest("cinc2017", tmp_path / "set", real_data / "cinc2017", workers=1), quiet())
+    counts = prepared.about["counts"]
+    assert (counts["kept"], counts["rejected"], counts["warnings"]) == (100, {}, {"wrong checksum": 100})
+    assert np.bincount(prepared.folds)[1:].tolist() == [20] * 5
+    assert (prepared.label.sum(axis=1) == 1).all()

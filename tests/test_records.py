@@ -1,0 +1,139 @@
+"""Recordings: leads, resampling, quantisation, judgement."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from wfdb_writing import write_record
+
+from ecg_jax.records import MISSING, Record, Rejected, load, quantise
+from ecg_jax.records.leads import arrange
+from ecg_jax.records.resample import resample
+
+
+def record_of(signal_mv, missing=None, *, rate_hz=100.0, leads=("I", "II")):
+    signal_mv = np.asarray(signal_mv, np.float32)
+    missing = np.zeros(signal_mv.shape, bool) if missing is None else missing
+    return Record("r", np.where(missing, 0, signal_mv).astype(np.float32), missing, rate_hz, leads)
+
+
+@given(potentials_mv=arrays(np.float64, (16, 3), elements=st.floats(-5, 5)))
+def test_derived_limb_leads_equal_those_measured_at_the_electrodes(potentials_mv):
+    ra, la, ll = potentials_mv.T  # right arm, left arm, left leg
+    measured = np.stack([ll - la, ra - (la + ll) / 2, la - (ra + ll) / 2, ll - (ra + la) / 2], -1)
+    derived = arrange(record_of(np.stack([la - ra, ll - ra], -1)), ("III", "aVR", "aVL", "aVF"))
+    np.testing.assert_allclose(derived.signal_mv, measured, rtol=0, atol=1e-5)  # float32 at 10 mV
+
+
+def test_leads_stand_in_the_order_asked_for_whatever_their_case():
+    arranged = arrange(record_of([[1, 2, 3]], leads=("v1", "AVF", "Ii")), ("II", "V1", "aVF"))
+    assert arranged.signal_mv.tolist() == [[3, 1, 2]]
+    assert arranged.leads == ("II", "V1", "aVF")
+
+
+def test_a_lead_that_is_recorded_is_not_derived():
+    arranged = arrange(record_of([[1, 2, 9]], leads=("I", "II", "III")), ("III",))
+    assert arranged.signal_mv.tolist() == [[9]]
+
+
+def test_a_lead_that_cannot_be_had_is_missing_throughout():
+    arranged = arrange(record_of(np.ones((5, 1)), leads=("I",)), ("I", "III", "V1"))
+    assert arranged.missing.all(axis=0).tolist() == [False, True, True]
+
+
+def test_a_derived_lead_is_missing_where_one_of_its_sources_is():
+    missing = np.array([[False, False], [True, False], [False, True]])
+    arranged = arrange(record_of(np.ones((3, 2)), missing), ("aVR",))
+    assert arranged.missing[:, 0].tolist() == [False, True, True]
+
+
+RATES = st.sampled_from([50.0, 128.0, 257.0, 300.0, 333.33, 360.0, 400.0, 500.0, 1000.0])
+
+
+@settings(deadline=None)
+@given(rate_hz=RATES, frequency_hz=st.floats(0.5, 15), phase=st.floats(0, 6))
+def test_resampling_keeps_a_slow_wave_in_size_and_time(rate_hz, frequency_hz, phase):
+    def wave(rate):
+        return np.sin(2 * np.pi * frequency_hz * np.arange(0, 10, 1 / rate) + phase)[:, None]
+
+    got = resample(record_of(wave(rate_hz), rate_hz=rate_hz, leads=("I",)), 100.0).signal_mv
+    inner = slice(100, 900)  # the filter's ends apart
+    np.testing.assert_allclose(got[inner], wave(100.0)[inner], atol=0.02)
+
+
+@pytest.mark.parametrize("frequency_hz", [65, 80, 100, 140, 200])
+def test_what_the_new_rate_cannot_carry_does_not_come_back_as_something_slower(frequency_hz):
+    fast = np.sin(2 * np.pi * frequency_hz * np.arange(5000) / 500)[:, None]
+    got = resample(record_of(fast, rate_hz=500.0, leads=("I",)), 100.0).signal_mv
+    assert np.abs(got[50:-50]).max() < 0.01
+
+
+def test_an_offset_stays_level_to_both_ends():
+    got = resample(record_of(np.full((3000, 1), 3.0), rate_hz=300.0, leads=("I",)), 100.0).signal_mv
+    np.testing.assert_allclose(got, 3.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rate_hz", "samples", "expected"), [(500, 5000, 1000), (360, 361, 101), (257, 2570, 1000)])
+def test_a_record_lasts_as_long_at_its_new_rate(rate_hz, samples, expected):
+    assert len(resample(record_of(np.zeros((samples, 2)), rate_hz=float(rate_hz)), 100.0).signal_mv) == expected
+
+
+@settings(deadline=None)
+@given(missing=arrays(bool, 60), rate_hz=st.sampled_from([40.0, 100.0, 128.0, 300.0, 500.0]))
+def test_an_output_sample_is_missing_when_an_input_sample_near_it_is(missing, rate_hz):
+    got = resample(record_of(np.ones((60, 1)), missing[:, None], rate_hz=rate_hz, leads=("I",)), 100.0)
+    reach = max(0.5 / 100, 1 / rate_hz) if rate_hz != 100 else 0.5 / 100
+    near = np.abs(np.arange(len(got.missing))[:, None] / 100 - np.arange(60) / rate_hz) < reach * (1 - 1e-9)
+    assert (got.missing[:, 0] == (near & missing).any(axis=1)).all()
+
+
+def test_a_gap_is_bridged_before_the_filter():
+    missing = np.zeros((1000, 1), bool)
+    missing[400:600] = True
+    level = record_of(np.full((1000, 1), 5.0), missing, rate_hz=500.0, leads=("I",))  # 0 in the gap
+    got = resample(level, 100.0)
+    np.testing.assert_allclose(got.signal_mv[~got.missing], 5.0, atol=1e-4)
+
+
+@given(signal_mv=arrays(np.float32, (20, 2), elements=st.floats(-50, 50, width=32)), missing=arrays(bool, (20, 2)))
+def test_quantising_errs_by_half_a_step_at_most_and_marks_what_is_missing(signal_mv, missing):
+    record = record_of(signal_mv, missing)
+    stored = quantise(record)
+    assert stored.signal.dtype == np.int16
+    assert stored.scale_mv.dtype == np.float32
+    assert ((stored.signal == MISSING) == missing).all()
+    back = stored.signal.astype(np.float64) * stored.scale_mv
+    allowed = np.maximum(stored.scale_mv * 0.51, 1e-6) + np.abs(record.signal_mv) * 1e-6  # float32 divisions
+    assert (np.abs(back - record.signal_mv)[~missing] <= np.broadcast_to(allowed, missing.shape)[~missing]).all()
+
+
+def test_a_flat_lead_keeps_a_scale_that_can_be_divided_by():
+    assert quantise(record_of(np.zeros((5, 2)))).scale_mv.tolist() == [np.float32(0.001)] * 2
+
+
+@pytest.mark.parametrize(("top_mv", "fits"), [(49, True), (51, False)])
+def test_amplitudes_beyond_50_mv_are_rejected_by_name(tmp_path, top_mv, fits):
+    digital = np.zeros((200, 2), np.int16)
+    digital[7, 1] = top_mv * 100
+    result = load(write_record(tmp_path, digital=digital, gain="100/mV"), leads=("I", "II"), rate_hz=100, record_id="x")
+    assert isinstance(result, Record) == fits
+    assert fits or (result.record, result.kind) == ("x", "amplitude impossible")
+
+
+def test_a_record_without_a_sample_of_the_leads_is_rejected_and_told_what_it_has(tmp_path):
+    result = load(write_record(tmp_path), leads=("V1", "V2"), rate_hz=100)
+    assert isinstance(result, Rejected)
+    assert "it has I, II" in result.reason
+
+
+def test_an_unusable_amplitude_in_a_lead_that_is_not_asked_for_does_no_harm(tmp_path):
+    digital = np.full((200, 2), 1, np.int16)
+    digital[:, 1] = 32000
+    assert isinstance(load(write_record(tmp_path, digital=digital, gain="100/mV"), leads=("I",), rate_hz=100), Record)
+
+
+def test_a_missing_lead_is_a_counted_warning(tmp_path):
+    result = load(write_record(tmp_path), leads=("I", "V6"), rate_hz=100)
+    assert isinstance(result, Record)
+    assert result.warnings == ("lead V6 missing",)

@@ -1,0 +1,216 @@
+"""WFDB files: what wfdb reads in silence is found and named, what real sets are full of is read."""
+
+import os
+
+import numpy as np
+import pytest
+import wfdb
+from wfdb_writing import checksum, edit_header, write_record
+
+from ecg_jax.records import Record, Rejected, load, read_wfdb
+
+
+@pytest.mark.parametrize("unit", ["mV", "mv", "MV", "uV", "UV", "µV", "μV", "nV", "V", "v"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_signals_are_in_mv_whatever_the_unit(tmp_path, unit, encoding):
+    if unit == "μV" and encoding == "latin-1":
+        pytest.skip("the Greek letter is not in latin-1")
+    per_mv = {"m": 1, "u": 1e3, "µ": 1e3, "μ": 1e3, "n": 1e6, "v": 1e-3}[unit[0].lower()]
+    path = write_record(tmp_path, gain=f"{1000 / per_mv:.10g}/{unit}", encoding=encoding)
+    record = read_wfdb(path)
+    assert isinstance(record, Record)
+    np.testing.assert_allclose(record.signal_mv, np.tile([1.0, 2.0], (200, 1)), rtol=1e-6)
+
+
+def test_a_gain_without_unit_is_per_mv(tmp_path):
+    assert read_wfdb(write_record(tmp_path, gain="500")).signal_mv[0].tolist() == [2, 4]
+
+
+def test_a_baseline_is_taken_off(tmp_path):
+    assert read_wfdb(write_record(tmp_path, gain="1000(500)/mV")).signal_mv[0].tolist() == [0.5, 1.5]
+
+
+def cut(path, bytes_kept):
+    with path.with_name(f"{path.name}.dat").open("r+b") as file:
+        file.truncate(bytes_kept)
+    return path
+
+
+SPOILED = {
+    "gain 0": (lambda path: edit_header(path, "1000/mV", "0/mV"), "gain unusable"),
+    "gain nan": (lambda path: edit_header(path, "1000/mV", "nan/mV"), "gain unusable"),
+    "gain inf": (lambda path: edit_header(path, "1000/mV", "inf/mV"), "gain unusable"),
+    "gain negative": (lambda path: edit_header(path, "1000/mV", "-1000/mV"), "gain unusable"),
+    "gain in a form wfdb misreads": (lambda path: edit_header(path, "1000/mV", "1E3/mV"), "files damaged"),
+    "unit of pressure": (lambda path: edit_header(path, "/mV", "/mmHg"), "unit unknown"),
+    "rate 0": (lambda path: edit_header(path, " 100 ", " 0 "), "rate unusable"),
+    "rate absent": (lambda path: edit_header(path, " 100 200", ""), "rate unusable"),
+    "rate negative": (lambda path: edit_header(path, " 100 ", " -100 "), "rate unusable"),
+    "file cut off": (lambda path: cut(path, 600), "file shortened"),
+    "file cut off within a sample": (lambda path: cut(path, 601), "file shortened"),
+    "file empty": (lambda path: cut(path, 0), "file shortened"),
+    "signal file absent": (lambda path: (path.with_suffix(".dat").unlink(), path)[1], "file missing"),
+    "header absent": (lambda path: (path.with_suffix(".hea").unlink(), path)[1], "file missing"),
+    "header empty": (lambda path: (path.with_suffix(".hea").write_text(""), path)[1], "header unreadable"),
+    "header of bytes": (
+        lambda path: (path.with_suffix(".hea").write_bytes(bytes(range(256))), path)[1],
+        "header unreadable",
+    ),
+    "more signals announced": (lambda path: edit_header(path, "r1 2", "r1 3"), "header unreadable"),
+    "fewer signals announced": (lambda path: edit_header(path, "r1 2", "r1 1"), "header unreadable"),
+    "format unknown": (lambda path: edit_header(path, ".dat 16 ", ".dat 17 "), "files damaged"),
+    "format no number": (lambda path: edit_header(path, ".dat 16 ", ".dat x "), "header unreadable"),
+    "file elsewhere": (lambda path: edit_header(path, "r1.dat", "../r1.dat"), "file missing"),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_a_spoiled_record_is_rejected_with_its_reason(tmp_path, what):
+    spoil, kind = SPOILED[what]
+    result = read_wfdb(spoil(write_record(tmp_path / "folder")), "name")
+    assert isinstance(result, Rejected), f"read as {result}"
+    assert (result.record, result.kind) == ("name", kind)
+    assert result.remedy
+
+
+def test_a_record_of_no_samples_is_rejected(tmp_path):
+    path = edit_header(cut(write_record(tmp_path), 0), " 100 200", " 100 0")
+    assert isinstance(read_wfdb(path), Rejected)
+
+
+@pytest.mark.parametrize("suffix", ["", ".hea", ".dat", ".mat"])
+def test_a_record_may_be_named_with_its_extension(tmp_path, suffix):
+    path = write_record(tmp_path)
+    assert isinstance(read_wfdb(path.with_name(path.name + suffix)), Record)
+
+
+@pytest.mark.parametrize(
+    "first_line",
+    [
+        "r1.mat 2 100 200 05-May-2020 09:49:17",
+        "r1 2 100 200 12-May-2020 12:33:59",
+        "r1 2 100 200 9:05:52 31/02/2000",
+        "r1 2 100/100(0) 200",
+        "r.1 2 100.0 200",
+    ],
+)
+def test_record_lines_that_wfdb_stumbles_over_are_read(tmp_path, first_line):
+    record = read_wfdb(write_record(tmp_path, first_line=first_line))
+    assert isinstance(record, Record), record
+    assert (record.rate_hz, record.signal_mv.shape, record.leads) == (100, (200, 2), ("I", "II"))
+    assert record.warnings == ()
+
+
+def test_a_comment_that_looks_like_the_record_line_changes_nothing(tmp_path):
+    line = "r1.mat 2 100 200"
+    path = edit_header(write_record(tmp_path, first_line=line), line, f"# {line}\n\n{line}\r")
+    assert read_wfdb(path).signal_mv[0].tolist() == [1, 2]
+
+
+def test_the_mark_of_a_missing_sample_becomes_missing_and_zero(tmp_path):
+    digital = np.full((200, 2), 1000, np.int16)
+    digital[5:9, 1] = -32768
+    record = read_wfdb(write_record(tmp_path, digital=digital))
+    assert np.argwhere(record.missing).tolist() == [[5, 1], [6, 1], [7, 1], [8, 1]]
+    assert (record.signal_mv[record.missing] == 0).all()
+
+
+def test_a_wrong_checksum_is_a_warning(tmp_path):
+    path = write_record(tmp_path)
+    edit_header(path, f" {checksum(np.full(200, 1000))} 0 I", " 0 0 I")
+    assert read_wfdb(path).warnings == ("wrong checksum",)
+
+
+def test_a_signal_file_that_is_too_long_is_a_warning(tmp_path):
+    path = write_record(tmp_path)
+    with path.with_name("r1.dat").open("ab") as file:
+        file.write(bytes(400))
+    assert read_wfdb(path).warnings == ("signal file longer than its header says",)
+
+
+def test_a_lead_that_stands_twice_is_taken_once_and_said(tmp_path):
+    record = read_wfdb(write_record(tmp_path, leads=("I", "i")), leads=("I",))
+    assert (record.leads, record.signal_mv[0].tolist()) == (("I",), [1])
+    assert record.warnings == ("a lead twice, the first is used",)
+
+
+def test_a_pressure_beside_the_ecg_does_no_harm_where_it_is_not_asked_for(tmp_path):
+    path = write_record(tmp_path, leads=("ABP", "II"))
+    edit_header(path, "/mV", "/mmHg")
+    assert isinstance(read_wfdb(path), Rejected)
+    assert read_wfdb(path, leads=("II",)).signal_mv[0].tolist() == [2]
+
+
+def test_leads_with_several_samples_a_frame_keep_their_own_rate(tmp_path):
+    time = np.arange(800) / 400
+    fast, slow = np.sin(2 * np.pi * 5 * time), np.sin(2 * np.pi * 2 * time[::4])
+    frames = np.concatenate([fast.reshape(200, 4), slow[:, None]], axis=1)
+    (tmp_path / "r1.dat").write_bytes(np.rint(frames * 1000).astype("<i2").tobytes())
+    lines = ["r1 2 100 200", "r1.dat 16x4 1000/mV 16 0 0 0 0 I", "r1.dat 16 1000/mV 16 0 0 0 0 II"]
+    (tmp_path / "r1.hea").write_text("\n".join(lines))
+    record = read_wfdb(tmp_path / "r1")
+    assert (record.rate_hz, record.signal_mv.shape) == (400, (800, 2))
+    np.testing.assert_allclose(record.signal_mv[:, 0], fast, atol=1e-3)  # one unit
+    inner = slice(60, -60)
+    np.testing.assert_allclose(record.signal_mv[inner, 1], np.sin(2 * np.pi * 2 * time)[inner], atol=5e-3)
+
+
+def test_a_record_in_segments_is_read_as_one_with_its_gap_missing(tmp_path):
+    write_record(tmp_path, "s1", digital=np.full((100, 2), 1000, np.int16))
+    write_record(tmp_path, "s2", digital=np.full((50, 2), 600, np.int16), gain="200/mV")
+    (tmp_path / "all.hea").write_text("all/4 2 100 180\nlayout 0\ns1 100\n~ 30\ns2 50\n")
+    layout = ["layout 2 100 0", "~ 0 1000/mV 16 0 0 0 0 I", "~ 0 1000/mV 16 0 0 0 0 II"]
+    (tmp_path / "layout.hea").write_text("\n".join(layout))
+    record = read_wfdb(tmp_path / "all")
+    assert isinstance(record, Record), record
+    expected = np.repeat([1.0, 0.0, 3.0], [100, 30, 50])
+    np.testing.assert_allclose(record.signal_mv[:, 0], expected, rtol=1e-6)
+    assert record.missing[:, 1].tolist() == (expected == 0).tolist()
+
+
+def test_a_segment_without_gain_rejects_the_whole_record(tmp_path):
+    write_record(tmp_path, "s1")
+    write_record(tmp_path, "s2", gain="0/mV")
+    (tmp_path / "all.hea").write_text("all/2 2 100 400\ns1 200\ns2 200\n")
+    assert read_wfdb(tmp_path / "all").kind == "gain unusable"
+
+
+@pytest.mark.parametrize("form", ["212", "80", "24", "32"])
+def test_other_formats_are_read_as_wfdb_writes_them(tmp_path, form):
+    signal_mv = np.random.default_rng(3).uniform(-0.5, 0.5, (300, 2))
+    wfdb.wrsamp("r1", 360, ["mV", "mV"], ["MLII", "V1"], signal_mv, fmt=[form, form], write_dir=os.fspath(tmp_path))
+    record = read_wfdb(tmp_path / "r1")
+    assert isinstance(record, Record), record
+    np.testing.assert_allclose(record.signal_mv, signal_mv, atol=0.006)  # half a step of 8 bits
+    assert record.warnings == ()
+
+
+def test_every_real_record_can_be_read(real_data):
+    paths = sorted(real_data.rglob("*.hea"))
+    results = [read_wfdb(path) for path in paths]
+    assert [result for result in results if isinstance(result, Rejected)] == []
+    assert len(results) >= 1000
+    assert {warning for result in results for warning in result.warnings} == {"wrong checksum"}
+
+
+def test_real_records_of_format_16_equal_their_bytes(real_data):
+    for path in sorted(real_data.glob("ptb_xl/records100/0*/*.dat"))[:50]:
+        plain = np.fromfile(path, "<i2").reshape(1000, 12) / 1000
+        np.testing.assert_allclose(read_wfdb(path).signal_mv, plain, atol=1e-6)
+
+
+def test_real_records_of_format_212_equal_their_bits(real_data):
+    packed = np.fromfile(real_data / "mitdb" / "119.dat", np.uint8).reshape(-1, 3).astype(int)
+    twelve = np.stack([packed[:, 0] + (packed[:, 1] % 16 << 8), packed[:, 2] + (packed[:, 1] // 16 << 8)], -1)
+    signed = np.where(twelve > 2047, twelve - 4096, twelve)
+    np.testing.assert_allclose(read_wfdb(real_data / "mitdb" / "119").signal_mv, (signed - 1024) / 200, atol=1e-6)
+
+
+def test_our_100_hz_of_a_500_hz_recording_is_like_the_official_one(real_data):
+    for path in sorted(real_data.glob("ptb_xl/records500/*/*.hea")):
+        official = read_wfdb(real_data / "ptb_xl/records100/00000" / path.name.replace("_hr.hea", "_lr"))
+        ours = load(path, leads=official.leads, rate_hz=100)
+        inner = slice(50, -50)
+        for lead in range(12):
+            alike = np.corrcoef(ours.signal_mv[inner, lead], official.signal_mv[inner, lead])[0, 1]
+            assert alike > 0.99, (path.name, official.leads[lead], alike)

@@ -1,0 +1,65 @@
+"""The rules of the house that can be run: who may import whom, and what each door keeps out."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ecg_jax"
+FLOORS = {
+    "cli": 5,
+    "__main__": 6,
+    "inference": 4,
+    "training": 3,
+    "evaluation": 2,
+    "dataset": 2,
+    "plots": 2,
+    "sources": 1,
+    "models": 1,
+    "synthetic": 1,
+    "records": 0,
+    "presets": 0,
+    "files": -2,
+    "config": -1,
+    "errors": -2,
+}
+
+
+def imports_of(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ecg_jax."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.ImportFrom) and node.module == "ecg_jax":
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_a_room_imports_only_from_lower_floors(file):
+    room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room == "__init__":
+        assert not list(imports_of(file))
+        return
+    for other in imports_of(file):
+        assert other == room or FLOORS[other] < FLOORS[room], f"{room} imports {other}"
+
+
+@pytest.mark.parametrize(
+    ("modules", "kept_out"),
+    [
+        ("ecg_jax.models", {"tensorflow", "wfdb", "pandas", "h5py", "orbax", "tensorflow_datasets"}),
+        ("ecg_jax.training.step, ecg_jax.training.optimizer, ecg_jax.training.state", {"tensorflow", "wfdb", "pandas"}),
+        ("ecg_jax.training.losses, ecg_jax.training.augment", {"tensorflow", "wfdb", "pandas", "tensorflow_datasets"}),
+        ("ecg_jax.records, ecg_jax.sources, ecg_jax.synthetic", {"jax", "tensorflow", "flax"}),
+        ("ecg_jax.dataset.prepare, ecg_jax.dataset.prepared", {"jax", "tensorflow", "flax"}),
+        ("ecg_jax.dataset.host_feed", {"tensorflow"}),
+        ("ecg_jax.training.loop", {"tensorflow", "wfdb"}),
+        ("ecg_jax.cli, ecg_jax.presets, ecg_jax.config", {"jax", "numpy", "tensorflow", "wfdb", "matplotlib"}),
+        ("ecg_jax.evaluation.report, ecg_jax.evaluation.thresholds", {"jax", "tensorflow", "wfdb"}),
+    ],
+)
+def test_a_room_does_not_load_what_it_must_not_know(modules, kept_out):
+    code = f"import sys, {modules}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not kept_out & set(loaded)

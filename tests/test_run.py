@@ -1,0 +1,239 @@
+"""`run`: one loop, resumable to the same bytes, that refuses what it must not mix."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfig, RunConfig, TrainConfig, to_dict
+from ecg_jax.errors import RunError
+from ecg_jax.training import run
+from ecg_jax.training.workdir import read_metrics
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="session")
+def config(synthetic_set) -> RunConfig:
+    """Three short epochs of a tiny network, with all that draws at random switched on."""
+    return RunConfig(
+        data=DataConfig(path=synthetic_set, window_seconds=2.0),
+        model=ModelConfig(depth=1, channels=4, kernel=3, strides=(1, 2), dropout=0.1),
+        train=TrainConfig(epochs=3, batch_size=16),
+        augment=AugmentConfig(gain=0.1, lead_drop=0.1, mixup=0.3),
+        evaluate=EvaluateConfig(resamples=50),
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(config, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
+    return run(config, workdir, console=QUIET)
+
+
+def content(workdir: Path) -> dict[str, bytes]:
+    """All that two equal runs must have in common: wall-clock figures are taken out."""
+    result = json.loads((workdir / "result.json").read_text())
+    result["train"] = {key: result["train"][key] for key in ("steps", "best_epoch")}
+    result["config"]["data"].pop("path")
+    lines = [{**line, "seconds": 0} for line in read_metrics(workdir)]
+    kept = {"result": json.dumps(result).encode(), "metrics": json.dumps(lines).encode()}
+    kept["predictions"] = (workdir / "predictions_validation.csv").read_bytes()
+    newest = max((int(step.name) for step in (workdir / "checkpoints").iterdir()), default=0)
+    kept["step"] = str(newest).encode()
+    kept["variables"] = variables_of(workdir)
+    return kept
+
+
+def variables_of(workdir: Path) -> bytes:
+    from ecg_jax.inference import load
+
+    return b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(load(workdir).variables))
+
+
+def test_a_run_leaves_all_there_is_to_know(finished, config):
+    workdir = finished.workdir
+    result = json.loads((workdir / "result.json").read_text())
+    assert set(result) == {
+        "split", "metrics", "labels_defined", "per_label", "cost", "train", "data_fingerprint", "config"
+    }  # fmt: skip
+    assert result["split"] == "validation"
+    assert {"macro_auroc", "macro_auprc", "macro_f1", "brier", "ece"} == set(result["metrics"])
+    assert all(set(figure) == {"value", "low", "high"} for figure in result["metrics"].values())
+    for figures in result["per_label"].values():
+        assert set(figures) == {"auroc", "auprc", "f1", "threshold", "positives", "records"}
+    assert {"parameters", "macs", "receptive_field_samples", "receptive_field_ms"} == set(result["cost"])
+    assert {"steps", "seconds", "examples_per_second"} <= set(result["train"])
+    assert result["config"] == to_dict(config)
+    lines = read_metrics(workdir)
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert set(lines[0]) == {
+        "epoch", "step", "train_loss", "validation_loss", "validation_macro_auroc", "learning_rate", "seconds"
+    }  # fmt: skip
+    assert all((workdir / name).stat().st_size > 10_000 for name in ("training_curves.png", "roc_validation.png"))
+
+
+def test_the_result_is_that_of_the_best_epoch(finished):
+    best = max(line["validation_macro_auroc"] for line in read_metrics(finished.workdir))
+    assert finished.metrics["macro_auroc"]["value"] == pytest.approx(best, abs=1e-6)
+
+
+def test_the_same_config_gives_the_same_bytes(finished, config, tmp_path):
+    run(config, tmp_path / "again", console=QUIET)
+    assert content(tmp_path / "again") == content(finished.workdir)
+
+
+def test_the_host_feed_trains_to_the_same_bytes(finished, config, tmp_path):
+    run(replace(config, data=replace(config.data, feed="host")), tmp_path / "host", console=QUIET)
+    expected, found = content(finished.workdir), content(tmp_path / "host")
+    for part in ("metrics", "predictions", "variables"):
+        assert found[part] == expected[part], part
+
+
+def test_a_finished_run_is_read_and_not_run_again(finished, config):
+    before = (finished.workdir / "result.json").stat().st_mtime_ns
+    again = run(config, finished.workdir, console=QUIET)
+    assert again.metrics == finished.metrics
+    assert (finished.workdir / "result.json").stat().st_mtime_ns == before
+
+
+def test_another_config_in_the_same_workdir_is_refused_with_both_sides(finished, config):
+    other = replace(config, model=replace(config.model, depth=2))
+    with pytest.raises(RunError, match=r"model.depth was 1, is now 2"):
+        run(other, finished.workdir, console=QUIET)
+
+
+def test_feed_and_parallel_mode_may_differ_at_a_restart(finished, config):
+    other = replace(config, data=replace(config.data, feed="host"), train=replace(config.train, parallel="pmap"))
+    assert run(other, finished.workdir, console=QUIET).metrics == finished.metrics
+
+
+def test_another_data_set_in_the_same_workdir_is_refused(finished, config, tmp_path):
+    from ecg_jax.dataset.prepare import prepare
+    from ecg_jax.dataset.request import PrepareRequest
+
+    prepare(PrepareRequest(source="synthetic", to=tmp_path / "other", records=40, seed=5, workers=1), QUIET)
+    with pytest.raises(RunError, match="was trained on the set"):
+        run(replace(config, data=replace(config.data, path=tmp_path / "other")), finished.workdir, console=QUIET)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_path):
+    wild = replace(config, train=replace(config.train, learning_rate=1e30, clip_norm=0.0, epochs=50))
+    with pytest.raises(RunError, match=r"the loss is \S+ at step \d+"):
+        run(wild, tmp_path / "wild", console=QUIET)
+    assert not (tmp_path / "wild" / "result.json").exists()
+
+
+def test_nothing_is_compiled_after_the_first_epoch(config, tmp_path):
+    compiled: list[tuple[float, str]] = []
+    epochs: list[float] = []
+
+    def heard(event: str, duration: float, **_: object) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append((time.monotonic(), event))
+
+    jax.monitoring.register_event_duration_secs_listener(heard)
+    try:
+        from ecg_jax.training import loop
+
+        original = loop.append_metrics
+
+        def noted(workdir, line):
+            epochs.append(time.monotonic())
+            original(workdir, line)
+
+        loop.append_metrics = noted
+        run(replace(config, train=replace(config.train, seed=1, epochs=4)), tmp_path / "run", console=QUIET)
+    finally:
+        loop.append_metrics = original
+        jax.monitoring.clear_event_listeners()
+    assert compiled
+    assert not [when for when, _ in compiled if epochs[0] < when < epochs[-1]]
+
+
+def test_a_run_without_a_test_fold_keeps_none(config, tmp_path):
+    from ecg_jax.inference import evaluate
+
+    run(replace(config, data=replace(config.data, test_folds=())), tmp_path / "run", console=QUIET)
+    with pytest.raises(RunError, match="keeps no test folds"):
+        evaluate(tmp_path / "run")
+
+
+def test_evaluate_writes_a_result_of_the_same_form(finished):
+    from ecg_jax.inference import evaluate
+
+    evaluate(finished.workdir)
+    validation, test = (json.loads((finished.workdir / n).read_text()) for n in ("result.json", "result_test.json"))
+    assert set(test) == set(validation)
+    assert test["split"] == "test"
+    for name, figures in test["per_label"].items():
+        assert figures["threshold"] == validation["per_label"][name]["threshold"]
+    header = (finished.workdir / "predictions_test.csv").read_text().splitlines()[0]
+    assert header.startswith("record_id,p_")
+
+
+COMMAND = [
+    sys.executable, "-m", "ecg_jax", "train", "--model.depth", "1", "--model.channels", "4", "--model.kernel", "3",
+    "--data.window-seconds", "2", "--train.batch-size", "16", "--augment.mixup", "0.3", "--model.dropout", "0.1",
+    "--evaluate.resamples", "50",
+]  # fmt: skip
+
+
+def killed_and_started_again(synthetic_set, tmp_path, *, epochs: int, kills: int) -> None:
+    """Compares a run that was left alone with one killed at random moments."""
+    command = [*COMMAND, "--data", str(synthetic_set), "--train.epochs", str(epochs), "--workdir"]
+    began = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    whole_seconds = time.monotonic() - began
+    random = np.random.default_rng(0)
+    victim = [*command, str(tmp_path / "killed")]
+    done = 0
+    while done < kills:
+        process = subprocess.Popen(victim, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0.3, 1.0) * whole_seconds)
+        if process.poll() is not None:  # it finished first: begin again with a fresh workdir and go on killing
+            assert process.returncode == 0
+            assert content(tmp_path / "killed") == content(tmp_path / "whole")
+            (tmp_path / "killed").rename(tmp_path / f"finished_{done}_{time.monotonic_ns()}")
+            continue
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        done += 1
+    subprocess.run(victim, check=True, capture_output=True)
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+    assert not list((tmp_path / "killed" / "checkpoints").glob("*tmp*"))
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_change_no_byte(synthetic_set, tmp_path):
+    killed_and_started_again(synthetic_set, tmp_path, epochs=60, kills=20)
+
+
+def test_a_kill_and_a_left_over_of_a_killed_save_change_no_byte(finished, config, tmp_path, monkeypatch):
+    """The kill is played: the loop is cut off after its second epoch, with a half-made save and a line too many."""
+    from ecg_jax.training import loop
+
+    original = loop.append_metrics
+
+    def cut(workdir, line):
+        original(workdir, line)
+        if line["epoch"] == 3:
+            raise SystemExit
+
+    monkeypatch.setattr(loop, "append_metrics", cut)
+    with pytest.raises(SystemExit):
+        run(config, tmp_path / "run", console=QUIET)
+    (tmp_path / "run" / "checkpoints" / "99.orbax-checkpoint-tmp").mkdir()
+    monkeypatch.setattr(loop, "append_metrics", original)
+    run(config, tmp_path / "run", console=QUIET)
+    assert content(tmp_path / "run") == content(finished.workdir)
+    assert not list((tmp_path / "run" / "checkpoints").glob("*tmp*"))

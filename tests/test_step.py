@@ -1,0 +1,146 @@
+"""One step, however it is spread: one device, several, `jit` over a mesh and `pmap` train the same network."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ecg_jax.config import AugmentConfig, ModelConfig, TrainConfig
+from ecg_jax.dataset.batch import MISSING, Batch, InputContract
+from ecg_jax.models import ResNet1D
+from ecg_jax.training.augment import make_augment
+from ecg_jax.training.losses import bce
+from ecg_jax.training.optimizer import make_optimizer
+from ecg_jax.training.parallel import Devices
+from ecg_jax.training.state import init_state
+from ecg_jax.training.step import make_predict, make_step
+
+CONTRACT = InputContract(100.0, ("I", "II", "V1"), ("a", "b"), False, 120, (0.1, 0.0, -0.1), (0.5, 1.0, 2.0))
+MODEL = ModelConfig(depth=1, channels=8, kernel=5, strides=(1, 2), dropout=0.2)
+AUGMENT = AugmentConfig(gain=0.2, sign=0.1, noise=0.1, baseline=0.3, time_mask=0.2, lead_drop=0.2, mixup=0.4)
+STEPS = 10
+
+
+def batch_of(n_rows: int, *, seed: int = 0, padding: int = 0) -> Batch:
+    """Rows of unequal length, then padding rows full of junk that no one may see."""
+    random = np.random.default_rng(seed)
+    signal = random.integers(-3000, 3000, (n_rows, 120, 3)).astype(np.int16)
+    for row, length in enumerate(random.integers(60, 121, n_rows)):
+        signal[row, length:] = MISSING
+    real = Batch(
+        signal=signal,
+        scale_mv=np.full((n_rows, 3), 1e-3, np.float32),
+        valid=(signal != MISSING).any(-1),
+        label=random.integers(0, 2, (n_rows, 2)).astype(np.float32),
+        weight=np.ones(n_rows, np.float32),
+    )
+    junk = Batch(
+        signal=np.full((padding, 120, 3), 9000, np.int16),
+        scale_mv=np.ones((padding, 3), np.float32),
+        valid=np.zeros((padding, 120), bool),
+        label=np.ones((padding, 2), np.float32),
+        weight=np.zeros(padding, np.float32),
+    )
+    return jax.tree.map(lambda rows, more: np.concatenate([rows, more]), real, junk)
+
+
+def trained(devices: Devices, *, padding: int = 0, n_rows: int = 8):
+    """The state and the last loss after ten steps on these devices."""
+    train = TrainConfig(learning_rate=1e-3, ema=0.9)
+    network = ResNet1D(MODEL, n_classes=2, axis_name=devices.axis_name)
+    optimizer = make_optimizer(train, STEPS)
+    step = make_step(
+        network,
+        optimizer,
+        bce,
+        CONTRACT,
+        augment=make_augment(AUGMENT, rate_hz=CONTRACT.rate_hz),
+        mixup_alpha=AUGMENT.mixup,
+        ema=train.ema,
+        axis_name=devices.axis_name,
+    )
+    state = devices.put_everywhere(init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=3, ema=train.ema))
+    compiled = devices.compile(lambda state, arrays, batch: step(state, batch))
+    for number in range(STEPS):
+        state, metrics = compiled(state, (), devices.put_rows(batch_of(n_rows, seed=number, padding=padding)))
+    return jax.device_get(devices.first(state)), float(devices.first(metrics["loss"]))
+
+
+@pytest.fixture(scope="module")
+def on_one_device():
+    return trained(Devices("jit", jax.devices()[:1]))
+
+
+def assert_same_training(one, other):
+    (state, loss), (other_state, other_loss) = one, other
+    assert other_loss == pytest.approx(loss, rel=1e-4)
+
+    def close(path, expected, found):
+        difference = np.linalg.norm(np.asarray(found, np.float64) - expected)
+        assert difference <= 1e-4 * max(np.linalg.norm(expected), 1e-2), jax.tree_util.keystr(path)
+
+    for part in ("params", "batch_stats", "averaged"):
+        jax.tree_util.tree_map_with_path(close, getattr(state, part), getattr(other_state, part))
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_two_devices_train_as_one(mode, on_one_device):
+    assert_same_training(on_one_device, trained(Devices(mode)))
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_a_device_that_holds_only_padding_changes_nothing(mode, on_one_device):
+    assert len(jax.devices()) == 2  # 8 rows and 8 padding rows: the second device has no real row
+    assert_same_training(on_one_device, trained(Devices(mode), padding=8))
+
+
+def test_pmap_on_one_device_trains_as_jit(on_one_device):
+    assert_same_training(on_one_device, trained(Devices("pmap", jax.devices()[:1])))
+
+
+def test_each_step_draws_anew():
+    network = ResNet1D(MODEL, n_classes=2)
+    optimizer = make_optimizer(TrainConfig(learning_rate=1e-9, schedule="warmup_cosine"), STEPS)
+    step = jax.jit(make_step(network, optimizer, bce, CONTRACT, augment=make_augment(AUGMENT, rate_hz=100.0)))
+    state = init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=0, ema=0)
+    batch = batch_of(8)
+    _, first = step(state, batch)
+    _, again = step(state, batch)
+    _, later = step(state.replace(step=state.step + 1), batch)
+    assert first["loss"] == again["loss"]
+    assert first["loss"] != later["loss"]
+
+
+def test_averaged_variables_follow_the_parameters_slowly():
+    network, optimizer = ResNet1D(MODEL, n_classes=2), make_optimizer(TrainConfig(learning_rate=1e-2), 5)
+    step = jax.jit(make_step(network, optimizer, bce, CONTRACT, ema=0.5))
+    state = init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=0, ema=0.5)
+    expected = jax.tree.map(np.asarray, state.averaged["params"])
+    for number in range(5):
+        state, _ = step(state, batch_of(8, seed=number))
+        kept = min(0.5, (1 + number) / (10 + number))
+        new = jax.tree.map(lambda now, kept=kept: (1 - kept) * np.asarray(now), state.params)
+        expected = jax.tree.map(lambda old, new, kept=kept: kept * old + new, expected, new)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, state.averaged["params"], expected)
+    assert state.variables is state.averaged
+
+
+def test_predictions_do_not_depend_on_the_neighbours_in_a_batch():
+    network = ResNet1D(MODEL, n_classes=2)
+    variables = network.init(jax.random.key(0), jnp.zeros((1, 120, 3)), train=False)
+    predict = jax.jit(make_predict(network, bce, CONTRACT))
+    batch = batch_of(6)
+    together, _ = predict(variables, batch)
+    alone = [predict(variables, jax.tree.map(lambda x, row=row: x[row : row + 1], batch))[0][0] for row in range(6)]
+    np.testing.assert_allclose(together, np.stack(alone), rtol=1e-5)
+
+
+def test_probabilities_of_exclusive_labels_sum_to_one():
+    contract = InputContract(100.0, ("I", "II", "V1"), ("a", "b"), True, 120, (0.0,) * 3, (1.0,) * 3)
+    network = ResNet1D(MODEL, n_classes=2)
+    variables = network.init(jax.random.key(0), jnp.zeros((1, 120, 3)), train=False)
+    probability, _ = make_predict(network, bce, contract)(variables, batch_of(4))
+    np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-6)

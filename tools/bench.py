@@ -1,0 +1,224 @@
+"""How fast is a training step? Ours against an equal network in eager PyTorch, interleaved in one run.
+
+    python tools/bench.py step --json step.json
+
+Run it alone on the machine. Both sides take whole steps: forward, backward, AdamW, running statistics of the
+normalisation; ours starts from int16 samples, as in training. Needs PyTorch: the extra [bench].
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ecg_jax.config import ModelConfig
+from ecg_jax.errors import UserError
+
+LEADS, LABELS, SAMPLES = 12, 5, 1000
+CELLS = tuple((d, c, k) for d in (1, 4) for c in (16, 128) for k in (3, 15)) + ((2, 32, 7),)
+SMALL_BATCH = {(4, 128, 15): 8}  # its steps take minutes otherwise
+RATE, BETAS, EPSILON, DECAY = 3e-3, (0.9, 0.999), 1e-8, 1e-2  # of AdamW, on both sides
+CHUNK_SECONDS = 1.0  # steps are timed in chunks of about this length, of ten at most
+
+Steps = Callable[[int], None]
+"""Takes that many training steps and waits until they are done."""
+
+
+def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
+    """The steps of the product, and the number of its parameters."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    import optax
+
+    from ecg_jax.dataset.batch import Batch, InputContract
+    from ecg_jax.models import ResNet1D
+    from ecg_jax.training.losses import bce
+    from ecg_jax.training.optimizer import decays
+    from ecg_jax.training.state import init_state
+    from ecg_jax.training.step import make_step
+
+    names = tuple(f"lead {i}" for i in range(LEADS)), tuple(f"label {i}" for i in range(LABELS))
+    contract = InputContract(100.0, *names, False, SAMPLES, (0.0,) * LEADS, (0.2,) * LEADS)
+    network = ResNet1D(config, LABELS)
+    rule = optax.adamw(
+        RATE,
+        *BETAS,
+        eps=EPSILON,
+        weight_decay=DECAY,
+        mask=lambda params: jax.tree_util.tree_map_with_path(decays, params),
+    )
+    state = init_state(network, rule, jnp.zeros((1, SAMPLES, LEADS)), seed=0, ema=0)
+    random = np.random.default_rng(0)
+    data = jax.device_put(
+        Batch(
+            signal=random.normal(0, 200, (batch, SAMPLES, LEADS)).astype(np.int16),
+            scale_mv=np.full((batch, LEADS), 1e-3, np.float32),
+            valid=np.ones((batch, SAMPLES), bool),
+            label=random.integers(0, 2, (batch, LABELS)).astype(np.float32),
+            weight=np.ones(batch, np.float32),
+        )
+    )
+    step = jax.jit(make_step(network, rule, bce, contract, masked=masked), donate_argnums=0)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+    def steps(number: int) -> None:
+        nonlocal state
+        for _ in range(number):
+            state, _ = step(state, data)
+        jax.block_until_ready(state)
+
+    return steps, parameters
+
+
+def theirs(config: ModelConfig, batch: int) -> tuple[Steps, int]:
+    """The steps of the equal PyTorch network, on the same kind of device, and the number of its parameters."""
+    import jax
+
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError("the benchmark compares with PyTorch: pip install 'ecg-jax[bench]'") from error
+    device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+    network = torch_network(torch, config).to(device)
+    groups = [
+        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=BETAS, eps=EPSILON)
+    loss_of = torch.nn.BCEWithLogitsLoss()
+    x = torch.randn(batch, LEADS, SAMPLES, device=device)
+    label = torch.randint(0, 2, (batch, LABELS), device=device).float()
+
+    def steps(number: int) -> None:
+        for _ in range(number):
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_of(network(x), label)
+            loss.backward()
+            optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return steps, sum(p.numel() for p in network.parameters())
+
+
+def torch_network(torch: Any, config: ModelConfig) -> Any:
+    """The network of a default `ModelConfig` of the given depth, channels and kernel, in PyTorch's own layers."""
+    nn = torch.nn
+    if not (isinstance(config.depth, int) and isinstance(config.kernel, int)):
+        raise TypeError("the PyTorch network knows one depth and one kernel only")
+
+    def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[Any]:
+        conv = nn.Conv1d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False)
+        return [conv, nn.BatchNorm1d(outputs)]
+
+    class Block(nn.Module):
+        def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+            super().__init__()
+            first, second = convolution(inputs, outputs, kernel, stride), convolution(outputs, outputs, kernel)
+            self.body = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
+            projected = stride > 1 or inputs != outputs
+            self.shortcut = nn.Sequential(*convolution(inputs, outputs, 1, stride)) if projected else nn.Identity()
+
+        def forward(self, x: Any) -> Any:
+            return torch.relu(self.body(x) + self.shortcut(x))
+
+    channels = config.channels
+    layers = [*convolution(LEADS, channels, config.stem_kernel, config.stem_stride), nn.ReLU(inplace=True)]
+    layers.append(nn.MaxPool1d(3, 2, padding=1))
+    for stage, stride in enumerate(config.strides):
+        width = config.channels * 2**stage
+        for i in range(config.depth):
+            layers.append(Block(channels, width, config.kernel, stride if i == 0 else 1))
+            channels = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(channels, LABELS))
+
+
+def interleaved(arms: list[Steps], rounds: int) -> list[list[float]]:
+    """Seconds a step of each arm, one figure a round; the arms take turns, after two steps each to warm up."""
+    sizes = []
+    for steps in arms:
+        steps(2)
+        sizes.append(min(10, max(1, round(CHUNK_SECONDS / timed(steps, 1)))))
+    times: list[list[float]] = [[] for _ in arms]
+    for _ in range(rounds):
+        for steps, size, seconds in zip(arms, sizes, times, strict=True):
+            seconds.append(timed(steps, size))
+    return times
+
+
+def timed(steps: Steps, number: int) -> float:
+    """Seconds a step."""
+    start = time.perf_counter()
+    steps(number)
+    return (time.perf_counter() - start) / number
+
+
+def step(
+    cells: tuple[tuple[int, int, int], ...] = CELLS,
+    rounds: int = 7,
+    masked: bool = False,
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Times whole training steps of each scale.
+
+    Args:
+        cells: Scales as depth, channels, kernel, one after the other: 1 16 3 2 32 7.
+        rounds: Figures a median is taken over, at least 5; each is the mean of up to ten steps.
+        masked: Let ours mask invalid samples, as it does where windows may hold some.
+        json_path: File for the figures.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    if rounds < 5:
+        raise UserError(f"--rounds is {rounds}; a median needs 5 or more")
+    table = Table("ratio", "spread", "depth", "channels", "kernel", "batch", "ours /s", "PyTorch /s", title="Steps")
+    rows = []
+    console = Console()
+    for depth, channels, kernel in cells:
+        config = ModelConfig(depth=depth, channels=channels, kernel=kernel)
+        batch = SMALL_BATCH.get((depth, channels, kernel), 64)
+        row: dict[str, Any] = {
+            "depth": depth,
+            "channels": channels,
+            "kernel": kernel,
+            "batch": batch,
+            "precision": config.precision,
+        }
+        with console.status(f"depth {depth}, channels {channels}, kernel {kernel}"):
+            (our_steps, our_size), (their_steps, their_size) = ours(config, batch, masked=masked), theirs(config, batch)
+            if our_size != their_size:
+                raise RuntimeError(f"the networks differ: {our_size:,} parameters against {their_size:,}")
+            our_times, their_times = interleaved([our_steps, their_steps], rounds)
+        ratios = [theirs / ours for ours, theirs in zip(our_times, their_times, strict=True)]
+        row["ecg_jax"] = batch / statistics.median(our_times)
+        row["torch"] = batch / statistics.median(their_times)
+        row["ratio"] = row["ecg_jax"] / row["torch"]
+        rows.append(row)
+        shown = (f"{row['ratio']:.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}", depth, channels, kernel, batch)
+        table.add_row(*map(str, shown), *(f"{row[name]:.1f}" for name in ("ecg_jax", "torch")))
+    mean = statistics.geometric_mean(row["ratio"] for row in rows)
+    console.print(table)
+    console.print(
+        f"ratio, geometric mean of {len(rows)}: {mean:.2f}; spread: of the single rounds; /s: examples a second"
+    )
+    if json_path:
+        json_path.write_text(json.dumps({"rows": rows, "ratio_geometric_mean": mean}, indent=1) + "\n")
+
+
+def main() -> None:
+    """Runs the subcommand; what the user can mend is one line."""
+    try:
+        tyro.extras.subcommand_cli_from_dict({"step": step}, description=__doc__)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
