@@ -253,11 +253,9 @@ def _run(name: str | None) -> RunConfig:
 def _model(name: str | None, otherwise: ModelConfig) -> ModelConfig:
     if name is None:
         return otherwise
-    from ecg_jax.models.presets import PRESETS
+    from ecg_jax.models import preset
 
-    if name not in PRESETS:
-        raise ConfigError(f"--model.preset {name}: there is no such preset; choose from {', '.join(PRESETS)}")
-    return PRESETS[name]()
+    return preset(name)
 
 
 def _say(result: Any) -> None:

@@ -48,7 +48,7 @@ class Model:
         batch = _one_record(signal, record.scale_mv, windows.offset, window, len(self.contract.labels))
         probability, _ = self._predict(self.variables, batch)
         pooled = pool_windows(
-            np.asarray(probability),
+            np.asarray(probability)[: len(windows.record)],
             np.asarray(windows.record),
             n_records=1,
             pool=self.config.evaluate.pool,

@@ -6,7 +6,9 @@ Run it alone on the machine. Both sides take whole steps: forward, backward, Ada
 normalisation; ours starts from int16 samples, as in training. Needs PyTorch: the extra [bench].
 """
 
+import itertools
 import json
+import os
 import statistics
 import sys
 import time
@@ -20,7 +22,7 @@ from ecg_jax.config import ModelConfig
 from ecg_jax.errors import UserError
 
 LEADS, LABELS, SAMPLES = 12, 5, 1000
-CELLS = tuple((d, c, k) for d in (1, 4) for c in (16, 128) for k in (3, 15)) + ((2, 32, 7),)
+CELLS = (*itertools.product((1, 4), (16, 128), (3, 15)), (2, 32, 7))
 SMALL_BATCH = {(4, 128, 15): 8}  # its steps take minutes otherwise
 RATE, BETAS, EPSILON, DECAY = 3e-3, (0.9, 0.999), 1e-8, 1e-2  # of AdamW, on both sides
 CHUNK_SECONDS = 1.0  # steps are timed in chunks of about this length, of ten at most
@@ -178,7 +180,9 @@ def step(
 
     if rounds < 5:
         raise UserError(f"--rounds is {rounds}; a median needs 5 or more")
-    table = Table("ratio", "spread", "depth", "channels", "kernel", "batch", "ours /s", "PyTorch /s", title="Steps")
+    if os.getloadavg()[0] > 1:
+        print("this machine is busy, and PyTorch suffers from that more than JAX: the ratio will flatter ours")
+    table = Table("ratio", "spread", "depth", "channels", "kernel", "batch", "ours", "PyTorch")
     rows = []
     console = Console()
     for depth, channels, kernel in cells:

@@ -108,8 +108,7 @@ def _add_block(count: _Count, block: Block, config: ModelConfig) -> None:
     count.parameters += beside.parameters
     count.macs += beside.macs
     count.activations += beside.activations
-    count.before = max(count.before, beside.before)
-    count.after = max(count.after, beside.after)
+    count.after = max(count.after, beside.after)  # a shortcut looks ahead only
 
 
 def _add_head(count: _Count, config: ModelConfig, labels: int) -> None:

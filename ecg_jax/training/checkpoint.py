@@ -69,7 +69,7 @@ def read_best(folder: Path, best: Any) -> Any:
 
 
 def _reader(folder: Path) -> ocp.CheckpointManager:
-    options = ocp.CheckpointManagerOptions(read_only=True)
+    options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
     return ocp.CheckpointManager(folder.resolve(), item_names=(LATEST, BEST, META), options=options)
 
 

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from ecg_jax.config import ModelConfig, RunConfig
 from ecg_jax.dataset.batch import InputContract
-from ecg_jax.models import ResNet1D
+from ecg_jax.models import ResNet1D, cost
 from ecg_jax.training.functions import function_at
 
 Network = Callable[..., nn.Module]
@@ -24,8 +24,6 @@ def build_network(config: RunConfig, n_classes: int, *, axis_name: str | None = 
 
 def cost_of(config: RunConfig, contract: InputContract) -> dict[str, float | int | None]:
     """Parameters, multiply-accumulates of a window and receptive field; of a user's own network the first alone."""
-    from ecg_jax.models import cost
-
     n_leads, n_labels = len(contract.leads), len(contract.labels)
     if not config.functions.network:
         known = cost(
