@@ -58,6 +58,7 @@ def main(args: Args) -> None:
     prepared = open_prepared(args.run.data.path)
     parts = fold_parts(sorted(set(prepared.folds.tolist())), args.parts)
     by_seed: list[dict[str, Any]] = []
+    predicted: list[list[Path]] = []
     for seed in range(args.seeds):
         validation, test = [], []
         for test_folds, validation_fold in parts:
@@ -67,60 +68,70 @@ def main(args: Args) -> None:
             validation.append(run(config, workdir, console=console))
             if args.test:
                 test.append(evaluate(workdir, "test"))
-        by_seed.append({"seed": seed, **summary("validation", validation), **summary("test", test)})
+        figures = {"seed": seed, "validation": part_means(validation)}
+        figures["train_seconds"] = [result.train["seconds"] for result in validation]
         if test:
-            by_seed[-1]["pooled"] = pooled(test, prepared)
-        print(json.dumps(by_seed[-1]), flush=True)
-    written = {"parts": len(parts), "seeds": by_seed, "over_seeds": over_seeds(by_seed)}
+            predicted.append([result.workdir / "predictions_test.csv" for result in test])
+            figures |= {"test": part_means(test), "test_pooled": pooled_figures(predicted[-1:], prepared)}
+        by_seed.append(figures)
+        print(json.dumps(figures), flush=True)
+    written: dict[str, Any] = {"parts": len(parts), "seeds": by_seed}
+    for split in ("validation", "test") if args.test else ("validation",):
+        written[split] = over_seeds([figures[split] for figures in by_seed])
+    if len(predicted) > 1:
+        written["test_ensemble_of_the_seeds"] = ensemble_means(predicted, prepared)
+        written["test_ensemble_of_the_seeds_pooled"] = pooled_figures(predicted, prepared)
     (args.workdir / "cross_fit.json").write_text(json.dumps(written, indent=2) + "\n")
-    print(json.dumps(written["over_seeds"]))
+    print(json.dumps({name: value for name, value in written.items() if name != "seeds"}, indent=2))
 
 
-def summary(split: str, results: list[Any]) -> dict[str, Any]:
-    """Means over the parts of each metric, and the trainings' seconds."""
-    if not results:
-        return {}
+def part_means(results: list[Any]) -> dict[str, float]:
+    """Mean over the parts of each metric."""
     names = [name for name, figure in results[0].metrics.items() if figure["value"] is not None]
-    means = {name: mean(result.metrics[name]["value"] for result in results) for name in names}
-    return {split: means, "train_seconds": [result.train["seconds"] for result in results]}
+    return {name: mean(result.metrics[name]["value"] for result in results) for name in names}
 
 
-def pooled(results: list[Any], prepared: Any) -> dict[str, Any]:
-    """The metrics over the predictions of all parts together, with intervals: every record stands in them once."""
+def over_seeds(means: list[dict[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Mean and standard deviation over the seeds of each mean over the parts."""
+    values = {name: [each[name] for each in means] for name in means[0]}
+    return {name: {"mean": mean(v), "std": stdev(v) if len(v) > 1 else None} for name, v in values.items()}
+
+
+def averaged(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Record ids [N], labels [N, K], and probabilities [N, K] averaged over the predictions of several seeds."""
+    from ecg_jax.training.result import read_predictions
+
+    read = [read_predictions(path) for path in paths]
+    return read[0][0], read[0][2], np.mean([probability for _, probability, _ in read], axis=0)
+
+
+def ensemble_means(predicted: list[list[Path]], prepared: Any) -> dict[str, float]:
+    """Mean over the parts of the metrics without thresholds, the seeds' probabilities averaged."""
+    from ecg_jax.evaluation.report import point_figures
+
+    found = []
+    for paths in zip(*predicted, strict=True):
+        _, label, probability = averaged(list(paths))
+        settings = {"labels": prepared.labels, "exclusive": prepared.exclusive}
+        found.append(point_figures(label, probability, np.full(len(prepared.labels), 0.5), **settings))
+    return {name: mean(each[name] for each in found) for name in ("macro_auroc", "macro_auprc")}
+
+
+def pooled_figures(predicted: list[list[Path]], prepared: Any) -> dict[str, Any]:
+    """The metrics over the predictions of all parts together, with intervals: every record stands in them once.
+
+    Only for labels that exclude each other: else each part has thresholds of its own.
+    """
     from ecg_jax.evaluation.report import report
 
-    probability = np.full(prepared.label.shape, np.nan)
-    index_of = {record_id: index for index, record_id in enumerate(prepared.record_ids.tolist())}
-    for result in results:
-        rows = (result.workdir / "predictions_test.csv").read_text().splitlines()[1:]
-        for row in rows:
-            record_id, *values = row.rsplit(",", 2 * len(prepared.labels))
-            probability[index_of[record_id.strip('"')]] = [float(value) for value in values[: len(prepared.labels)]]
     if not prepared.exclusive:
-        return {}  # each part has thresholds of its own, and the parts' means stand above
-    figures = report(
-        prepared.label,
-        probability,
-        None,
-        prepared.patients,
-        labels=prepared.labels,
-        exclusive=True,
-        resamples=results[0].config["evaluate"]["resamples"],
-    )
-    return {"records": len(probability), "metrics": figures["metrics"]}
-
-
-def over_seeds(by_seed: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over the seeds of each mean over the parts."""
-    found: dict[str, Any] = {}
-    for split in ("validation", "test"):
-        for name in by_seed[0].get(split, {}):
-            values = [seed[split][name] for seed in by_seed]
-            found.setdefault(split, {})[name] = {
-                "mean": mean(values),
-                "std": stdev(values) if len(values) > 1 else None,
-            }
-    return found
+        return {}
+    parts = [averaged(list(paths)) for paths in zip(*predicted, strict=True)]
+    record_ids, label, probability = (np.concatenate(column) for column in zip(*parts, strict=True))
+    patients = prepared.patients[np.searchsorted(prepared.record_ids, record_ids)]
+    settings = {"labels": prepared.labels, "exclusive": True, "resamples": 1000}
+    figures = report(label, probability, None, patients, **settings)
+    return {"records": len(label), "metrics": figures["metrics"], "per_label": figures["per_label"]}
 
 
 if __name__ == "__main__":

@@ -124,6 +124,21 @@ def test_cost_of_a_preset_is_that_of_its_config(name, capsys):
     assert "parameters" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("flags", "test", "validation"),
+    [
+        (["--data.test-folds", "9", "--data.validation-folds", "8"], (9,), (8,)),
+        (["--data.test-folds", "--data.validation-folds", "7", "8"], (), (7, 8)),
+        ([], None, None),
+    ],
+)
+def test_folds_are_flags(flags, test, validation, monkeypatch):
+    seen = []
+    monkeypatch.setattr("ecg_jax.training.loop.run", lambda config, workdir: seen.append(config) or sys.exit(0))
+    called("train", "--data", "d", "--workdir", "w", *flags)
+    assert (seen[0].data.test_folds, seen[0].data.validation_folds) == (test, validation)
+
+
 def test_flags_beside_a_preset_win(workdir, tmp_path, capsys):
     data = str(workdir.parent / "prepared")
     flags = ["--data", data, "--workdir", str(tmp_path / "run"), "--train.epochs", "1", "--model.channels", "4"]

@@ -32,7 +32,8 @@ def test_the_network_of_ribeiro_has_its_published_number_of_parameters(shown):
 import jax, jax.numpy as jnp
 from ecg_jax.config import ModelConfig
 from ribeiro import ribeiro
-variables = jax.eval_shape(lambda: ribeiro(ModelConfig(), 6).init(jax.random.key(0), jnp.zeros((1, 4096, 12)), train=False))
+window = jnp.zeros((1, 4096, 12))
+variables = jax.eval_shape(lambda: ribeiro(ModelConfig(), 6).init(jax.random.key(0), window, train=False))
 print(sum(leaf.size for leaf in jax.tree.leaves(variables["params"])))
 """
     done = in_folder(shown, "-c", code)

@@ -99,6 +99,13 @@ def test_the_host_feed_trains_to_the_same_bytes(finished, config, tmp_path):
         assert found[part] == expected[part], part
 
 
+def test_pmap_trains_the_whole_way_to_nearly_the_same_figures(finished, config, tmp_path):
+    pmapped = run(replace(config, train=replace(config.train, parallel="pmap")), tmp_path / "pmap", console=QUIET)
+    losses = [[line["train_loss"] for line in read_metrics(r.workdir)] for r in (finished, pmapped)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    assert pmapped.metrics["macro_auroc"]["value"] == pytest.approx(finished.metrics["macro_auroc"]["value"], abs=0.01)
+
+
 def test_a_finished_run_is_read_and_not_run_again(finished, config):
     before = (finished.workdir / "result.json").stat().st_mtime_ns
     again = run(config, finished.workdir, console=QUIET)

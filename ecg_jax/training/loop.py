@@ -67,6 +67,7 @@ def run(
     """
     console = console or Console(stderr=True)
     config = _with_functions(config, network=network, loss=loss, augment=augment)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
     prepared = open_prepared(config.data.path)
     splits = split_by_folds(prepared.folds, config.data)
     claim(workdir, config)
@@ -138,6 +139,7 @@ def _train(fitting: Fitting, checkpoints: Checkpoints, workdir: Path, console: C
             _check_finite(losses, first, course.epoch, workdir)
             trained = time.monotonic()
             probability, validation_loss = fitting.validate(state)
+            _check_finite(np.array([validation_loss]), stop, course.epoch, workdir)
             figures = _validation_figures(fitting, probability, validation_loss)
             value = figures[config.train.best_metric]
             if course.best_value is None or _better(value, course.best_value, config.train.best_metric):

@@ -57,3 +57,12 @@ def write_predictions(
     for record_id, p, y in zip(record_ids, probability, label, strict=True):
         rows.writerow([record_id, *(f"{value:.9g}" for value in p), *(int(value) for value in y)])
     write_text(path, text.getvalue())
+
+
+def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Record ids [N], probabilities [N, K] and labels [N, K] of a predictions file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    values = np.array([row[1:] for row in rows], float)
+    n_labels = values.shape[1] // 2
+    return np.array([row[0] for row in rows]), values[:, :n_labels], values[:, n_labels:].astype(np.uint8)

@@ -16,6 +16,8 @@ def claim(workdir: Path, config: RunConfig) -> None:
         RunError: another config has it; the message shows both sides of what differs.
     """
     workdir.mkdir(parents=True, exist_ok=True)
+    for left_over in workdir.glob(".*.tmp"):  # of a write that was killed
+        left_over.unlink(missing_ok=True)
     before = read_config(workdir) if (workdir / "config.json").is_file() else config
     differences = [
         f"{key} was {old!r}, is now {new!r}"
