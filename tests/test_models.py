@@ -194,11 +194,10 @@ def test_parameters_do_not_depend_on_the_length_of_the_window(head):
     assert parameters(config, 3, samples=1) == parameters(config, 3, samples=77)
 
 
-def test_a_new_block_is_its_shortcut_and_kernels_start_with_variance_two_over_fan_in():
+def test_scales_start_at_one_and_kernels_with_variance_two_over_fan_in():
     init = partial(ResNet1D(ModelConfig(depth=1, channels=64, kernel=9, strides=(1,)), 5).init, train=False)
     params = jax.jit(init)(jax.random.key(0), jnp.zeros((1, 40, 12)))["params"]["stage1_block1"]
-    assert not params["MaskedBatchNorm_1"]["scale"].any()
-    assert (params["MaskedBatchNorm_0"]["scale"] == 1).all()
+    assert all((params[norm]["scale"] == 1).all() for norm in ("MaskedBatchNorm_0", "MaskedBatchNorm_1"))
     kernel = np.asarray(params["Conv1D_0"]["kernel"])
     assert kernel.var() == pytest.approx(2 / (9 * 64), rel=0.05)  # 4 standard errors of 36,864 draws are 3 %
 

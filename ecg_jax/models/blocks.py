@@ -38,8 +38,9 @@ class Stem(nn.Module):
 class ResidualBlock(nn.Module):
     """Convolutions beside a shortcut: [B, T, C_in] -> [B, ceil(T / stride), channels].
 
-    The last scale starts at zero, so that a new block begins as its shortcut (Goyal et al. 2017, arXiv 1706.02677,
-    section 5.1).
+    All scales start at one. Starting the last one at zero (Goyal et al. 2017, section 5.1) helps deep networks; the
+    shallow ones that this project is about learned more slowly by it: on CinC 2017 at depth 1 the training loss after
+    150 steps was .63 instead of .55.
     """
 
     widths: tuple[int, ...]  # channels after each convolution
@@ -62,7 +63,7 @@ class ResidualBlock(nn.Module):
             stride = self.stride if i == self.strided else 1
             mask = kept if i >= self.strided else valid
             y = Conv1D(width, kernel, stride, self.dilation)(y)
-            y = norm(zero=i == last)(y, mask)
+            y = norm()(y, mask)
             if i < last:
                 y = relu(y, mask)
                 y = RowDropout(self.dropout, train, self.axis_name)(y)

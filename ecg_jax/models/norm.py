@@ -20,7 +20,6 @@ class MaskedBatchNorm(nn.Module):
 
     train: bool
     axis_name: str | None = None
-    zero: bool = False  # start with scale 0
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None = None) -> Array:
@@ -28,7 +27,7 @@ class MaskedBatchNorm(nn.Module):
         shape = (x.shape[-1],)
         mean_of = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
         var_of = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
-        scale = self.param("scale", nn.initializers.zeros if self.zero else nn.initializers.ones, shape, jnp.float32)
+        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
         mean, var = mean_of.value, var_of.value
         if self.train:
