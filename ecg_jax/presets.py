@@ -19,7 +19,7 @@ def cinc2017() -> RunConfig:
     return RunConfig(
         data=DataConfig(window_seconds=20.0),
         model=ModelConfig(depth=1, channels=16, kernel=7, strides=(1, 2, 2, 2, 2)),
-        train=TrainConfig(epochs=20, batch_size=32, learning_rate=6e-3, loss="weighted", best_metric="loss"),
+        train=TrainConfig(epochs=16, batch_size=32, learning_rate=6e-3, loss="weighted", best_metric="loss"),
         augment=AugmentConfig(gain=0.3, sign=0.2, noise=0.1, baseline=0.3, time_mask=0.1),
     )
 
