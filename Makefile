@@ -39,4 +39,4 @@ lock:  # needs uv; the lock files name versions and hashes, no host
 	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
 
 clean:
-	rm -rf .venv runs demo .pytest_cache .ruff_cache
+	rm -rf .venv demo .pytest_cache .ruff_cache

@@ -83,9 +83,17 @@ class CostArguments:
     model: ModelConfig = field(default_factory=ModelConfig)
     """The network."""
 
+    def __post_init__(self) -> None:
+        for knob in ("leads", "labels", "rate_hz", "window_seconds"):
+            if getattr(self, knob) <= 0:
+                raise ConfigError(f"--{knob.replace('_', '-')} is {getattr(self, knob):g}; give more than 0")
+
 
 def cost(arguments: Sequence[str]) -> int:
-    """Says what a scale costs before anyone trains it."""
+    """Says what a scale costs before anyone trains it.
+
+    --model.preset NAME sets the model's fields, as in train.
+    """
     model_preset, rest = _take_flag("--model.preset", arguments)
     asked = _parse(CostArguments, "cost", cost, rest, CostArguments(model=_model(model_preset, ModelConfig())))
     from ecg_jax.models import cost as cost_of
@@ -168,6 +176,8 @@ class PredictArguments:
 def predict(arguments: Sequence[str]) -> int:
     """Predicts the labels of WFDB records: one JSON line a record on standard output."""
     asked = _parse(PredictArguments, "predict", predict, arguments)
+    if not asked.records:
+        raise ConfigError("no record is named; give WFDB records, with or without .hea")
     from ecg_jax.inference import load
 
     model = load(asked.workdir)
@@ -207,7 +217,7 @@ def fail_in_one_line(program: str) -> Iterator[None]:
     """Turns what a user can mend into one line and exit status 1."""
     try:
         yield
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -149,7 +149,7 @@ class AugmentConfig:
     sign: float = 0.0
     """Chance of turning all leads upside down."""
     noise: float = 0.0
-    """Standard deviation of white noise, in standard deviations of the signal."""
+    """Largest standard deviation of white noise, in standard deviations of the signal."""
     baseline: float = 0.0
     """Largest amplitude of a slow wave (0.05-0.5 Hz) in each lead, in standard deviations of the signal."""
     time_mask: float = 0.0

@@ -28,6 +28,8 @@ from ecg_jax.training.split import EvaluationSplit
 from ecg_jax.training.step import make_predict
 from ecg_jax.training.workdir import check_fingerprint, read_config
 
+AT_ONCE = 64  # windows of a record in a batch: a day's recording has too many for one
+
 
 class Model:
     """A trained network with its best variables, and the contract that its input keeps."""
@@ -45,10 +47,13 @@ class Model:
         window, n_samples = self.contract.window_samples, len(record.signal)
         windows = plan.evaluation_windows([n_samples], window=window, overlap=self.config.evaluate.overlap)
         signal = np.pad(record.signal, ((0, max(window - n_samples, 0)), (0, 0)), constant_values=MISSING)
-        batch = _one_record(signal, record.scale_mv, windows.offset, window, len(self.contract.labels))
-        probability, _ = self._predict(self.variables, batch)
+        found = []
+        for at in range(0, len(windows.offset), AT_ONCE):
+            offsets = windows.offset[at : at + AT_ONCE]
+            batch = _windows(signal, record.scale_mv, offsets, window, len(self.contract.labels))
+            found.append(np.asarray(self._predict(self.variables, batch)[0])[: len(offsets)])
         pooled = pool_windows(
-            np.asarray(probability)[: len(windows.record)],
+            np.concatenate(found),
             np.asarray(windows.record),
             n_records=1,
             pool=self.config.evaluate.pool,
@@ -74,8 +79,8 @@ class Model:
         }
 
 
-def _one_record(signal: np.ndarray, scale_mv: np.ndarray, offsets: np.ndarray, window: int, n_labels: int) -> Batch:
-    """The windows of one record as a batch; a power of two of rows, so that few shapes are compiled."""
+def _windows(signal: np.ndarray, scale_mv: np.ndarray, offsets: np.ndarray, window: int, n_labels: int) -> Batch:
+    """Windows of one record as a batch; a power of two of rows, so that few shapes are compiled."""
     rows = 1 << (len(offsets) - 1).bit_length()
     windows = np.full((rows, window, signal.shape[1]), MISSING, np.int16)
     for row, offset in enumerate(offsets):

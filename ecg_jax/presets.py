@@ -15,7 +15,7 @@ def ptb_xl() -> RunConfig:
 
 
 def cinc2017() -> RunConfig:
-    """CinC 2017 at 100 Hz: long crops, for the rhythm; a fifth stage; rare classes weighted; some leads are inverted."""
+    """CinC 2017 at 100 Hz: long crops, for the rhythm; a fifth stage; rare classes weighted; some are inverted."""
     return RunConfig(
         data=DataConfig(window_seconds=20.0),
         model=ModelConfig(depth=1, channels=16, kernel=7, strides=(1, 2, 2, 2, 2)),

@@ -27,7 +27,7 @@ class Args:
     """What the script takes, beside the flags of `ecg-jax train`."""
 
     workdir: Path
-    """Folder for the trainings' workdirs and `cross_fit.json`."""
+    """Folder for the trainings' workdirs and `cross_fit.json` (with `--test` `cross_fit_test.json`)."""
     parts: int | None = None
     """Number of test parts, of consecutive folds; by default each fold is one."""
     seeds: int = 1
@@ -53,6 +53,7 @@ def main(args: Args) -> None:
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.inference import evaluate
     from ecg_jax.training import run
+    from ecg_jax.training.result import read_result
 
     console = Console(stderr=True)
     prepared = open_prepared(args.run.data.path)
@@ -67,7 +68,7 @@ def main(args: Args) -> None:
             workdir = args.workdir / f"seed_{seed}" / f"test_{test_folds[0]}"
             validation.append(run(config, workdir, console=console))
             if args.test:
-                test.append(evaluate(workdir, "test"))
+                test.append(read_result(workdir, "test") or evaluate(workdir, "test"))
         figures = {"seed": seed, "validation": part_means(validation)}
         figures["train_seconds"] = [result.train["seconds"] for result in validation]
         if test:
@@ -81,7 +82,8 @@ def main(args: Args) -> None:
     if len(predicted) > 1:
         written["test_ensemble_of_the_seeds"] = ensemble_means(predicted, prepared)
         written["test_ensemble_of_the_seeds_pooled"] = pooled_figures(predicted, prepared)
-    (args.workdir / "cross_fit.json").write_text(json.dumps(written, indent=2) + "\n")
+    name = "cross_fit_test.json" if args.test else "cross_fit.json"
+    (args.workdir / name).write_text(json.dumps(written, indent=2) + "\n")
     print(json.dumps({name: value for name, value in written.items() if name != "seeds"}, indent=2))
 
 

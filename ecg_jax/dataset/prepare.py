@@ -10,7 +10,6 @@ import importlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -45,7 +44,7 @@ def prepare(request: PrepareRequest, console: Console | None = None) -> Prepared
         return _as_it_is(request, console)
     if request.to.exists() and (not request.to.is_dir() or any(request.to.iterdir())):
         raise DataError(f"{request.to} is there and is no prepared set; choose another --to")
-    with staging(request.to) as folder, _disk_errors_named(request.to):
+    with staging(request.to) as folder:
         listing = _list(request, folder / "source")
         refs = sorted(listing.refs, key=lambda ref: ref.record_id)
         if not refs:
@@ -218,14 +217,6 @@ def _as_it_is(request: PrepareRequest, console: Console) -> PreparedSet:
     console.print(f"{request.to} is finished already; remove it to prepare it anew", soft_wrap=True, highlight=False)
     _say(prepared, console)
     return prepared
-
-
-@contextmanager
-def _disk_errors_named(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {error}; free the disk or choose another --to") from error
 
 
 def _with_bar(loaded: Iterable[Loaded | Rejected], total: int, console: Console) -> Iterator[Loaded | Rejected]:

@@ -38,13 +38,16 @@ def _plain(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
     axes.set_axisbelow(True)
 
 
-def training_curves(metrics: Sequence[Mapping[str, float | None]], title: str = "") -> Figure:
-    """Loss, validation AUROC and learning rate by epoch; the best epoch is marked.
+def training_curves(
+    metrics: Sequence[Mapping[str, float | None]], title: str = "", *, best_epoch: int | None = None
+) -> Figure:
+    """Loss, validation AUROC and learning rate by epoch; the epoch that was chosen is marked.
 
     Args:
         metrics: the lines of `metrics.jsonl`, in order: `epoch`, `train_loss`, `validation_loss`,
             `validation_macro_auroc`, `learning_rate`; None or a missing key is a gap.
         title: stands above the panels.
+        best_epoch: the epoch that the run chose; by default that of the highest AUROC.
 
     Raises:
         ValueError: there is no line.
@@ -70,7 +73,7 @@ def training_curves(metrics: Sequence[Mapping[str, float | None]], title: str = 
     _plain(auroc_axes, "Validation macro AUROC", "epoch", "")
     auroc_axes.plot(epoch, auroc, color=VERMILION, linestyle="--", **dot)
     if not np.isnan(auroc).all():
-        best = int(np.nanargmax(auroc))
+        best = int(np.nanargmax(auroc) if best_epoch is None else np.flatnonzero(epoch == best_epoch)[0])
         said = f"best: {auroc[best]:.3f} at epoch {epoch[best]:g}"
         auroc_axes.plot(epoch[best], auroc[best], marker="D", color="black", markersize=6, linestyle="none", label=said)
         auroc_axes.legend(fontsize=8, frameon=False, loc="lower right")

@@ -30,7 +30,9 @@ def cinc2017(root: Path) -> Listing:
         raise DataError(f"{root / TABLES[0]} is missing; {GET}")
     refs, absent = [], 0
     for row in csv.reader(table.read_text(encoding="utf-8-sig", errors="replace").splitlines()):
-        name, label = (row[0].strip(), row[-1].strip()) if row else ("", "")
+        if not row:
+            continue
+        name, label = row[0].strip(), row[-1].strip()
         if label not in LABELS:
             raise DataError(f"{table} has the class '{label}' for '{name}'; {GET}")
         places = (root / "training2017", root / "training" / name[:3], root / "training", root)

@@ -73,5 +73,5 @@ def _by_name(root: Path) -> dict[str, list[str]]:
 def _fold(text: str, where: str) -> int | None:
     try:
         return int(float(text)) if text.strip() else None
-    except ValueError:
+    except (ValueError, OverflowError):
         raise DataError(f"{where} has the fold '{text}'; give a whole number") from None

@@ -50,6 +50,8 @@ class Checkpoints:
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """The newest checkpoint's meta; None if there is none."""
+    if not folder.is_dir():
+        return None
     with _reader(folder) as manager:
         found = _restore(manager, folder, {})
     return None if found is None else found[META]

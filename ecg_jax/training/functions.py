@@ -13,7 +13,7 @@ def name_of(function: Callable[..., Any], what: str) -> str:
     Raises:
         RunError: it could not be imported again by that name.
     """
-    module, name = function.__module__, function.__qualname__
+    module, name = getattr(function, "__module__", "__main__"), getattr(function, "__qualname__", "<unnamed>")
     if module == "__main__" or "<" in name or "." in name:
         raise RunError(
             f"{what} {module}:{name} cannot be imported again by `evaluate` and `predict`; "

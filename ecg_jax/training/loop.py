@@ -15,17 +15,17 @@ from ecg_jax.dataset.normalise import mean_and_std_mv
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import Splits, split_by_folds
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.report import point_figures, report
+from ecg_jax.evaluation.report import CINC2017_LABELS, point_figures, report
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.training.augment import Augment
-from ecg_jax.training.checkpoint import Checkpoints
+from ecg_jax.training.checkpoint import Checkpoints, read_meta
 from ecg_jax.training.fitting import Fitting
 from ecg_jax.training.functions import name_of
 from ecg_jax.training.losses import Loss
 from ecg_jax.training.network import Network, cost_of
-from ecg_jax.training.progress import EpochProgress, Events
+from ecg_jax.training.progress import EpochProgress, Events, check_tensorboard
 from ecg_jax.training.result import RunResult, read_result, write_predictions
-from ecg_jax.training.workdir import append_metrics, check_fingerprint, claim, cut_metrics, read_metrics
+from ecg_jax.training.workdir import append_metrics, check_config, check_fingerprint, claim, cut_metrics, read_metrics
 
 
 @dataclasses.dataclass
@@ -35,6 +35,7 @@ class _Course:
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+    step_seconds: float = 0.0
     best_epoch: int = 0
     best_value: float | None = None
 
@@ -70,12 +71,16 @@ def run(
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
     prepared = open_prepared(config.data.path)
     splits = split_by_folds(prepared.folds, config.data)
-    claim(workdir, config)
-    if (finished := read_result(workdir)) is not None:
-        check_fingerprint(workdir, finished.data_fingerprint, prepared.fingerprint)
+    check_config(workdir, config)
+    finished, meta = read_result(workdir), read_meta(workdir / "checkpoints")
+    before = finished.data_fingerprint if finished else meta["fingerprint"] if meta else prepared.fingerprint
+    check_fingerprint(workdir, before, prepared.fingerprint)
+    if finished is not None:
         console.print(f"{workdir} is finished: nothing to do")
         return finished
     _check_choosable(prepared, splits, config)
+    check_tensorboard(config.train.tensorboard)
+    claim(workdir, config)
     console.print(splits.describe(), highlight=False)
 
     fitting = Fitting(config, prepared, splits, make_contract(config, prepared, splits))
@@ -114,8 +119,10 @@ def _check_choosable(prepared: PreparedSet, splits: Splits, config: RunConfig) -
             f"{config.train.best_metric} is not defined; "
             "choose other --data.validation-folds or --train.best-metric loss"
         )
-    if config.train.best_metric == "cinc2017" and not prepared.exclusive:
-        raise RunError("--train.best-metric cinc2017 is for the set cinc2017 only; choose macro_auroc")
+    if config.train.best_metric == "cinc2017" and (
+        prepared.labels != CINC2017_LABELS or not label[:, :3].any(axis=0).all()
+    ):
+        raise RunError("--train.best-metric cinc2017 needs that set's labels, A, N and O in validation; choose loss")
 
 
 def _train(fitting: Fitting, checkpoints: Checkpoints, workdir: Path, console: Console) -> tuple[_Course, Any]:
@@ -125,7 +132,6 @@ def _train(fitting: Fitting, checkpoints: Checkpoints, workdir: Path, console: C
     like = _copied(fitting.one_copy(state))
     if (found := checkpoints.restore(latest=like, best=like.variables)) is not None:
         latest, best, meta = found
-        check_fingerprint(workdir, meta["fingerprint"], fitting.prepared.fingerprint)
         state, course = fitting.place(latest), _Course(**meta["course"])
         console.print(f"going on after epoch {course.epoch} of {config.train.epochs}", highlight=False)
     cut_metrics(workdir, epoch=course.epoch)
@@ -145,7 +151,9 @@ def _train(fitting: Fitting, checkpoints: Checkpoints, workdir: Path, console: C
             if course.best_value is None or _better(value, course.best_value, config.train.best_metric):
                 course.best_value, course.best_epoch = value, epoch
                 best = _copied(fitting.one_copy(state.variables))
-            course = dataclasses.replace(course, epoch=epoch, step=stop, seconds=course.seconds + trained - began)
+            course.epoch, course.step = epoch, stop
+            course.step_seconds += trained - began
+            course.seconds += time.monotonic() - began
             line = {
                 "epoch": epoch,
                 "step": stop,
@@ -214,7 +222,7 @@ def _finish(fitting: Fitting, course: _Course, best: Any, workdir: Path) -> RunR
     write_predictions(
         workdir / "predictions_validation.csv", prepared.record_ids[indices], probability, label, contract.labels
     )
-    training_curves(read_metrics(workdir)).savefig(workdir / "training_curves.png")
+    training_curves(read_metrics(workdir), best_epoch=course.best_epoch).savefig(workdir / "training_curves.png")
     roc(label, probability, contract.labels).savefig(workdir / "roc_validation.png")
     result = RunResult(
         workdir=workdir,
@@ -232,7 +240,7 @@ def _finish(fitting: Fitting, course: _Course, best: Any, workdir: Path) -> RunR
         train={
             "steps": course.step,
             "seconds": round(course.seconds, 3),
-            "examples_per_second": round(course.step * fitting.batch_size / course.seconds, 1),
+            "examples_per_second": round(course.step * fitting.batch_size / course.step_seconds, 1),
             "best_epoch": course.best_epoch,
         },
         data_fingerprint=prepared.fingerprint,

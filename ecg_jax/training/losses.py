@@ -9,6 +9,8 @@ import numpy as np
 import optax
 from jax import Array
 
+from ecg_jax.errors import ConfigError
+
 Loss = Callable[[Array, Array], Array]
 
 FOCUS = 2.0  # gamma of the focal loss, as published
@@ -51,9 +53,15 @@ def make_loss(name: str, *, exclusive: bool, label: np.ndarray) -> Loss:
 
     The weights are the square root of negatives over positives (multi-label), or of the inverse frequency, with mean 1
     over the records (exclusive): rare classes count more without drowning the others.
+
+    Raises:
+        ConfigError: the loss does not go with whether the labels exclude each other.
     """
     if name == "auto":
         name = "cross_entropy" if exclusive else "bce"
+    if (name == "bce" and exclusive) or (name == "cross_entropy" and not exclusive):
+        do, other = ("exclude", "cross_entropy") if exclusive else ("do not exclude", "bce")
+        raise ConfigError(f"--train.loss {name}: the labels of this set {do} each other; choose {other}")
     if name == "weighted":
         positives = np.maximum(label.sum(axis=0), 1).astype(np.float32)
         if not exclusive:

@@ -22,25 +22,15 @@ def build_network(config: RunConfig, n_classes: int, *, axis_name: str | None = 
     return make(config.model, n_classes, axis_name)
 
 
+COST = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
+
+
 def cost_of(config: RunConfig, contract: InputContract) -> dict[str, float | int | None]:
     """Parameters, multiply-accumulates of a window and receptive field; of a user's own network the first alone."""
-    n_leads, n_labels = len(contract.leads), len(contract.labels)
+    leads, labels, window = len(contract.leads), len(contract.labels), contract.window_samples
     if not config.functions.network:
-        known = cost(
-            config.model,
-            leads=n_leads,
-            labels=n_labels,
-            window_samples=contract.window_samples,
-            rate_hz=contract.rate_hz,
-        )
-        return {
-            "parameters": known.parameters,
-            "macs": known.macs,
-            "receptive_field_samples": known.receptive_field_samples,
-            "receptive_field_ms": known.receptive_field_ms,
-        }
-    network = build_network(config, n_labels)
-    example = jnp.zeros((1, contract.window_samples, n_leads))
+        known = cost(config.model, leads=leads, labels=labels, window_samples=window, rate_hz=contract.rate_hz)
+        return {name: getattr(known, name) for name in COST}
+    network, example = build_network(config, labels), jnp.zeros((1, window, leads))
     variables = jax.eval_shape(lambda: network.init(jax.random.key(0), example, train=False))
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-    return {"parameters": parameters, "macs": None, "receptive_field_samples": None, "receptive_field_ms": None}
+    return dict.fromkeys(COST) | {"parameters": sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))}

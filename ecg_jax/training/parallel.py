@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ecg_jax.errors import RunError
+
 AXIS = "data"
 
 
@@ -18,11 +20,16 @@ class Devices:
     """
 
     def __init__(self, mode: Literal["jit", "pmap"] = "jit", devices: Sequence[Any] | None = None):
-        """By default all devices of all processes."""
+        """By default all devices.
+
+        Raises:
+            RunError: there are several processes, which this loop does not write files for.
+        """
+        if jax.process_count() > 1:
+            raise RunError("training over several processes is not there yet; start one process on one host")
         self.mode = mode
         self.devices = list(devices or jax.devices())
         self._mesh = Mesh(np.array(self.devices), (AXIS,))
-        self._local = [d for d in self.devices if d.process_index == jax.process_index()]
         self.axis_name = AXIS if mode == "pmap" else None
 
     def __len__(self) -> int:
@@ -31,36 +38,28 @@ class Devices:
     def put_everywhere(self, tree: Any) -> Any:
         """Copies a pytree to every device, explicitly."""
         if self.mode == "pmap":
-            stacked = jax.tree.map(lambda x: np.stack([np.asarray(x)] * len(self._local)), tree)
+            stacked = jax.tree.map(lambda x: np.stack([np.asarray(x)] * len(self)), tree)
             return self._put(stacked, PartitionSpec(AXIS))
         return self._put(tree, PartitionSpec())
 
     def put_rows(self, tree: Any) -> Any:
-        """Splits the rows of this process's arrays over its devices, explicitly."""
+        """Splits the rows of arrays over the devices, explicitly."""
         if self.mode == "pmap":
-            tree = jax.tree.map(lambda x: np.reshape(x, (len(self._local), -1, *np.shape(x)[1:])), tree)
+            tree = jax.tree.map(lambda x: np.reshape(x, (len(self), -1, *np.shape(x)[1:])), tree)
         return self._put(tree, PartitionSpec(AXIS))
 
     def _put(self, tree: Any, spec: PartitionSpec) -> Any:
-        sharding = NamedSharding(self._mesh, spec)
-        if jax.process_count() == 1:
-            return jax.device_put(tree, sharding)
-        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree)
+        return jax.device_put(tree, NamedSharding(self._mesh, spec))
 
     def first(self, tree: Any) -> Any:
-        """One copy, on this process's first device, of what lies on every device."""
+        """One copy, on the first device, of what lies on every device."""
         if self.mode == "pmap":
             return jax.tree.map(lambda x: x.addressable_shards[0].data[0], tree)
         return jax.tree.map(lambda x: x.addressable_shards[0].data, tree)
 
     def fetch_rows(self, tree: Any) -> Any:
-        """All rows of all processes as NumPy arrays."""
-        if jax.process_count() > 1:
-            from jax.experimental import multihost_utils
-
-            tree = multihost_utils.process_allgather(tree, tiled=True)
-        else:
-            tree = jax.device_get(tree)
+        """All rows as NumPy arrays."""
+        tree = jax.device_get(tree)
         if self.mode == "pmap":
             return jax.tree.map(lambda x: np.reshape(x, (-1, *x.shape[2:])), tree)
         return tree

@@ -1,5 +1,6 @@
 """What a user sees of a run while it trains."""
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,18 +56,25 @@ class EpochProgress:
         self._bar.update(self._task, description=text)
 
 
+def check_tensorboard(wanted: bool) -> None:
+    """Refuses a run that wants event files without the package that writes them.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    if wanted and importlib.util.find_spec("tensorboardX") is None:
+        raise ConfigError("--train.tensorboard needs the extra: pip install 'ecg-jax[tensorboard]'")
+
+
 class Events:
     """TensorBoard event files beside `metrics.jsonl`, where they are asked for."""
 
     def __init__(self, workdir: Path, wanted: bool):
-        """Raises ConfigError where the package is missing."""
+        """Opens the files in `workdir`/events."""
         self._writer = None
         if wanted:
-            try:
-                from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]: an extra
-            except ImportError as error:
-                message = "--train.tensorboard needs the extra: pip install 'ecg-jax[tensorboard]'"
-                raise ConfigError(message) from error
+            from tensorboardX import SummaryWriter
+
             self._writer = SummaryWriter(str(workdir / "events"))
 
     def write(self, line: Mapping[str, Any]) -> None:

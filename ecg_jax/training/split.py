@@ -35,14 +35,7 @@ def make_feed(prepared: PreparedSet, indices: np.ndarray, *, feed: str, window: 
         return ResidentFeed(
             prepared, indices, window=window, put_rows=devices.put_rows, put_everywhere=devices.put_everywhere
         )
-    return HostFeed(
-        prepared,
-        indices,
-        window=window,
-        put_rows=devices.put_rows,
-        process=jax.process_index(),
-        processes=jax.process_count(),
-    )
+    return HostFeed(prepared, indices, window=window, put_rows=devices.put_rows)
 
 
 class EvaluationSplit:

@@ -101,8 +101,9 @@ def make_step(
             decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))  # short at first, as a new start deserves
             now = {"params": params, "batch_stats": batch_stats}
             averaged = optax.incremental_update(now, averaged, 1 - decay)
-        metrics = {"loss": total(local_loss), "gradient_norm": optax.tree.norm(gradient), "rows": rows}
-        return TrainState(state.step + 1, state.key, params, batch_stats, opt_state, averaged), metrics
+        return TrainState(state.step + 1, state.key, params, batch_stats, opt_state, averaged), {
+            "loss": total(local_loss)
+        }
 
     return step
 

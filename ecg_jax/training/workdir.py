@@ -9,15 +9,12 @@ from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_text
 
 
-def claim(workdir: Path, config: RunConfig) -> None:
-    """Makes the workdir this config's own.
+def check_config(workdir: Path, config: RunConfig) -> None:
+    """Refuses a workdir that is another config's; writes nothing.
 
     Raises:
         RunError: another config has it; the message shows both sides of what differs.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    for left_over in workdir.glob(".*.tmp"):  # of a write that was killed
-        left_over.unlink(missing_ok=True)
     before = read_config(workdir) if (workdir / "config.json").is_file() else config
     differences = [
         f"{key} was {old!r}, is now {new!r}"
@@ -25,6 +22,13 @@ def claim(workdir: Path, config: RunConfig) -> None:
     ]
     if differences:
         raise RunError(f"{workdir} holds a run of another config ({'; '.join(differences)}); use another --workdir")
+
+
+def claim(workdir: Path, config: RunConfig) -> None:
+    """Makes the workdir this config's own; what a killed write left behind is cleared."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    for left_over in workdir.glob(".*.tmp"):
+        left_over.unlink(missing_ok=True)
     write_text(workdir / "config.json", json.dumps(to_dict(config), indent=2) + "\n")
 
 
