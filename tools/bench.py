@@ -83,7 +83,7 @@ def theirs(config: ModelConfig, batch: int) -> tuple[Steps, int]:
     import jax
 
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]: the extra [bench]
     except ImportError as error:
         raise UserError("the benchmark compares with PyTorch: pip install 'ecg-jax[bench]'") from error
     device = "cuda" if jax.default_backend() == "gpu" else "cpu"
