@@ -14,8 +14,6 @@ from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.predict import decide, pool_windows
-from ecg_jax.evaluation.report import report
-from ecg_jax.plots.curves import roc
 from ecg_jax.records import MISSING, Quantised, Rejected, quantise
 from ecg_jax.records import load as load_record
 from ecg_jax.training.checkpoint import read_best, read_meta
@@ -23,7 +21,7 @@ from ecg_jax.training.fitting import chosen_loss
 from ecg_jax.training.losses import bce
 from ecg_jax.training.network import build_network
 from ecg_jax.training.parallel import Devices
-from ecg_jax.training.result import RunResult, read_result, write_predictions
+from ecg_jax.training.result import RunResult, conclude, read_result
 from ecg_jax.training.split import EvaluationSplit
 from ecg_jax.training.step import make_predict
 from ecg_jax.training.workdir import check_fingerprint, read_config
@@ -135,28 +133,16 @@ def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, da
     loss = chosen_loss(config, contract, prepared.label[splits.training])
     compiled = windows.compile(make_predict(build_network(config, len(contract.labels)), loss, contract))
     probability, _ = windows.predict(compiled, devices.put_everywhere(model.variables))
-    write_predictions(
-        workdir / f"predictions_{split}.csv", prepared.record_ids[indices], probability, windows.label, contract.labels
-    )
-    roc(windows.label, probability, contract.labels).savefig(workdir / f"roc_{split}.png")
-    figures = report(
-        windows.label,
+    before = model.result
+    return conclude(
+        workdir,
+        split,
+        prepared,
+        indices,
         probability,
         model.thresholds,
-        prepared.patients[indices],
-        labels=contract.labels,
-        exclusive=contract.exclusive,
         resamples=config.evaluate.resamples,
-    )
-    before = model.result
-    result = RunResult(
-        workdir=workdir,
-        split=split,
-        **figures,
         cost=before.cost,
         train=before.train,
-        data_fingerprint=prepared.fingerprint,
         config=before.config,
     )
-    result.write()
-    return result

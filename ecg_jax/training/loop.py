@@ -15,7 +15,7 @@ from ecg_jax.dataset.normalise import mean_and_std_mv
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import Splits, split_by_folds
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.report import CINC2017_LABELS, point_figures, report
+from ecg_jax.evaluation.report import CINC2017_LABELS, point_figures
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.training.augment import Augment
 from ecg_jax.training.checkpoint import Checkpoints, read_meta
@@ -24,7 +24,7 @@ from ecg_jax.training.functions import name_of
 from ecg_jax.training.losses import Loss
 from ecg_jax.training.network import Network, cost_of
 from ecg_jax.training.progress import EpochProgress, Events, check_tensorboard
-from ecg_jax.training.result import RunResult, read_result, write_predictions
+from ecg_jax.training.result import RunResult, conclude, read_result
 from ecg_jax.training.workdir import append_metrics, check_config, check_fingerprint, claim, cut_metrics, read_metrics
 
 
@@ -81,7 +81,7 @@ def run(
     _check_choosable(prepared, splits, config)
     check_tensorboard(config.train.tensorboard)
     claim(workdir, config)
-    console.print(splits.describe(), highlight=False)
+    console.print(splits.describe(), highlight=False, soft_wrap=True)
 
     fitting = Fitting(config, prepared, splits, make_contract(config, prepared, splits))
     checkpoints = Checkpoints(workdir / "checkpoints")
@@ -212,39 +212,26 @@ def _null_if_nan(value: float) -> float | None:
 
 
 def _finish(fitting: Fitting, course: _Course, best: Any, workdir: Path) -> RunResult:
-    """Predicts the validation split with the best variables and writes predictions, plots and, last, the result."""
-    from ecg_jax.plots.curves import roc, training_curves
+    """Predicts the validation split with the best variables and leaves all figures of the run."""
+    from ecg_jax.plots.curves import training_curves
 
-    contract, prepared, indices = fitting.contract, fitting.prepared, fitting.splits.validation
     probability, _ = fitting.validation.predict(fitting.compiled_predict, fitting.devices.put_everywhere(best))
-    label = fitting.validation.label
-    thresholds = None if contract.exclusive else fit_thresholds(label, probability)
-    write_predictions(
-        workdir / "predictions_validation.csv", prepared.record_ids[indices], probability, label, contract.labels
-    )
     training_curves(read_metrics(workdir), best_epoch=course.best_epoch).savefig(workdir / "training_curves.png")
-    roc(label, probability, contract.labels).savefig(workdir / "roc_validation.png")
-    result = RunResult(
-        workdir=workdir,
-        split="validation",
-        **report(
-            label,
-            probability,
-            thresholds,
-            prepared.patients[indices],
-            labels=contract.labels,
-            exclusive=contract.exclusive,
-            resamples=fitting.config.evaluate.resamples,
-        ),
-        cost=cost_of(fitting.config, contract),
+    exclusive = fitting.contract.exclusive
+    return conclude(
+        workdir,
+        "validation",
+        fitting.prepared,
+        fitting.splits.validation,
+        probability,
+        None if exclusive else fit_thresholds(fitting.validation.label, probability),
+        resamples=fitting.config.evaluate.resamples,
+        cost=cost_of(fitting.config, fitting.contract),
         train={
             "steps": course.step,
             "seconds": round(course.seconds, 3),
             "examples_per_second": round(course.step * fitting.batch_size / course.step_seconds, 1),
             "best_epoch": course.best_epoch,
         },
-        data_fingerprint=prepared.fingerprint,
         config=to_dict(fitting.config),
     )
-    result.write()
-    return result

@@ -18,7 +18,7 @@ class _ExamplesPerSecond(ProgressColumn):
         self._batch_size = batch_size
 
     def render(self, task: Task) -> Text:
-        return Text(f"{(task.speed or 0) * self._batch_size:,.0f} examples/s")
+        return Text(f"{(task.speed or 0) * self._batch_size:,.0f} examples/s", no_wrap=True)
 
 
 class EpochProgress:
@@ -28,9 +28,8 @@ class EpochProgress:
         """`done` of `steps` steps are behind already."""
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TextColumn("steps"),
             _ExamplesPerSecond(batch_size),
             TimeRemainingColumn(),
             console=console,
@@ -52,7 +51,7 @@ class EpochProgress:
         """Shows the figures of an epoch."""
         auroc = line["validation_macro_auroc"]
         shown = "not defined" if auroc is None else f"{auroc:.3f}"
-        text = f"epoch {line['epoch']}  loss {line['train_loss']:.3f}  validation AUROC {shown}"
+        text = f"epoch {line['epoch']} loss {line['train_loss']:.3f} AUROC {shown}"
         self._bar.update(self._task, description=text)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ecg_jax.dataset.prepared import PreparedSet
+from ecg_jax.evaluation.report import report
 from ecg_jax.files import write_text
 
 Figure = dict[str, float | None]  # {"value", "low", "high"}
@@ -47,7 +49,55 @@ def read_result(workdir: Path, split: str = "validation") -> RunResult | None:
     return RunResult(workdir=workdir, **json.loads(path.read_text())) if path.is_file() else None
 
 
-def write_predictions(
+def conclude(
+    workdir: Path,
+    split: str,
+    prepared: PreparedSet,
+    indices: np.ndarray,
+    probability: np.ndarray,
+    thresholds: np.ndarray | None,
+    *,
+    resamples: int,
+    cost: dict[str, float | int | None],
+    train: dict[str, float | int],
+    config: dict[str, Any],
+) -> RunResult:
+    """Writes predictions, ROC curves and, last, the result of a split, and returns the result.
+
+    Args:
+        workdir: of the run.
+        split: name of the split.
+        prepared: the set that the records are of.
+        indices: [N], the split's records.
+        probability: [N, K].
+        thresholds: [K]; None for labels that exclude each other.
+        resamples: bootstrap resamples behind each interval.
+        cost: of the network.
+        train: steps, seconds and examples a second of the training.
+        config: of the run, as JSON values.
+    """
+    from ecg_jax.plots.curves import roc  # matplotlib: most of a second
+
+    label, labels = prepared.label[indices], prepared.labels
+    _write_predictions(workdir / f"predictions_{split}.csv", prepared.record_ids[indices], probability, label, labels)
+    roc(label, probability, labels).savefig(workdir / f"roc_{split}.png")
+    figures = report(
+        label,
+        probability,
+        thresholds,
+        prepared.patients[indices],
+        labels=labels,
+        exclusive=prepared.exclusive,
+        resamples=resamples,
+    )
+    result = RunResult(
+        workdir, split, **figures, cost=cost, train=train, data_fingerprint=prepared.fingerprint, config=config
+    )
+    result.write()
+    return result
+
+
+def _write_predictions(
     path: Path, record_ids: np.ndarray, probability: np.ndarray, label: np.ndarray, labels: tuple[str, ...]
 ) -> None:
     """Writes a row a record: `record_id`, `p_<label>` ..., `y_<label>` ..."""
