@@ -206,7 +206,7 @@ def killed_and_started_again(synthetic_set, tmp_path, *, epochs: int, kills: int
     done = 0
     while done < kills:
         process = subprocess.Popen(victim, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(random.uniform(0.3, 1.0) * whole_seconds)
+        time.sleep(random.uniform(0.25, 0.75) * whole_seconds)
         if process.poll() is not None:  # it finished first: begin again with a fresh workdir and go on killing
             assert process.returncode == 0
             assert content(tmp_path / "killed") == content(tmp_path / "whole")
@@ -223,6 +223,23 @@ def killed_and_started_again(synthetic_set, tmp_path, *, epochs: int, kills: int
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments_change_no_byte(synthetic_set, tmp_path):
     killed_and_started_again(synthetic_set, tmp_path, epochs=60, kills=20)
+
+
+@pytest.mark.slow
+def test_a_small_network_learns_the_superclasses_of_real_recordings(real_data, tmp_path):
+    from ecg_jax.dataset.prepare import prepare
+    from ecg_jax.dataset.request import PrepareRequest
+    from ecg_jax.presets import ptb_xl
+
+    prepare(PrepareRequest(source="ptb_xl", root=real_data / "ptb_xl", to=tmp_path / "ptb_xl"), QUIET)
+    preset = ptb_xl()
+    config = replace(
+        preset,
+        data=replace(preset.data, path=tmp_path / "ptb_xl"),
+        model=replace(preset.model, channels=16),
+        train=replace(preset.train, epochs=15),
+    )
+    assert run(config, tmp_path / "run", console=QUIET).metrics["macro_auroc"]["value"] > 0.82
 
 
 def test_a_kill_and_a_left_over_of_a_killed_save_change_no_byte(finished, config, tmp_path, monkeypatch):

@@ -80,10 +80,10 @@ def run(
         return finished
     _check_choosable(prepared, splits, config)
     check_tensorboard(config.train.tensorboard)
-    claim(workdir, config)
     console.print(splits.describe(), highlight=False, soft_wrap=True)
 
     fitting = Fitting(config, prepared, splits, make_contract(config, prepared, splits))
+    claim(workdir, config)  # only now: what cannot be built must not take the folder
     checkpoints = Checkpoints(workdir / "checkpoints")
     try:
         course, best = _train(fitting, checkpoints, workdir, console)
