@@ -38,7 +38,7 @@ class Model:
         limits = [result.per_label[name]["threshold"] for name in contract.labels]
         self.thresholds = None if contract.exclusive else np.array(limits, float)
         self._network = build_network(config, len(contract.labels))
-        self._predict = jax.jit(make_predict(self._network, bce, contract))
+        self._predict = jax.jit(make_predict(self._network, bce, exclusive=contract.exclusive))
 
     def probability(self, record: Quantised) -> np.ndarray:
         """Probability of each label [K] of a record in the contract's rate and leads, from `records.quantise`."""
@@ -49,7 +49,8 @@ class Model:
         for at in range(0, len(windows.offset), AT_ONCE):
             offsets = windows.offset[at : at + AT_ONCE]
             batch = _windows(signal, record.scale_mv, offsets, window, len(self.contract.labels))
-            found.append(np.asarray(self._predict(self.variables, batch)[0])[: len(offsets)])
+            probability, _ = self._predict(self.variables, batch, self.contract.normalisation)
+            found.append(np.asarray(probability)[: len(offsets)])
         pooled = pool_windows(
             np.concatenate(found),
             np.asarray(windows.record),
@@ -129,9 +130,10 @@ def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, da
     if not len(indices):
         raise RunError(f"the run in {workdir} keeps no {split} folds; train one with --data.test-folds N")
     config, contract, devices = model.config, model.contract, Devices()
-    windows = EvaluationSplit(prepared, indices, config=config, window=contract.window_samples, devices=devices)
+    windows = EvaluationSplit(prepared, indices, config=config, contract=contract, devices=devices)
     loss = chosen_loss(config, contract, prepared.label[splits.training])
-    compiled = windows.compile(make_predict(build_network(config, len(contract.labels)), loss, contract))
+    network = build_network(config, len(contract.labels))
+    compiled = windows.compile(make_predict(network, loss, exclusive=contract.exclusive))
     probability, _ = windows.predict(compiled, devices.put_everywhere(model.variables))
     before = model.result
     return conclude(

@@ -53,9 +53,11 @@ def main(args: Args) -> None:
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.inference import evaluate
     from ecg_jax.training import run
+    from ecg_jax.training.parallel import keep_compiled
     from ecg_jax.training.result import read_result
 
     console = Console(stderr=True)
+    keep_compiled(args.workdir / "compiled")
     prepared = open_prepared(args.run.data.path)
     parts = fold_parts(sorted(set(prepared.folds.tolist())), args.parts)
     by_seed: list[dict[str, Any]] = []

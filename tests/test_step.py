@@ -12,7 +12,7 @@ from ecg_jax.dataset.batch import MISSING, Batch, InputContract
 from ecg_jax.models import ResNet1D
 from ecg_jax.training.augment import make_augment
 from ecg_jax.training.losses import bce
-from ecg_jax.training.optimizer import make_optimizer
+from ecg_jax.training.optimizer import make_optimizer, make_schedule
 from ecg_jax.training.parallel import Devices
 from ecg_jax.training.state import init_state
 from ecg_jax.training.step import make_predict, make_step
@@ -50,21 +50,24 @@ def trained(devices: Devices, *, padding: int = 0, n_rows: int = 8):
     """The state and the last loss after ten steps on these devices."""
     train = TrainConfig(learning_rate=1e-3, ema=0.9)
     network = ResNet1D(MODEL, n_classes=2, axis_name=devices.axis_name)
-    optimizer = make_optimizer(train, STEPS)
+    optimizer = make_optimizer(train)
     step = make_step(
         network,
         optimizer,
         bce,
-        CONTRACT,
         augment=make_augment(AUGMENT, rate_hz=CONTRACT.rate_hz),
         mixup_alpha=AUGMENT.mixup,
         ema=train.ema,
         axis_name=devices.axis_name,
     )
     state = devices.put_everywhere(init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=3, ema=train.ema))
-    compiled = devices.compile(lambda state, arrays, batch: step(state, batch))
+    normalisation = devices.put_everywhere(CONTRACT.normalisation)
+    rate = make_schedule(train, STEPS)
+    compiled = devices.compile(lambda state, inputs, batch: step(state, batch, inputs, rate(state.step)))
     for number in range(STEPS):
-        state, metrics = compiled(state, (), devices.put_rows(batch_of(n_rows, seed=number, padding=padding)))
+        state, metrics = compiled(
+            state, normalisation, devices.put_rows(batch_of(n_rows, seed=number, padding=padding))
+        )
     return jax.device_get(devices.first(state)), float(devices.first(metrics["loss"]))
 
 
@@ -102,24 +105,24 @@ def test_pmap_on_one_device_trains_as_jit(on_one_device):
 
 def test_each_step_draws_anew():
     network = ResNet1D(MODEL, n_classes=2)
-    optimizer = make_optimizer(TrainConfig(learning_rate=1e-9, schedule="warmup_cosine"), STEPS)
-    step = jax.jit(make_step(network, optimizer, bce, CONTRACT, augment=make_augment(AUGMENT, rate_hz=100.0)))
+    optimizer = make_optimizer(TrainConfig())
+    step = jax.jit(make_step(network, optimizer, bce, augment=make_augment(AUGMENT, rate_hz=100.0)))
     state = init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=0, ema=0)
-    batch = batch_of(8)
-    _, first = step(state, batch)
-    _, again = step(state, batch)
-    _, later = step(state.replace(step=state.step + 1), batch)
+    given = batch_of(8), CONTRACT.normalisation, 1e-9
+    _, first = step(state, *given)
+    _, again = step(state, *given)
+    _, later = step(state.replace(step=state.step + 1), *given)
     assert first["loss"] == again["loss"]
     assert first["loss"] != later["loss"]
 
 
 def test_averaged_variables_follow_the_parameters_slowly():
-    network, optimizer = ResNet1D(MODEL, n_classes=2), make_optimizer(TrainConfig(learning_rate=1e-2), 5)
-    step = jax.jit(make_step(network, optimizer, bce, CONTRACT, ema=0.5))
+    network, optimizer = ResNet1D(MODEL, n_classes=2), make_optimizer(TrainConfig())
+    step = jax.jit(make_step(network, optimizer, bce, ema=0.5))
     state = init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=0, ema=0.5)
     expected = jax.tree.map(np.asarray, state.averaged["params"])
     for number in range(5):
-        state, _ = step(state, batch_of(8, seed=number))
+        state, _ = step(state, batch_of(8, seed=number), CONTRACT.normalisation, 1e-2)
         kept = min(0.5, (1 + number) / (10 + number))
         new = jax.tree.map(lambda now, kept=kept: (1 - kept) * np.asarray(now), state.params)
         expected = jax.tree.map(lambda old, new, kept=kept: kept * old + new, expected, new)
@@ -131,7 +134,7 @@ def test_averaged_variables_follow_the_parameters_slowly():
 def test_predictions_do_not_depend_on_the_neighbours_in_a_batch():
     network = ResNet1D(MODEL, n_classes=2)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 120, 3)), train=False)
-    predict = jax.jit(make_predict(network, bce, CONTRACT))
+    predict = partial(jax.jit(make_predict(network, bce, exclusive=False)), normalisation=CONTRACT.normalisation)
     batch = batch_of(6)
     together, _ = predict(variables, batch)
     alone = [predict(variables, jax.tree.map(lambda x, row=row: x[row : row + 1], batch))[0][0] for row in range(6)]
@@ -139,8 +142,7 @@ def test_predictions_do_not_depend_on_the_neighbours_in_a_batch():
 
 
 def test_probabilities_of_exclusive_labels_sum_to_one():
-    contract = InputContract(100.0, ("I", "II", "V1"), ("a", "b"), True, 120, (0.0,) * 3, (1.0,) * 3)
     network = ResNet1D(MODEL, n_classes=2)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 120, 3)), train=False)
-    probability, _ = make_predict(network, bce, contract)(variables, batch_of(4))
+    probability, _ = make_predict(network, bce, exclusive=True)(variables, batch_of(4), CONTRACT.normalisation)
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-6)

@@ -38,18 +38,16 @@ def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
     import numpy as np
     import optax
 
-    from ecg_jax.dataset.batch import Batch, InputContract
+    from ecg_jax.dataset.batch import Batch, Normalisation
     from ecg_jax.models import ResNet1D
     from ecg_jax.training.losses import bce
     from ecg_jax.training.optimizer import decays
     from ecg_jax.training.state import init_state
     from ecg_jax.training.step import make_step
 
-    names = tuple(f"lead {i}" for i in range(LEADS)), tuple(f"label {i}" for i in range(LABELS))
-    contract = InputContract(100.0, *names, False, SAMPLES, (0.0,) * LEADS, (0.2,) * LEADS)
     network = ResNet1D(config, LABELS)
     rule = optax.adamw(
-        RATE,
+        1.0,
         *BETAS,
         eps=EPSILON,
         weight_decay=DECAY,
@@ -66,13 +64,14 @@ def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
             weight=np.ones(batch, np.float32),
         )
     )
-    step = jax.jit(make_step(network, rule, bce, contract, masked=masked), donate_argnums=0)
+    step = jax.jit(make_step(network, rule, bce, masked=masked), donate_argnums=0)
+    normalisation = jax.device_put(Normalisation(np.zeros(LEADS, np.float32), np.full(LEADS, 0.2, np.float32)))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
 
     def steps(number: int) -> None:
         nonlocal state
         for _ in range(number):
-            state, _ = step(state, data)
+            state, _ = step(state, data, normalisation, RATE)
         jax.block_until_ready(state)
 
     return steps, parameters

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import Array
 
@@ -48,10 +49,23 @@ class InputContract:
     mean_mv: tuple[float, ...]
     std_mv: tuple[float, ...]
 
+    @property
+    def normalisation(self) -> "Normalisation":
+        """Mean and deviation as arrays, for a step."""
+        return Normalisation(np.array(self.mean_mv, np.float32), np.array(self.std_mv, np.float32))
 
-def to_input(batch: Batch, contract: InputContract) -> tuple[Array, Array]:
+
+@struct.dataclass
+class Normalisation:
+    """What a step subtracts and divides by: inputs, not literals, so that runs of one scale share a compiled step."""
+
+    mean_mv: AnyArray  # [L] float32
+    std_mv: AnyArray  # [L] float32
+
+
+def to_input(batch: Batch, normalisation: Normalisation) -> tuple[Array, Array]:
     """The normalised signal [B, T, L] float32 and which of its values were measured [B, T, L]; the others are 0."""
     measured = batch.signal != MISSING
     signal_mv = batch.signal.astype(jnp.float32) * batch.scale_mv[:, None, :]
-    mean, std = jnp.asarray(contract.mean_mv, jnp.float32), jnp.asarray(contract.std_mv, jnp.float32)
+    mean, std = jnp.asarray(normalisation.mean_mv), jnp.asarray(normalisation.std_mv)
     return jnp.where(measured, (signal_mv - mean[None, None]) / std[None, None], 0.0), measured

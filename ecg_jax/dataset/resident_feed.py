@@ -37,9 +37,12 @@ class Feed(Protocol):
 
 @struct.dataclass
 class Resident:
-    """Records of a split end to end, with a window's length of missing samples behind the last."""
+    """Records of a split end to end, with at least a window's length of missing samples behind the last.
 
-    signal: AnyArray  # [all samples + window, L] int16
+    Both lengths are `shared_size`s: what stands behind the last record is never asked for.
+    """
+
+    signal: AnyArray  # [all samples + window or more, L] int16
     start: AnyArray  # [N] int32: first sample of each record
     samples: AnyArray  # [N] int32
     scale_mv: AnyArray  # [N, L] float32
@@ -83,15 +86,27 @@ def resident_bytes(samples: np.ndarray, n_leads: int) -> int:
     return int(samples.sum()) * n_leads * 2
 
 
+def shared_size(least: int) -> int:
+    """The next of four sizes an octave: arrays of nearly one size, as those of other folds, share a compiled step."""
+    unit = 1 << max(least.bit_length() - 3, 0)
+    return -(-least // unit) * unit
+
+
 def _joined(prepared: PreparedSet, indices: Sequence[int] | np.ndarray, window: int) -> Resident:
     signals, scales = zip(*prepared.read(indices), strict=True)
     samples = prepared.samples[indices]
-    tail = np.full((window, len(prepared.leads)), MISSING, np.int16)
+    n_samples, n_records = int(samples.sum()), len(indices)
+    tail = np.full((shared_size(n_samples + window) - n_samples, len(prepared.leads)), MISSING, np.int16)
+
+    def padded(rows: np.ndarray, kind: type) -> np.ndarray:
+        behind = shared_size(n_records) - n_records
+        return np.pad(rows.astype(kind), ((0, behind), *[(0, 0)] * (rows.ndim - 1)))
+
     return Resident(
         signal=np.concatenate([*signals, tail]),
-        start=np.concatenate([[0], np.cumsum(samples)[:-1]]).astype(np.int32),
-        samples=samples.astype(np.int32),
-        scale_mv=np.stack(scales).astype(np.float32),
-        label=prepared.label[indices].astype(np.float32),
+        start=padded(np.concatenate([[0], np.cumsum(samples)[:-1]]), np.int32),
+        samples=padded(samples, np.int32),
+        scale_mv=padded(np.stack(scales), np.float32),
+        label=padded(prepared.label[indices], np.float32),
         window=window,
     )

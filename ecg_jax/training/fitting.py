@@ -11,6 +11,7 @@ from ecg_jax.config import RunConfig
 from ecg_jax.dataset import plan
 from ecg_jax.dataset.batch import InputContract, Rows
 from ecg_jax.dataset.prepared import PreparedSet
+from ecg_jax.dataset.resident_feed import shared_size
 from ecg_jax.dataset.splits import Splits
 from ecg_jax.training.augment import make_augment
 from ecg_jax.training.functions import function_at
@@ -44,18 +45,21 @@ class Fitting:
         self._samples = prepared.samples[splits.training]
         steps = self.steps_until(config.train.epochs)
         self.schedule = make_schedule(config.train, steps)
-        self._optimizer = make_optimizer(config.train, steps)
+        self._optimizer = make_optimizer(config.train)
         self._network = build_network(config, len(contract.labels), axis_name=self.devices.axis_name)
 
         window = contract.window_samples
         feed = choose_feed(prepared, splits.training, config.data.feed)
         self._feed = make_feed(prepared, splits.training, feed=feed, window=window, devices=self.devices)
         self.validation = EvaluationSplit(
-            prepared, splits.validation, config=config, window=window, devices=self.devices
+            prepared, splits.validation, config=config, contract=contract, devices=self.devices
         )
         loss = chosen_loss(config, contract, prepared.label[splits.training])
         self._step = self._compile_step(loss)
-        predict = make_predict(build_network(config, len(contract.labels)), loss, contract)
+        padding = shared_size(steps) - steps
+        rates = np.pad(np.asarray(self.schedule(np.arange(steps)), np.float32), (0, padding))
+        self._inputs = (self._feed.arrays, *self.devices.put_everywhere((contract.normalisation, rates)))
+        predict = make_predict(build_network(config, len(contract.labels)), loss, exclusive=contract.exclusive)
         self.compiled_predict = self.validation.compile(predict)
 
     def _compile_step(self, loss: Loss) -> Callable[..., Any]:
@@ -65,14 +69,18 @@ class Fitting:
             self._network,
             self._optimizer,
             loss,
-            self.contract,
             augment=function_at(own, "augment") if own else make_augment(config.augment, rate_hz=self.contract.rate_hz),
             mixup_alpha=config.augment.mixup,
             ema=config.train.ema,
             masked=self._may_be_invalid(),
             axis_name=self.devices.axis_name,
         )
-        return self.devices.compile(lambda state, arrays, item: step(state, take(arrays, item)), donate=True)
+
+        def at_rate(state: TrainState, inputs: Any, item: Any) -> Any:
+            arrays, normalisation, rates = inputs
+            return step(state, take(arrays, item), normalisation, rates[state.step])
+
+        return self.devices.compile(at_rate, donate=True)
 
     def _may_be_invalid(self) -> bool:
         """Whether a training window can hold an invalid sample: a short record, a gap in all leads, a padding row."""
@@ -116,7 +124,7 @@ class Fitting:
         losses: list[Any] = []
         with jax.transfer_guard("disallow"):
             for item in self._feed.stream(self.rows_at, first, stop):
-                state, metrics = self._step(state, self._feed.arrays, item)
+                state, metrics = self._step(state, self._inputs, item)
                 losses.append(metrics["loss"])
                 if len(losses) > AHEAD:
                     jax.block_until_ready(losses[-1 - AHEAD])

@@ -31,19 +31,21 @@ def decays(path: tuple, _leaf: object) -> bool:
     return getattr(path[-1], "key", None) == "kernel"
 
 
-def make_optimizer(config: TrainConfig, steps: int) -> optax.GradientTransformation:
-    """Clipping, then AdamW (Loshchilov and Hutter 2019), or SGD with Nesterov momentum 0.9 and decoupled decay."""
-    schedule = make_schedule(config, steps)
+def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """Clipping, then AdamW (Loshchilov and Hutter 2019), or SGD with Nesterov momentum 0.9 and decoupled decay.
+
+    The updates are for a learning rate of 1: the step scales them, so that runs of all rates share a compiled step.
+    """
 
     def mask(params: optax.Params) -> optax.Params:
         return jax.tree_util.tree_map_with_path(decays, params)
 
     if config.optimizer == "adamw":
-        rule = optax.adamw(schedule, weight_decay=config.weight_decay, mask=mask)
+        rule = optax.adamw(1.0, weight_decay=config.weight_decay, mask=mask)
     else:
         rule = optax.chain(
             optax.trace(decay=0.9, nesterov=True),
             optax.add_decayed_weights(config.weight_decay, mask=mask),
-            optax.scale_by_learning_rate(schedule),
+            optax.scale_by_learning_rate(1.0),
         )
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), rule) if config.clip_norm > 0 else rule

@@ -1,6 +1,7 @@
 """How a step is spread over devices: `jit` over a mesh, or `pmap`. The one place that knows devices."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -10,6 +11,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ecg_jax.errors import RunError
 
 AXIS = "data"
+
+
+def keep_compiled(folder: Path) -> None:
+    """From now on, keeps what is compiled in `folder`, for later runs of the same scale, in any process."""
+    jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 class Devices:

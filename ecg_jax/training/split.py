@@ -9,7 +9,7 @@ import psutil
 
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset import plan
-from ecg_jax.dataset.batch import Rows
+from ecg_jax.dataset.batch import InputContract, Rows
 from ecg_jax.dataset.host_feed import HostFeed
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.resident_feed import Feed, ResidentFeed, resident_bytes
@@ -41,11 +41,21 @@ def make_feed(prepared: PreparedSet, indices: np.ndarray, *, feed: str, window: 
 class EvaluationSplit:
     """All windows of some records, ready to be predicted again and again."""
 
-    def __init__(self, prepared: PreparedSet, indices: np.ndarray, *, config: RunConfig, window: int, devices: Devices):
+    def __init__(
+        self,
+        prepared: PreparedSet,
+        indices: np.ndarray,
+        *,
+        config: RunConfig,
+        contract: InputContract,
+        devices: Devices,
+    ):
         """Reads the records where the feed is resident."""
+        window = contract.window_samples
         feed = choose_feed(prepared, indices, config.data.feed)
         self._feed = make_feed(prepared, indices, feed=feed, window=window, devices=devices)
         lengths = prepared.samples[indices]
+        self._inputs = (self._feed.arrays, devices.put_everywhere(contract.normalisation))
         self._windows = plan.evaluation_windows(lengths, window=window, overlap=config.evaluate.overlap)
         self._batch_size = -(-config.train.batch_size // len(devices)) * len(devices)
         self._devices, self._evaluate, self._exclusive = devices, config.evaluate, prepared.exclusive
@@ -53,15 +63,17 @@ class EvaluationSplit:
         self.label = prepared.label[indices]
 
     def compile(self, predict: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiles `predict(variables, batch)` for this split's feed."""
+        """Compiles `predict(variables, batch, normalisation)` for this split's feed."""
         take = self._feed.take
-        return self._devices.compile(lambda variables, arrays, item: predict(variables, take(arrays, item)), rows=True)
+        return self._devices.compile(
+            lambda variables, inputs, item: predict(variables, take(inputs[0], item), inputs[1]), rows=True
+        )
 
     def predict(self, compiled: Callable[..., Any], variables: Any) -> tuple[np.ndarray, float]:
         """Probabilities [N, K] of the records, and the mean loss of the windows; `variables` lie on all devices."""
         n_windows = len(self._windows.record)
         stop = -(-n_windows // self._batch_size)
-        found = [compiled(variables, self._feed.arrays, item) for item in self._feed.stream(self._rows_at, 0, stop)]
+        found = [compiled(variables, self._inputs, item) for item in self._feed.stream(self._rows_at, 0, stop)]
         fetched = [self._devices.fetch_rows(step) for step in found]
         probability = np.concatenate([p for p, _ in fetched])[:n_windows]
         loss = np.concatenate([each for _, each in fetched])[:n_windows]

@@ -11,22 +11,22 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax import Array, lax
+from jax.typing import ArrayLike
 
-from ecg_jax.dataset.batch import Batch, InputContract, to_input
+from ecg_jax.dataset.batch import Batch, Normalisation, to_input
 from ecg_jax.training.augment import Augment, mixup
 from ecg_jax.training.losses import Loss
 from ecg_jax.training.state import TrainState, Variables
 
 Metrics = dict[str, Array]
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-Predict = Callable[[Variables, Batch], tuple[Array, Array]]
+Step = Callable[[TrainState, Batch, Normalisation, ArrayLike], tuple[TrainState, Metrics]]
+Predict = Callable[[Variables, Batch, Normalisation], tuple[Array, Array]]
 
 
 def make_step(
     network: nn.Module,
     optimizer: optax.GradientTransformation,
     loss: Loss,
-    contract: InputContract,
     *,
     augment: Augment | None = None,
     mixup_alpha: float = 0.0,
@@ -34,13 +34,14 @@ def make_step(
     masked: bool = True,
     axis_name: str | None = None,
 ) -> Step:
-    """Builds `step(state, batch) -> (state, metrics)`.
+    """Builds `step(state, batch, normalisation, learning_rate) -> (state, metrics)`.
 
     Means over the batch are one weighted sum over another, summed over the devices where `axis_name` names their axis,
     so padding rows and uneven shares change nothing. Random keys come from seed, step and the row's number in the
     global batch, never from the device.
 
     Args:
+        optimizer: gives updates for a learning rate of 1.
         augment: changes each window of its own.
         mixup_alpha: mixes pairs of windows; 0 does not.
         ema: decay of the averaged variables; 0 keeps none.
@@ -54,8 +55,8 @@ def make_step(
     def gathered(x: Array) -> Array:
         return lax.all_gather(x, axis_name, tiled=True) if axis_name else x
 
-    def examples(key: Array, batch: Batch) -> tuple[Array, Array, Array]:
-        signal, measured = to_input(batch, contract)
+    def examples(key: Array, batch: Batch, normalisation: Normalisation) -> tuple[Array, Array, Array]:
+        signal, measured = to_input(batch, normalisation)
         valid, label = batch.valid, batch.label
         for_augment, for_mixup = jax.random.split(key)
         n_rows = signal.shape[0]
@@ -75,10 +76,12 @@ def make_step(
             valid = share_valid > 0
         return signal, valid, label
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def step(
+        state: TrainState, batch: Batch, normalisation: Normalisation, learning_rate: ArrayLike
+    ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         for_examples, for_dropout = jax.random.split(key)
-        signal, valid, label = examples(for_examples, batch)
+        signal, valid, label = examples(for_examples, batch, normalisation)
         rows = jnp.maximum(total(batch.weight.sum()), 1)
 
         def loss_of(params: Any) -> tuple[Array, Any]:
@@ -95,7 +98,7 @@ def make_step(
         (local_loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         gradient = jax.tree.map(total, gradient)
         update, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, update)
+        params = optax.apply_updates(state.params, optax.tree.scale(learning_rate, update))
         averaged = state.averaged
         if ema:
             decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))  # short at first, as a new start deserves
@@ -108,13 +111,16 @@ def make_step(
     return step
 
 
-def make_predict(network: nn.Module, loss: Loss, contract: InputContract) -> Predict:
-    """Builds `predict(variables, batch) -> (probability [B, K], loss [B])`; padding rows give numbers to be ignored."""
+def make_predict(network: nn.Module, loss: Loss, *, exclusive: bool) -> Predict:
+    """Builds `predict(variables, batch, normalisation) -> (probability [B, K], loss [B])`.
 
-    def predict(variables: Variables, batch: Batch) -> tuple[Array, Array]:
-        signal, _ = to_input(batch, contract)
+    Padding rows give numbers to be ignored; with `exclusive` a row's probabilities sum to 1.
+    """
+
+    def predict(variables: Variables, batch: Batch, normalisation: Normalisation) -> tuple[Array, Array]:
+        signal, _ = to_input(batch, normalisation)
         logits = jnp.asarray(network.apply(variables, signal, batch.valid, train=False))
-        probability = jax.nn.softmax(logits) if contract.exclusive else jax.nn.sigmoid(logits)
+        probability = jax.nn.softmax(logits) if exclusive else jax.nn.sigmoid(logits)
         return probability, loss(logits, batch.label)
 
     return predict
