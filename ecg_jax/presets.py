@@ -4,12 +4,12 @@ from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfi
 
 
 def ptb_xl() -> RunConfig:
-    """PTB-XL superdiagnostic at 100 Hz: short crops, mixup and lead drop, windows averaged."""
+    """PTB-XL superdiagnostic at 100 Hz: short crops, a stem without pool, strong mixup, windows averaged."""
     return RunConfig(
         data=DataConfig(window_seconds=2.5),
-        model=ModelConfig(depth=1, channels=32, kernel=5),
-        train=TrainConfig(epochs=40, learning_rate=4e-3, best_metric="loss"),
-        augment=AugmentConfig(lead_drop=0.2, mixup=0.5),
+        model=ModelConfig(depth=1, channels=32, kernel=5, stem_pool=False, dropout=0.1, head_dropout=0.3),
+        train=TrainConfig(epochs=40, learning_rate=5e-3, ema=0.995, weight_decay=0.1),
+        augment=AugmentConfig(gain=0.2, lead_drop=0.2, mixup=1.0),
         evaluate=EvaluateConfig(overlap=0.75),
     )
 
