@@ -189,6 +189,74 @@ def predict(arguments: Sequence[str]) -> int:
     return int(failed)
 
 
+@dataclass(frozen=True)
+class StudyArguments:
+    """What `study` takes."""
+
+    workdir: tyro.conf.Positional[Path]
+    """Folder of a study (experiments/scale.py makes one)."""
+    storage: str = ""
+    """The study's PostgreSQL URL, where it needs a password."""
+
+
+def study(arguments: Sequence[str]) -> int:
+    """Shows how a study stands: live in a terminal, once elsewhere."""
+    asked = _parse(StudyArguments, "study", study, arguments)
+    from ecg_jax.study.status import show as show_study
+
+    show_study(asked.workdir, storage=asked.storage)
+    return 0
+
+
+@dataclass(frozen=True)
+class ReportArguments:
+    """What `report` takes."""
+
+    workdir: tyro.conf.Positional[Path]
+    """Folder of a study."""
+    data: Path | None = None
+    """The prepared set, if it has been moved since."""
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Says what a study found, and writes its report; of a half-finished study too."""
+    asked = _parse(ReportArguments, "report", report, arguments)
+    from ecg_jax.study.report import write_report
+
+    written = write_report(asked.workdir, data=asked.data)
+    print(*written.answer, f"report: {written.page}", sep="\n")
+    return 0
+
+
+@dataclass(frozen=True)
+class RecommendArguments:
+    """What `recommend` takes."""
+
+    workdir: tyro.conf.Positional[Path]
+    """Folder of a study."""
+    max_macs: float | None = None
+    """The most multiply-accumulates a window."""
+    max_parameters: float | None = None
+    """The most parameters."""
+    max_latency_ms: float | None = None
+    """The most milliseconds that one window may take on this machine."""
+    label: str | None = None
+    """Judge by this label alone."""
+    data: Path | None = None
+    """The prepared set, if it has been moved since."""
+
+
+def recommend(arguments: Sequence[str]) -> int:
+    """Recommends a scale for a budget, with what to expect of it and the command that trains it."""
+    asked = _parse(RecommendArguments, "recommend", recommend, arguments)
+    from ecg_jax.study.recommend import advise
+
+    limits = {"macs": asked.max_macs, "parameters": asked.max_parameters, "latency_ms": asked.max_latency_ms}
+    budget = {name: most for name, most in limits.items() if most is not None}
+    print(*advise(asked.workdir, budget, label=asked.label, data=asked.data), sep="\n")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "prepare": prepare,
     "show": show,
@@ -196,6 +264,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "study": study,
+    "report": report,
+    "recommend": recommend,
 }
 
 

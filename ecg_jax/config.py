@@ -32,11 +32,15 @@ class DataConfig:
     """Folds kept for `evaluate`; without a number none; by default the last fold that is present."""
     validation_folds: tuple[int, ...] | None = None
     """Folds that choose epoch and thresholds; by default the last one before the test folds, cyclically."""
+    training_share: float = 1.0
+    """Share of the training patients that train: the same ones, and more, in every larger share."""
     feed: Annotated[Literal["auto", "host", "resident"], tyro.conf.arg(aliases=("--feed",))] = "auto"
     """`resident` keeps the set on the device, `host` reads through tf.data; `auto`: resident where it fits."""
 
     def __post_init__(self) -> None:
         _require(self.window_seconds > 0, f"--data.window-seconds is {self.window_seconds:g}; give more than 0")
+        share = self.training_share
+        _require(0 < share <= 1, f"--data.training-share is {share:g}; give more than 0, up to 1")
 
 
 @dataclass(frozen=True)

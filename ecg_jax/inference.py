@@ -10,8 +10,8 @@ import numpy as np
 from ecg_jax.config import RunConfig, from_dict
 from ecg_jax.dataset import plan
 from ecg_jax.dataset.batch import Batch, InputContract
-from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.dataset.splits import split_by_folds
+from ecg_jax.dataset.prepared import PreparedSet, open_prepared
+from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.predict import decide, pool_windows
 from ecg_jax.records import MISSING, Quantised, Rejected, quantise
@@ -111,13 +111,18 @@ def load(workdir: Path) -> Model:
     return Model(config, contract, read_best(workdir / "checkpoints", like), result)
 
 
-def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, data: Path | None = None) -> RunResult:
-    """Predicts a split with a finished run, writes predictions, plot and result beside it, and returns the result.
+def predict_split(
+    workdir: Path, split: Literal["validation", "test"], *, data: Path | None = None
+) -> tuple[Model, PreparedSet, np.ndarray, np.ndarray]:
+    """Predicts a split with a finished run; writes nothing.
 
     Args:
         workdir: of a finished run.
         split: which of the run's own splits.
         data: where the prepared set lies now, if it was moved.
+
+    Returns:
+        The run, the prepared set, the indices of the split's records [N] and their probabilities [N, K].
 
     Raises:
         RunError: the run is not finished, was trained on another set, or keeps no test folds.
@@ -125,7 +130,7 @@ def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, da
     model = load(workdir)
     prepared = open_prepared(data or model.config.data.path)
     check_fingerprint(workdir, model.result.data_fingerprint, prepared.fingerprint)
-    splits = split_by_folds(prepared.folds, model.config.data)
+    splits = split_records(prepared, model.config.data)
     indices = getattr(splits, split)
     if not len(indices):
         raise RunError(f"the run in {workdir} keeps no {split} folds; train one with --data.test-folds N")
@@ -135,6 +140,15 @@ def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, da
     network = build_network(config, len(contract.labels))
     compiled = windows.compile(make_predict(network, loss, exclusive=contract.exclusive))
     probability, _ = windows.predict(compiled, devices.put_everywhere(model.variables))
+    return model, prepared, indices, probability
+
+
+def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, data: Path | None = None) -> RunResult:
+    """Predicts a split with a finished run, writes predictions, plot and result beside it, and returns the result.
+
+    Args and what is raised: those of `predict_split`.
+    """
+    model, prepared, indices, probability = predict_split(workdir, split, data=data)
     before = model.result
     return conclude(
         workdir,
@@ -143,7 +157,7 @@ def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, da
         indices,
         probability,
         model.thresholds,
-        resamples=config.evaluate.resamples,
+        resamples=model.config.evaluate.resamples,
         cost=before.cost,
         train=before.train,
         config=before.config,

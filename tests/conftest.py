@@ -1,6 +1,14 @@
 """What all tests share: where the real recordings are, and two virtual devices."""
 
+import importlib.util
 import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +39,35 @@ def synthetic_set(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "synthetic"
     prepare(PrepareRequest(source="synthetic", to=folder, records=120, workers=1), Console(quiet=True))
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a PostgreSQL server of our own on loopback; a test that needs it is skipped where none is installed."""
+    candidates = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ["PATH"].split(os.pathsep))]
+    programs = next((folder for folder in candidates if (folder / "initdb").exists()), None)
+    if programs is None or importlib.util.find_spec("psycopg") is None:
+        pytest.skip("no PostgreSQL server is installed, or no psycopg")
+    as_other = {}
+    folder = Path(tempfile.mkdtemp(prefix="postgresql_"))
+    if os.geteuid() == 0:  # a server does not run as root
+        as_other = {"user": "nobody"}
+        shutil.chown(folder, "nobody")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **as_other}
+    subprocess.run([programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "ecg"], check=True, **quiet)
+    flags = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F"]
+    server = subprocess.Popen([programs / "postgres", "-D", folder / "data", *flags], **quiet)
+    try:
+        for _ in range(100):
+            time.sleep(0.1)
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+        yield f"postgresql://ecg@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)  # do not wait for clients
+        server.wait()
+        shutil.rmtree(folder)

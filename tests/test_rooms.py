@@ -9,8 +9,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ecg_jax"
 FLOORS = {
-    "cli": 5,
-    "__main__": 6,
+    "cli": 6,
+    "__main__": 7,
+    "study": 5,
     "inference": 4,
     "training": 3,
     "evaluation": 2,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ecg_jax.config import DataConfig
-from ecg_jax.dataset.splits import split_by_folds
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.dataset.splits import split_by_folds, split_records
 from ecg_jax.errors import ConfigError
 
 FOLDS = np.array([1, 2, 3, 4, 5, 1, 2, 3, 4, 5])
@@ -42,3 +43,20 @@ def test_each_record_is_in_the_split_of_its_fold(given_test, given_validation, t
 def test_folds_that_cannot_be_are_refused_by_flag(config, says):
     with pytest.raises(ConfigError, match=says):
         split_by_folds(FOLDS, config)
+
+
+def test_a_share_of_the_training_patients_lies_within_every_larger_one(synthetic_set):
+    prepared = open_prepared(synthetic_set)
+    whole = split_records(prepared, DataConfig())
+    before: set[int] = set()
+    for share in (0.2, 0.5, 0.9, 1.0):
+        splits = split_records(prepared, DataConfig(training_share=share))
+        now = set(splits.training.tolist())
+        patients = {prepared.patients[i] or prepared.record_ids[i] for i in now}
+        left_out = {prepared.patients[i] or prepared.record_ids[i] for i in set(whole.training.tolist()) - now}
+        assert before <= now
+        assert not patients & left_out
+        assert len(patients) == round(share * (len(patients) + len(left_out)))
+        assert splits.validation.tolist() == whole.validation.tolist()
+        assert splits.test.tolist() == whole.test.tolist()
+        before = now

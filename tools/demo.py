@@ -1,55 +1,48 @@
-"""The whole way in minutes, on made-up recordings: prepare, look, train, evaluate, predict.
+"""The whole way in minutes, on made-up recordings: prepare, look, study eight scales, and read which one they want.
 
     python tools/demo.py            (what `make demo` runs)
 
 Every command is shown as it would be typed, then run. Started again, it does only what is missing.
 """
 
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 DEMO = Path("demo")
-PREPARED, RUN, WFDB = DEMO / "synthetic", DEMO / "run", DEMO / "wfdb"
+PREPARED, STUDY = DEMO / "synthetic", DEMO / "study"
+GRID = "--depths 1 2 --channels 8 16 --kernels 3 9 --seeds 2"
+RECIPE = "--base local --data.window-seconds 5 --train.epochs 15 --train.batch-size 32 --train.learning-rate 0.005"
 
 
-def ecg_jax(command: str) -> None:
-    """Shows a command of `ecg-jax` and runs it; leaves with its status if it fails."""
-    print(f"\n$ ecg-jax {command}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "ecg_jax", *shlex.split(command)], check=False)
+def shown(program: str, command: str) -> None:
+    """Shows a command and runs it; leaves with its status if it fails."""
+    print(f"\n$ {program} {command}", flush=True)
+    line = ["-m", "ecg_jax"] if program == "ecg-jax" else [program.split()[1]]
+    done = subprocess.run([sys.executable, *line, *command.split()], check=False)
     if done.returncode:
         sys.exit(done.returncode)
 
 
 def main() -> None:
     """Runs the demonstration below the folder it is started in."""
-    from ecg_jax.synthetic import write
-
     DEMO.mkdir(exist_ok=True)
-    ecg_jax(f"prepare synthetic --records 400 --to {PREPARED}")
-    ecg_jax(f"show {PREPARED}")
-    ecg_jax(f"show {PREPARED} --record {first_record()} --out {DEMO / 'ecg.png'}")
-    ecg_jax(
-        f"train --data {PREPARED} --workdir {RUN} --model.depth 1 --model.channels 16 --model.kernel 5 "
-        "--train.epochs 40 --augment.mixup 0.2"
-    )
-    ecg_jax(f"evaluate --workdir {RUN}")
-    if not WFDB.exists():
-        write(WFDB, records=3, seed=1)  # recordings that the network has not seen, as files
-    records = sorted(str(path.with_suffix("")) for path in WFDB.rglob("*.hea"))[:3]
-    ecg_jax(f"predict --workdir {RUN} {' '.join(records)}")
+    shown("ecg-jax", f"prepare synthetic --records 400 --to {PREPARED}")
+    shown("ecg-jax", f"show {PREPARED}")
+    shown("ecg-jax", f"show {PREPARED} --record {first_record()} --out {DEMO / 'ecg.png'}")
+    shown("python experiments/scale.py", f"--data {PREPARED} --workdir {STUDY} {GRID} {RECIPE}")
+    shown("ecg-jax", f"recommend {STUDY} --max-macs 2e6")
+    shown("ecg-jax", f"report {STUDY}")
     print(
         f"""
-Done. Look at
-  {DEMO / "ecg.png"}                     a recording on ECG paper
-  {RUN / "training_curves.png"}     how the training went
-  {RUN / "roc_test.png"}            ROC curves by label, on records kept from the training
-  {RUN / "result_test.json"}        all figures with their 95 % intervals
+That is the answer. Look at
+  {STUDY / "report.html"}       all of it, in a browser: which scale, how sure, at what cost
+  {STUDY / "trials.csv"}        a row a training; beside it analysis.json and figures/ for a paper
+  {DEMO / "ecg.png"}                 a recording on ECG paper
 Try next
-  ecg-jax cost --model.depth 4 --model.channels 64 --data {PREPARED}      what a larger scale would cost
-  ecg-jax train --data {PREPARED} --workdir demo/short --data.window-seconds 2.5     a network that sees 2.5 s
-  README.md, "Your own recordings"                                        your files instead of ours"""
+  ecg-jax recommend {STUDY} --label AFIB        the scale for one label
+  the same study with --seeds 4                 trains only what is new, and decides more
+  README.md, "Your own recordings"              your files instead of ours"""
     )
 
 

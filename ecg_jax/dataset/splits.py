@@ -1,10 +1,12 @@
 """Which records train, which choose, which test: by folds. NumPy only."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ecg_jax.config import DataConfig
+from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.errors import ConfigError
 
 
@@ -24,6 +26,24 @@ class Splits:
             numbers = ", ".join(map(str, folds)) or "none"
             parts.append(f"{name}: {len(getattr(self, name))} records (folds {numbers})")
         return "; ".join(parts)
+
+
+def split_records(prepared: PreparedSet, config: DataConfig) -> Splits:
+    """Splits a set by its folds, and keeps the config's share of the training patients.
+
+    Their order is that of a hash of their names, so a smaller share lies within every larger one.
+
+    Raises:
+        ConfigError: as `split_by_folds`.
+    """
+    splits = split_by_folds(prepared.folds, config)
+    if config.training_share == 1:
+        return splits
+    training = splits.training
+    names = np.where(prepared.patients == "", prepared.record_ids, prepared.patients)[training]
+    patients = sorted(set(names.tolist()), key=lambda name: hashlib.sha256(name.encode()).digest())
+    kept = patients[: max(1, round(config.training_share * len(patients)))]
+    return replace(splits, training=training[np.isin(names, kept)])
 
 
 def split_by_folds(folds: np.ndarray, config: DataConfig) -> Splits:

@@ -154,9 +154,9 @@ def mean_weights(outcomes: Outcomes) -> np.ndarray:
     return member / member.sum(axis=1, keepdims=True)
 
 
-def named(outcomes: Outcomes, scale: int) -> dict[str, int]:
+def named(outcomes: Outcomes, scale: int) -> dict[str, Any]:
     """A scale by its place, as it stands in the analysis."""
-    return dict(zip(AXES, outcomes.scales[scale], strict=True))
+    return dict(zip((*AXES, "variant"), outcomes.scales[scale], strict=False))
 
 
 def _holm(entries: list[dict[str, Any]]) -> None:

@@ -39,7 +39,7 @@ def slope(outcomes: Outcomes, axis: str, *, where: np.ndarray | None = None) -> 
     Least squares on log2 of the axis, with an intercept for every combination of the other axes and seed; over the
     trials `where` [T] says. Deviations from the mean of such a group, over their sum of squares, are the weights.
     """
-    rest = [name for name in (*AXES, "seed") if name != axis]
+    rest = [name for name in (*AXES, "variant", "seed") if name != axis]
     return _within(_log2(outcomes, axis), [_key(outcomes, *rest)], where)
 
 
@@ -126,7 +126,7 @@ def _log2(outcomes: Outcomes, axis: str) -> np.ndarray:
 
 
 def _key(outcomes: Outcomes, *names: str) -> list[Hashable]:
-    return [tuple(trial[name] for name in names) for trial in outcomes.trials]
+    return [tuple(trial.get(name) for name in names) for trial in outcomes.trials]
 
 
 def _levels(outcomes: Outcomes, axis: str) -> list[tuple[int, np.ndarray]]:

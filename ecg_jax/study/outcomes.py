@@ -14,8 +14,8 @@ AXES = ("depth", "channels", "kernel")
 COSTS = ("parameters", "macs", "seconds", "latency_ms")
 LEAST_OF_A_CLASS = 2  # records with and without a label that a figure of it needs, in a fold or in half of one
 
-Scale = tuple[int, int, int]
-"""Depth, channels, kernel."""
+Scale = tuple[Any, ...]
+"""Depth, channels, kernel; and the variant where trials have one."""
 Score = Callable[[np.ndarray, np.ndarray], float]
 """A data set's own figure from labels [n, K] and probabilities [n, K]; NaN where it is not defined."""
 
@@ -28,7 +28,8 @@ class Outcomes:
     """
 
     trials: Sequence[dict[str, Any]]
-    """[T] with `depth`, `channels`, `kernel`, `seed`; where known `parameters`, `macs`, `seconds`, `latency_ms`."""
+    """[T] with `depth`, `channels`, `kernel`, `seed`; where known `parameters`, `macs`, `seconds`, `latency_ms`. A
+    `variant` sets apart what differs in more than scale."""
     labels: np.ndarray
     """[N, K] of 0 and 1."""
     probabilities: np.ndarray
@@ -184,13 +185,14 @@ def _array(name: str, given: Any) -> np.ndarray:
 
 
 def _scale(trial: dict[str, Any]) -> Scale:
-    return int(trial["depth"]), int(trial["channels"]), int(trial["kernel"])
+    scale = int(trial["depth"]), int(trial["channels"]), int(trial["kernel"])
+    return (*scale, trial["variant"]) if "variant" in trial else scale
 
 
 def _check_trials(trials: Sequence[dict[str, Any]]) -> None:
     if not trials:
         raise ConfigError("a study needs at least one trial")
-    seen: dict[tuple[int, ...], int] = {}
+    seen: dict[tuple[Any, ...], int] = {}
     for t, trial in enumerate(trials):
         for name, least in (*((axis, 1) for axis in AXES), ("seed", 0)):
             value = trial.get(name)
@@ -199,7 +201,7 @@ def _check_trials(trials: Sequence[dict[str, Any]]) -> None:
                 raise ConfigError(f"trial {t}: {name} must be a whole number from {least} up; got {value!r}")
         key = (*_scale(trial), int(trial["seed"]))
         if key in seen:
-            depth, channels, kernel, seed = key
+            depth, channels, kernel, *_, seed = key
             raise ConfigError(
                 f"trials {seen[key]} and {t} are the same: depth {depth}, channels {channels}, kernel {kernel}, "
                 f"seed {seed}; give each once"

@@ -13,7 +13,7 @@ from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.dataset.batch import InputContract
 from ecg_jax.dataset.normalise import mean_and_std_mv
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
-from ecg_jax.dataset.splits import Splits, split_by_folds
+from ecg_jax.dataset.splits import Splits, split_records
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.report import CINC2017_LABELS, point_figures
 from ecg_jax.evaluation.thresholds import fit_thresholds
@@ -48,6 +48,7 @@ def run(
     loss: Loss | None = None,
     augment: Augment | None = None,
     console: Console | None = None,
+    plots: bool = True,
 ) -> RunResult:
     """Trains on the training folds, chooses the epoch on the validation folds, and writes all about it to `workdir`.
 
@@ -61,6 +62,7 @@ def run(
         loss: `loss(logits [B, K], label [B, K]) -> [B]` in place of the config's.
         augment: `augment(key, signal [T, L]) -> [T, L]` in place of the config's (its mixup stays).
         console: where progress is shown; by default standard error.
+        plots: draw the curves.
 
     Raises:
         DataError, ConfigError: the set or its folds cannot be used.
@@ -70,7 +72,7 @@ def run(
     config = _with_functions(config, network=network, loss=loss, augment=augment)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
     prepared = open_prepared(config.data.path)
-    splits = split_by_folds(prepared.folds, config.data)
+    splits = split_records(prepared, config.data)
     check_config(workdir, config)
     finished, meta = read_result(workdir), read_meta(workdir / "checkpoints")
     before = finished.data_fingerprint if finished else meta["fingerprint"] if meta else prepared.fingerprint
@@ -89,7 +91,7 @@ def run(
         course, best = _train(fitting, checkpoints, workdir, console)
     finally:
         checkpoints.close()
-    return _finish(fitting, course, best, workdir)
+    return _finish(fitting, course, best, workdir, plots=plots)
 
 
 def make_contract(config: RunConfig, prepared: PreparedSet, splits: Splits) -> InputContract:
@@ -211,12 +213,13 @@ def _null_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _finish(fitting: Fitting, course: _Course, best: Any, workdir: Path) -> RunResult:
+def _finish(fitting: Fitting, course: _Course, best: Any, workdir: Path, *, plots: bool) -> RunResult:
     """Predicts the validation split with the best variables and leaves all figures of the run."""
-    from ecg_jax.plots.curves import training_curves
-
     probability, _ = fitting.validation.predict(fitting.compiled_predict, fitting.devices.put_everywhere(best))
-    training_curves(read_metrics(workdir), best_epoch=course.best_epoch).savefig(workdir / "training_curves.png")
+    if plots:
+        from ecg_jax.plots.curves import training_curves
+
+        training_curves(read_metrics(workdir), best_epoch=course.best_epoch).savefig(workdir / "training_curves.png")
     exclusive = fitting.contract.exclusive
     return conclude(
         workdir,
@@ -234,4 +237,5 @@ def _finish(fitting: Fitting, course: _Course, best: Any, workdir: Path) -> RunR
             "best_epoch": course.best_epoch,
         },
         config=to_dict(fitting.config),
+        plots=plots,
     )

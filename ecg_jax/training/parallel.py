@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ecg_jax.errors import RunError
@@ -14,10 +15,12 @@ AXIS = "data"
 
 
 def keep_compiled(folder: Path) -> None:
-    """From now on, keeps what is compiled in `folder`, for later runs of the same scale, in any process."""
+    """Has JAX keep what it compiles in a folder, for later runs of the same scale, on one kind of machine."""
+    folder.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    reset_cache()  # what was compiled before may have settled that there is none
 
 
 class Devices:

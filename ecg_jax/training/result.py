@@ -61,6 +61,7 @@ def conclude(
     cost: dict[str, float | int | None],
     train: dict[str, float | int],
     config: dict[str, Any],
+    plots: bool = True,
 ) -> RunResult:
     """Writes predictions, ROC curves and, last, the result of a split, and returns the result.
 
@@ -75,12 +76,14 @@ def conclude(
         cost: of the network.
         train: steps, seconds and examples a second of the training.
         config: of the run, as JSON values.
+        plots: draw the ROC curves.
     """
-    from ecg_jax.plots.curves import roc  # matplotlib: most of a second
-
     label, labels = prepared.label[indices], prepared.labels
-    _write_predictions(workdir / f"predictions_{split}.csv", prepared.record_ids[indices], probability, label, labels)
-    roc(label, probability, labels).savefig(workdir / f"roc_{split}.png")
+    write_predictions(workdir, split, prepared, indices, probability)
+    if plots:
+        from ecg_jax.plots.curves import roc  # matplotlib: most of a second
+
+        roc(label, probability, labels).savefig(workdir / f"roc_{split}.png")
     figures = report(
         label,
         probability,
@@ -97,16 +100,17 @@ def conclude(
     return result
 
 
-def _write_predictions(
-    path: Path, record_ids: np.ndarray, probability: np.ndarray, label: np.ndarray, labels: tuple[str, ...]
+def write_predictions(
+    workdir: Path, split: str, prepared: PreparedSet, indices: np.ndarray, probability: np.ndarray
 ) -> None:
-    """Writes a row a record: `record_id`, `p_<label>` ..., `y_<label>` ..."""
+    """Writes `predictions_<split>.csv`, a row a record: `record_id`, `p_<label>` ..., `y_<label>` ..."""
+    labels, record_ids, label = prepared.labels, prepared.record_ids[indices], prepared.label[indices]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["record_id", *(f"p_{name}" for name in labels), *(f"y_{name}" for name in labels)])
     for record_id, p, y in zip(record_ids, probability, label, strict=True):
         rows.writerow([record_id, *(f"{value:.9g}" for value in p), *(int(value) for value in y)])
-    write_text(path, text.getvalue())
+    write_text(workdir / f"predictions_{split}.csv", text.getvalue())
 
 
 def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,12 +16,12 @@ def check_config(workdir: Path, config: RunConfig) -> None:
         RunError: another config has it; the message shows both sides of what differs.
     """
     before = read_config(workdir) if (workdir / "config.json").is_file() else config
-    differences = [
+    found = [
         f"{key} was {old!r}, is now {new!r}"
-        for key, old, new in _differences(to_dict(same_run(before)), to_dict(same_run(config)))
+        for key, old, new in differences(to_dict(same_run(before)), to_dict(same_run(config)))
     ]
-    if differences:
-        raise RunError(f"{workdir} holds a run of another config ({'; '.join(differences)}); use another --workdir")
+    if found:
+        raise RunError(f"{workdir} holds a run of another config ({'; '.join(found)}); use another --workdir")
 
 
 def claim(workdir: Path, config: RunConfig) -> None:
@@ -82,7 +82,8 @@ def append_metrics(workdir: Path, line: dict[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two trees of JSON values differ: dotted key, old value, new value."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return [d for key in old | new for d in _differences(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))]
+        return [d for key in old | new for d in differences(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))]
     return [] if old == new else [(name, old, new)]

@@ -1,0 +1,183 @@
+"""Which scale to train for a budget, what to expect of it, and the command that trains it."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.study import words
+from ecg_jax.study.best import Readings, mean_weights, named, simultaneous
+from ecg_jax.study.chance import Chance
+from ecg_jax.study.costs import costs
+from ecg_jax.study.measures import aurocs, mean_of
+from ecg_jax.study.outcomes import Outcomes
+
+UNITS = {"parameters": "parameters", "macs": "MACs a window", "latency_ms": "ms a window", "seconds": "s of training"}
+Cost = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A scale, what it costs (`value`, and `low` to `high` over its trials) and the AUROC to expect of choosing so.
+
+    `quality` is free of the winner's favour; `low`, `high` its 95 % interval, None where it is not known. `cheaper` is
+    the scale with the fewest MACs that cannot be told from it among those in the budget, None if it is that itself.
+    """
+
+    scale: dict[str, int]
+    learning_rate: float | None
+    quality: float
+    low: float | None
+    high: float | None
+    costs: dict[str, Cost | None]
+    cheaper: dict[str, int] | None
+    affordable: int
+    of: int
+
+
+def recommend(
+    outcomes: Outcomes, budget: Mapping[str, float] | None = None, *, label: str | None = None, seed: int = 0
+) -> Recommendation:
+    """The best scale within a budget. Pure.
+
+    The choice is among the affordable scales alone, and so are the splits that read its value; the noise of seeds is
+    that of the whole study.
+
+    Args:
+        outcomes: test predictions of all trials.
+        budget: the most of `parameters`, `macs`, `latency_ms`.
+        label: judge by its AUROC alone; by default by macro AUROC.
+        seed: of the splits.
+
+    Raises:
+        ConfigError: there is no such label, or nothing meets the budget; the message names the smallest.
+    """
+    outcomes = outcomes if label is None else _of_label(outcomes, label)
+    measure = mean_of(aurocs(outcomes))
+    if measure is None:
+        raise ConfigError("AUROC is not defined: too few test records have the label, or lack it")
+    table = [costs(outcomes, c) for c in range(len(outcomes.scales))]
+    kept = _affordable(outcomes, table, budget or {})
+    trials = np.flatnonzero(np.isin(outcomes.scale_of, kept))
+    some = replace(
+        outcomes,
+        trials=[outcomes.trials[int(t)] for t in trials],
+        probabilities=outcomes.probabilities[trials],
+        thresholds=None,
+    )
+    weights, chance = mean_weights(outcomes)[kept], Chance(outcomes, measure)
+    best = int((weights @ measure.value).argmax())
+    found = Readings(some, seed=seed).overall() if len(kept) > 1 else None  # of one, none is chosen
+    share, quality = found if found else (np.eye(len(kept))[best], chance.value(weights[best]))
+    half = chance.spread(weights, share).half_width()
+    away = weights - weights[best]
+    near = [
+        i for i, h in enumerate(simultaneous(chance, away, seed=seed)) if h is None or abs(chance.value(away[i])) <= h
+    ]
+    cheapest = min(near, key=lambda i: (table[kept[i]]["macs"] or {"value": np.inf})["value"])
+    trial = outcomes.trials[int(outcomes.trials_of(kept[best])[0])]
+    return Recommendation(
+        scale=named(outcomes, kept[best]),
+        learning_rate=trial.get("learning_rate"),
+        quality=quality,
+        low=None if half is None else quality - half,
+        high=None if half is None else quality + half,
+        costs=table[kept[best]],
+        cheaper=None if cheapest == best or table[kept[best]]["macs"] is None else named(outcomes, kept[cheapest]),
+        affordable=len(kept),
+        of=len(table),
+    )
+
+
+def _of_label(outcomes: Outcomes, label: str) -> Outcomes:
+    if label not in outcomes.names:
+        raise ConfigError(f"--label {label}: there is no such label; choose from {', '.join(outcomes.names)}")
+    k = [outcomes.names.index(label)]
+    labels, probabilities = outcomes.labels[:, k], outcomes.probabilities[:, :, k]
+    return replace(
+        outcomes, labels=labels, probabilities=probabilities, label_names=(label,), thresholds=None, score=None
+    )
+
+
+def _affordable(outcomes: Outcomes, table: list[dict[str, Cost | None]], budget: Mapping[str, float]) -> list[int]:
+    """Places of the scales within the budget."""
+    for name, most in budget.items():
+        known = {c: cost["value"] for c, entry in enumerate(table) if (cost := entry[name])}
+        if not known:
+            raise ConfigError(f"{UNITS[name]} of this study's scales are not known")
+        least = min(known, key=lambda c: known[c])
+        if known[least] > most:
+            raise ConfigError(
+                f"no scale has at most {most:,g} {UNITS[name]}; the smallest, {_named(outcomes, least, name, table)}"
+            )
+    kept = [c for c, cost in enumerate(table) if all((v := cost[n]) and v["value"] <= m for n, m in budget.items())]
+    if not kept:
+        least = [min(range(len(table)), key=lambda c: (table[c][n] or {"value": np.inf})["value"]) for n in budget]
+        told = "; ".join(_named(outcomes, c, n, table) for c, n in zip(least, budget, strict=True))
+        raise ConfigError(f"each limit can be met, but not all by one scale; the smallest of each: {told}")
+    return kept
+
+
+def _named(outcomes: Outcomes, scale: int, name: str, table: list[dict[str, Cost | None]]) -> str:
+    """A scale and one of its costs."""
+    depth, channels, kernel = outcomes.scales[scale]
+    value = (table[scale][name] or {"value": np.nan})["value"]
+    return (
+        f"depth {depth}, channels {channels}, kernel {kernel}, has {value:,.4g}"
+        if name == "latency_ms"
+        else (f"depth {depth}, channels {channels}, kernel {kernel}, has {value:,.0f}")
+    )
+
+
+def advise(
+    workdir: Path, budget: Mapping[str, float], *, label: str | None = None, data: Path | None = None
+) -> list[str]:
+    """What `ecg-jax recommend` prints of a study's workdir.
+
+    Raises:
+        RunError: no seed is finished at every scale yet.
+        ConfigError: nothing meets the budget, or there is no such label.
+    """
+    from ecg_jax.study.collect import collect
+    from ecg_jax.study.folder import read_founded
+    from ecg_jax.study.latency import FILE, machine
+    from ecg_jax.study.report import shown, with_latency
+    from ecg_jax.study.space import Scale, Trial
+
+    founded = read_founded(workdir)
+    collected = collect(workdir, founded, data=data)
+    outcomes = collected.outcomes
+    if outcomes is None:
+        raise RunError(f"{workdir}: no seed is finished at every scale yet; ecg-jax study {workdir} says how it stands")
+    if "latency_ms" in budget or (workdir / FILE).is_file():
+        outcomes = with_latency(workdir, founded, outcomes)
+    found = recommend(outcomes, budget, label=label)
+    study, rate_hz = founded.study, founded.study.rate_hz
+    said = [
+        *collected.notes,
+        f"scale        {words.scale_text(found.scale, rate_hz)} ({found.affordable} of {found.of} scales affordable)",
+    ]
+    what = f"AUROC of {label}" if label else "macro AUROC"
+    said.append(
+        f"expected     {what} {found.quality:.3f} {words.span(found.low, found.high)}, of test records, by choosing so"
+    )
+    for name, cost in found.costs.items():
+        if cost is not None:
+            spread = (
+                f" ({cost['low']:,.4g} to {cost['high']:,.4g} over its trials)" if cost["low"] != cost["high"] else ""
+            )
+            on = f" on {machine()}" if name == "latency_ms" else ""
+            value = f"{cost['value']:,.4g}" if name in ("seconds", "latency_ms") else f"{cost['value']:,.0f}"
+            said.append(f"costs        {value} {UNITS[name]}{spread}{on}")
+    if found.cheaper:
+        said.append(
+            f"as good      {words.scale_text(found.cheaper, rate_hz)} cannot be told apart from it, and is cheaper"
+        )
+    trial = Trial(Scale(**found.scale), found.learning_rate or study.base.train.learning_rate, seed=0)
+    run = next(iter(trial.runs(study).values()))
+    run = replace(run, data=replace(run.data, test_folds=study.base.data.test_folds))
+    parts = ["ecg-jax train", "--data", shown(data or study.base.data.path), "--workdir", f"runs/{trial.scale.name}"]
+    return [*said, "train it     " + " ".join([parts[0], *map(shlex.quote, [*parts[1:], *words.flags(run)])])]

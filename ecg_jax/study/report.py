@@ -1,0 +1,192 @@
+"""The report of a study: a page, `analysis.json`, `trials.csv` with its test columns, and figures for a paper."""
+
+import json
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from ecg_jax.config import from_dict
+from ecg_jax.files import write_bytes, write_text
+from ecg_jax.plots import study_charts as charts
+from ecg_jax.study import words
+from ecg_jax.study.analysis import analyse
+from ecg_jax.study.collect import Collected, collect, write_trials
+from ecg_jax.study.folder import Founded, read_founded, trial_folder
+from ecg_jax.study.latency import Measure, latencies, machine
+from ecg_jax.study.measures import aurocs, mean_of, others
+from ecg_jax.study.outcomes import Outcomes
+from ecg_jax.study.page import About, figures, page
+from ecg_jax.study.space import Grid, Scale, Trial
+from ecg_jax.training.workdir import read_metrics
+
+PACKAGES = ("ecg-jax", "jax", "jaxlib", "flax", "optax", "optuna", "numpy", "scipy")
+CURVES = ("validation_macro_auroc", "train_loss")
+Rows = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the page, and the answer in sentences."""
+
+    page: Path
+    answer: tuple[str, ...]
+
+
+def write_report(workdir: Path, *, data: Path | None = None, measure: Measure | None = None) -> Report:
+    """Reads what is finished of a study, analyses it and writes the report beside it.
+
+    Args:
+        workdir: of the study.
+        data: where the prepared set lies now, if it was moved.
+        measure: of latencies, in place of `latency.measured`, for tests.
+
+    Raises:
+        RunError: there is no study, or its prepared set is another one by now.
+    """
+    founded = read_founded(workdir)
+    collected = collect(workdir, founded, data=data)
+    analysis = None
+    if collected.outcomes is not None:
+        outcomes = with_latency(workdir, founded, collected.outcomes, measure)
+        analysis = analyse(outcomes)
+        collected = replace(collected, rows=with_test(collected.rows, outcomes), outcomes=outcomes)
+    write_trials(workdir, collected.rows)
+    nothing = dict.fromkeys(("claims", "best", "per_label", "pareto")) | {"notes": list(collected.notes)}
+    write_text(workdir / "analysis.json", json.dumps(nothing if analysis is None else analysis, indent=1) + "\n")
+
+    about = _about(workdir, founded, collected, data)
+    drawn = figures(analysis, validation_means(collected.rows), _curves(workdir, founded, collected.rows), about)
+    _write_figures(workdir / "figures", drawn)
+    write_text(workdir / "report.html", page(analysis, collected.rows, drawn, about))
+    answer = words.answer(analysis, about.rate_hz) if analysis else ["No seed is finished at every scale yet."]
+    return Report(workdir / "report.html", (*collected.notes, *answer))
+
+
+def with_latency(workdir: Path, founded: Founded, outcomes: Outcomes, measure: Measure | None = None) -> Outcomes:
+    """The same outcomes whose trials know how long one window takes on this machine."""
+    known = latencies(workdir, founded.study, [Scale(*scale) for scale in outcomes.scales], measure)
+    trials = [{**trial, "latency_ms": known[_scale(trial)]} for trial in outcomes.trials]
+    return replace(outcomes, trials=trials)
+
+
+def with_test(rows: Rows, outcomes: Outcomes) -> list[dict[str, Any]]:
+    """The rows with test metrics of the trials in the outcomes; those of all others stay empty."""
+    measures = {"macro_auroc": mean_of(aurocs(outcomes)), **others(outcomes)}
+    if outcomes.score is not None:  # named as its validation column is
+        measures[getattr(outcomes.score, "__name__", "score")] = measures.pop("score")
+    place = {_key(trial): t for t, trial in enumerate(outcomes.trials)}
+    found = []
+    for row in rows:
+        t = place.get(_key(row)) if row["chosen"] else None
+        test = {f"test_{n}": None if t is None or m is None else float(m.value[t]) for n, m in measures.items()}
+        names = list(row)
+        first = names[: names.index("validation_macro_auroc") + 1]
+        found.append({**{n: row[n] for n in first}, "test_macro_auroc": test["test_macro_auroc"], **row, **test})
+    return found
+
+
+def validation_means(rows: Rows) -> list[dict[str, Any]]:
+    """Each scale's mean over its seeds on validation; where no rate is chosen yet, that of its best rate."""
+    found = []
+    for scale in sorted({_scale(row) for row in rows}):
+        there = [row for row in rows if _scale(row) == scale and row["validation_macro_auroc"] is not None]
+        chosen = [row["validation_macro_auroc"] for row in there if row["chosen"]]
+        value = mean(chosen) if chosen else max((row["validation_macro_auroc"] for row in there), default=None)
+        about = next(row for row in rows if _scale(row) == scale)
+        costs = {name: {"value": about[name]} for name in ("parameters", "macs")}
+        found.append(
+            {**_named(scale), "mean": value, "receptive_field_ms": about["receptive_field_ms"], "costs": costs}
+        )
+    return found
+
+
+def commands(workdir: Path, founded: Founded) -> list[str]:
+    """The commands that make this study and its report."""
+    study = founded.study
+    told = []
+    for file in sorted((workdir / "grids").glob("*.json")):
+        grid: Grid = from_dict(Grid, json.loads(file.read_text()))
+        parts = ["python experiments/scale.py", "--data", shown(study.base.data.path), "--workdir", shown(workdir)]
+        for name in ("depths", "channels", "kernels", "learning_rates"):
+            parts += [f"--{name.replace('_', '-')}", *map(str, getattr(grid, name))]
+        parts += ["--seeds", str(grid.seeds), *(["--folds", *map(str, study.folds)] if study.folds else [])]
+        told.append(" ".join([parts[0], *map(shlex.quote, [*parts[1:], *words.flags(study.base)])]))
+    return [*told, f"ecg-jax report {shlex.quote(shown(workdir))}"]
+
+
+def shown(path: Path) -> str:
+    """A path as a reader may type it: from this folder where it lies below it."""
+    here, full = Path.cwd(), path.resolve()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)
+
+
+def _about(workdir: Path, founded: Founded, collected: Collected, data: Path | None) -> About:
+    study = founded.study
+    return About(
+        name=workdir.resolve().name,
+        data=shown(data or study.base.data.path),
+        rate_hz=study.rate_hz,
+        window_seconds=study.base.data.window_seconds,
+        fingerprint=study.fingerprint,
+        seeds=collected.seeds,
+        folds=study.folds,
+        notes=collected.notes,
+        commands=tuple(commands(workdir, founded)),
+        versions={"Python": platform.python_version(), **{name: v for name in PACKAGES if (v := _version(name))}},
+        machine=machine(),
+        latency=collected.outcomes is not None,
+    )
+
+
+def _curves(workdir: Path, founded: Founded, rows: Rows) -> list[dict[str, Any]]:
+    """Means by epoch over the runs of each scale at its rate."""
+    found: dict[tuple[Scale, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        trial = Trial(_scale(row), row["learning_rate"], row["seed"])
+        for below in trial.runs(founded.study) if row["chosen"] else ():
+            for line in read_metrics(trial_folder(workdir, trial) / below):
+                found.setdefault((trial.scale, line["epoch"]), []).append(line)
+    return [
+        {**_named(scale), "epoch": epoch, **{name: _mean(line.get(name) for line in lines) for name in CURVES}}
+        for (scale, epoch), lines in found.items()
+    ]
+
+
+def _write_figures(folder: Path, drawn: dict[str, charts.Panels]) -> None:
+    folder.mkdir(exist_ok=True)
+    for old in (*folder.glob("*.svg"), *folder.glob("*.png")):
+        if old.stem not in drawn:
+            old.unlink()
+    for name, panels in drawn.items():
+        figure = charts.together(panels, columns=2 if name in ("pareto", "learning_curves") else 3)
+        write_text(folder / f"{name}.svg", charts.svg(figure))
+        write_bytes(folder / f"{name}.png", charts.png(figure))
+
+
+def _mean(values: Any) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(mean(known), 5) if known else None
+
+
+def _scale(row: dict[str, Any]) -> Scale:
+    return Scale(row["depth"], row["channels"], row["kernel"])
+
+
+def _key(row: dict[str, Any]) -> tuple[Scale, int]:
+    return _scale(row), row["seed"]
+
+
+def _named(scale: Scale) -> dict[str, int]:
+    return {"depth": scale.depth, "channels": scale.channels, "kernel": scale.kernel}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

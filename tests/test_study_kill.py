@@ -1,0 +1,77 @@
+"""Workers that are killed with -9 lose no trial and double none: real processes, real training."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from ecg_jax.study.desk import _storage
+from ecg_jax.study.folder import read_founded
+from ecg_jax.training.workdir import read_metrics
+
+SCRIPT = Path(__file__).parents[1] / "experiments" / "scale.py"
+EPOCHS, SEEDS, CHANNELS, LEASE_SECONDS, KILL_SECONDS = 150, 4, (4, 8), 10.0, 20.0
+LEAST_KILLS = 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["journal", "postgresql"])
+def test_four_workers_of_which_one_is_killed_time_and_again_lose_and_double_nothing(
+    kind, synthetic_set, tmp_path, request
+):
+    study = tmp_path / "study"
+    command = [sys.executable, str(SCRIPT), "--data", str(synthetic_set), "--workdir", str(study)]
+    command += ["--depths", "1", "--channels", *map(str, CHANNELS), "--kernels", "3", "--seeds", str(SEEDS)]
+    command += ["--base", "local", "--train.epochs", str(EPOCHS), "--data.window-seconds", "2"]
+    command += ["--evaluate.resamples", "20", "--lease-seconds", str(LEASE_SECONDS)]
+    storage = "" if kind == "journal" else request.getfixturevalue("postgresql")
+    command += ["--storage", storage] if storage else []
+    log = (tmp_path / "log").open("w")
+
+    def start() -> subprocess.Popen:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+    workers, kills, taken = [start() for _ in range(4)], 0, cycle(range(4))
+    time.sleep(KILL_SECONDS)
+    while all(worker.poll() is None for worker in workers):  # the first that ends by itself has seen the study done
+        victim = next(taken)
+        os.kill(workers[victim].pid, signal.SIGKILL)
+        workers[victim].wait()
+        workers[victim] = start()
+        kills += 1
+        time.sleep(KILL_SECONDS)
+    codes = [worker.wait(timeout=300) for worker in workers]
+    log.close()
+    said = (tmp_path / "log").read_text()
+    assert codes == [0] * 4, said[-3000:]
+
+    founded = read_founded(study)
+    optuna_storage = _storage(study, storage or founded.storage)
+    trials = optuna_storage.get_all_trials(optuna_storage.get_study_id_from_name(founded.name))
+    complete = Counter(trial.user_attrs["key"] for trial in trials if trial.state == TrialState.COMPLETE)
+    expected = len(CHANNELS) * SEEDS
+    lost, doubled = expected - len(complete), sum(complete.values()) - len(complete)
+    again = Counter(trial.user_attrs["key"] for trial in trials)
+    resumed = sum(number > 1 for number in again.values())
+    print(f"{kind}: kills {kills}, taken up again {resumed}, trials lost {lost}, doubled {doubled}")
+    assert (lost, doubled) == (0, 0)
+    assert not [trial.number for trial in trials if trial.state == TrialState.RUNNING]
+    assert kills >= LEAST_KILLS
+    assert resumed, "no worker was killed at work"
+    assert "going on after epoch" in said, "a trial goes on from its checkpoint"
+    with (study / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert Counter((row["channels"], row["seed"]) for row in rows) == {
+        (str(c), str(s)): 1 for c in CHANNELS for s in range(SEEDS)
+    }
+    for folder in (study / "trials").iterdir():
+        assert [line["epoch"] for line in read_metrics(folder)] == list(range(1, EPOCHS + 1))
+        assert not list((folder / "checkpoints").glob("*tmp*"))
