@@ -17,6 +17,7 @@ from ecg_jax.study.measures import aurocs, mean_of
 from ecg_jax.study.space import Grid
 from ecg_jax.study.variants import Variant, compared, joined, train
 from ecg_jax.study.workers import work
+from ecg_jax.training.result import read_predictions
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 GRID = Grid(depths=(1,), channels=(4, 8), kernels=(3,), seeds=2, learning_rates=(3e-3,))
@@ -33,7 +34,8 @@ def worker(fakes):
 
 def variants(base):
     gap = Variant("gap", base, GRID)
-    return [gap, Variant("attention", replace(base, model=replace(base.model, head="attention")), GRID)]
+    worse = replace(GRID, learning_rates=(1e-3,))  # what the fakes predict depends on the rate, not on the head
+    return [gap, Variant("attention", replace(base, model=replace(base.model, head="attention")), worse)]
 
 
 def test_variants_are_compared_on_the_same_records(base, tmp_path):
@@ -42,6 +44,11 @@ def test_variants_are_compared_on_the_same_records(base, tmp_path):
     assert [(t["variant"], t["channels"], t["seed"]) for t in outcomes.trials] == [
         (name, c, seed) for name in ("gap", "attention") for c in (4, 8) for seed in (0, 1)
     ]
+    for trial, probability in zip(outcomes.trials, outcomes.probabilities, strict=True):
+        name = f"d1_c{trial['channels']}_k3_lr{trial['learning_rate']}_s{trial['seed']}"
+        folders = [tmp_path / trial["variant"] / "trials" / name / f"fold_{fold}" for fold in (2, 5)]
+        read = [read_predictions(folder / "predictions_test.csv")[1] for folder in folders]
+        np.testing.assert_array_equal(probability, np.concatenate(read))
     rows = compared(outcomes, against=lambda scale: scale["variant"] == "gap" and scale["channels"] == 8)
     macro = mean_of(aurocs(outcomes))
     assert macro is not None
