@@ -16,6 +16,7 @@ import tyro
 
 from ecg_jax.cli import FLAT, base_run, fail_in_one_line
 from ecg_jax.config import RunConfig
+from ecg_jax.errors import RunError
 from ecg_jax.files import write_text
 
 
@@ -58,16 +59,16 @@ def main(args: Args) -> None:
         for share in shares
     ]
     train(args.workdir, variants, folds=args.folds, work=work)
+    outcomes_of_all = joined(args.workdir, [variant.name for variant in variants])
     found = []
     for share, variant in zip(shares, variants, strict=True):
         outcomes = collect(args.workdir / variant.name, read_founded(args.workdir / variant.name)).outcomes
         analysis = analyse(outcomes) if outcomes is not None else {}
         found.append({"share": share, **{key: analysis.get(key) for key in ("best", "claims", "scales")}})
-    most, best = variants[-1].name, found[-1]["best"]["scale"]
-    rows = compared(
-        joined(args.workdir, [variant.name for variant in variants]),
-        against=lambda scale: scale["variant"] == most and all(scale[axis] == best[axis] for axis in best),
-    )
+    if found[-1]["best"] is None:
+        raise RunError("macro AUROC is not defined: no label has two records of each class in a test fold")
+    best = found[-1]["best"]["scale"] | {"variant": variants[-1].name}
+    rows = compared(outcomes_of_all, against=lambda scale: scale == best)
     write_text(args.workdir / "data_size.json", json.dumps({"shares": found, "scales": rows}, indent=1) + "\n")
     console = Console() if sys.stdout.isatty() else Console(width=140)
     console.print(table(found))

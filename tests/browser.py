@@ -128,8 +128,7 @@ def browser() -> Iterator[Page]:
         fds = tuple(fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (read_theirs, write_theirs))
         as_3_and_4 = f"import os, sys; os.dup2({fds[0]}, 3); os.dup2({fds[1]}, 4); os.execv(sys.argv[1], sys.argv[1:])"
         line = [sys.executable, "-c", as_3_and_4, found, *flags]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(line, pass_fds=fds, **quiet)  # type: ignore[call-overload]
+        process = subprocess.Popen(line, pass_fds=fds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for fd in (*fds, read_theirs, write_theirs):
             os.close(fd)
         try:

@@ -13,7 +13,7 @@ from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.study.collect import collect, write_trials
-from ecg_jax.study.desk import Desk, _storage
+from ecg_jax.study.desk import Desk, open_storage
 from ecg_jax.study.folder import Founded, add_grid, found
 from ecg_jax.study.space import Grid, make_study
 from ecg_jax.study.workers import work
@@ -100,4 +100,4 @@ def list_trials(workdir: Path, founded: Founded, console: Console) -> None:
 
 
 def desk_of(workdir: Path, founded: Founded) -> Desk:
-    return Desk(_storage(workdir, founded.storage), founded.name)
+    return Desk(open_storage(workdir, founded.storage), founded.name)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from ecg_jax.study.desk import _storage
+from ecg_jax.study.desk import open_storage
 from ecg_jax.study.folder import read_founded
 from ecg_jax.training.workdir import read_metrics
 
@@ -54,7 +54,7 @@ def test_four_workers_of_which_one_is_killed_time_and_again_lose_and_double_noth
     assert codes == [0] * 4, said[-3000:]
 
     founded = read_founded(study)
-    optuna_storage = _storage(study, storage or founded.storage)
+    optuna_storage = open_storage(study, storage or founded.storage)
     trials = optuna_storage.get_all_trials(optuna_storage.get_study_id_from_name(founded.name))
     complete = Counter(trial.user_attrs["key"] for trial in trials if trial.state == TrialState.COMPLETE)
     expected = len(CHANNELS) * SEEDS

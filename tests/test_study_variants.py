@@ -76,6 +76,14 @@ def test_a_variant_without_a_finished_seed_is_named(base, tmp_path):
         joined(tmp_path, ["gap", "attention"])
 
 
+def test_one_seed_of_unlike_networks_says_nothing_of_the_noise_of_seeds(base, tmp_path):
+    one = [replace(v, grid=replace(v.grid, channels=(4 * (i + 1),), seeds=1)) for i, v in enumerate(variants(base))]
+    train(tmp_path, one, folds=(), work=worker(Fakes()))
+    rows = compared(joined(tmp_path, ["gap", "attention"]), against=lambda scale: scale["variant"] == "gap")
+    assert [row["mean_low"] for row in rows] == [None, None]
+    assert [row["low"] for row in rows if row["variant"] == "attention"] == [None]
+
+
 def test_variants_of_equal_size_differ_in_what_they_see():
     script = runpy.run_path(str(EXPERIMENTS / "receptive_field.py"))
     shape = {"leads": 12, "labels": 5, "window_samples": 250, "rate_hz": 100.0}

@@ -17,7 +17,7 @@ from rich.console import Console
 from study_fakes import GRID, Fakes, begun, desk_of, worked
 
 from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.study.desk import Desk, _storage
+from ecg_jax.study.desk import Desk, open_storage
 from ecg_jax.study.ledger import Claim, tasks
 from ecg_jax.study.space import Grid, Trial, merged
 from ecg_jax.study.workers import Silence, beating, gone
@@ -197,7 +197,9 @@ def test_of_many_claims_on_a_trial_one_holds(kind, tmp_path, request):
     storage = "journal.log" if kind == "journal" else request.getfixturevalue("postgresql")
     grid = replace(GRID, kernels=(3, 5, 7))
     desks: list[Desk] = []
-    threads = [threading.Thread(target=lambda: desks.append(Desk(_storage(tmp_path, storage), "r"))) for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: desks.append(Desk(open_storage(tmp_path, storage), "r"))) for _ in range(6)
+    ]
     for thread in threads:  # the tables and the study are made by all at once
         thread.start()
     for thread in threads:

@@ -53,7 +53,7 @@ def judge(seeds: int, ratio: float, studies: range, *, seed: int, with_best: boo
     for study in studies:
         without = AXES[study % len(AXES)]
         effects = tuple(0.0 if axis == without else EFFECT * CLAIMED[axis] for axis in AXES)
-        setting = Setting(seeds=seeds, ratio=ratio, effects=effects, unevenness=UNEVENNESS)  # type: ignore[arg-type]
+        setting = Setting(seeds=seeds, ratio=ratio, effects=effects, unevenness=UNEVENNESS)
         total += _judge_one(setting, without, [seed, seeds, round(1000 * ratio), study], with_best=with_best)
     return total
 

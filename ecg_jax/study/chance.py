@@ -131,8 +131,8 @@ class Chance:
 
 
 def _factors(outcomes: Outcomes) -> np.ndarray:
-    """One column a level of each axis and of each pair of axes: [T, columns]."""
-    levels = [[trial[axis] for trial in outcomes.trials] for axis in AXES]
+    """One column a level of each axis (and the variant) and of each pair of them: [T, columns]."""
+    levels = [[trial.get(axis) for trial in outcomes.trials] for axis in (*AXES, "variant")]
     pairs = [list(zip(a, b, strict=True)) for a, b in itertools.combinations(levels, 2)]
     columns = [[x == level for x in factor] for factor in (*levels, *pairs) for level in dict.fromkeys(factor)]
     return np.array(columns, float).T

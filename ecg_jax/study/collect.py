@@ -72,7 +72,7 @@ def collect(workdir: Path, founded: Founded, *, data: Path | None = None) -> Col
         if prepared.fingerprint != study.fingerprint:
             raise RunError(f"{workdir} is a study of the set {study.fingerprint}, {prepared.path} is another one")
         trials = [Trial(scale, rates[scale], seed) for scale in kept for seed in seeds]
-        known = {Trial(Scale(r["depth"], r["channels"], r["kernel"]), r["learning_rate"], r["seed"]): r for r in rows}
+        known = {Trial(Scale.of(r), r["learning_rate"], r["seed"]): r for r in rows}
         runs = [[trial_folder(workdir, trial) / below for below in trial.runs(study)] for trial in trials]
         outcomes = outcomes_of([known[trial] for trial in trials], runs, study.folds, prepared)
     left_out = {scale.name: reason for scale, reason in failed.items()}

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
@@ -25,7 +25,11 @@ from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.study.ledger import Claim, Task, holds
 
 AXIS, RATE = IntDistribution(1, 2**20, log=True), FloatDistribution(1e-12, 1e3, log=True)
-STATES = {TrialState.RUNNING: "running", TrialState.COMPLETE: "done", TrialState.PRUNED: "done"}
+STATES: dict[TrialState, Literal["running", "done"]] = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "done",
+}
 DRIVER = "postgresql+psycopg"
 
 
@@ -109,7 +113,7 @@ def _claim(trial: FrozenTrial) -> Claim:
         number=trial.number,
         trial=known["trial"],
         stage=known["stage"],
-        state=STATES.get(trial.state, "failed" if failure else "dropped"),  # type: ignore[arg-type]
+        state=STATES.get(trial.state, "failed" if failure else "dropped"),
         worker=known["worker"],
         began=known["began"],
         beat=known["beat"],
@@ -129,7 +133,7 @@ def open_desk(workdir: Path, name: str, storage: str) -> Iterator[Desk]:
         RunError: the storage cannot be reached, or goes away.
     """
     with _answering():
-        yield Desk(_storage(workdir, storage), name)
+        yield Desk(open_storage(workdir, storage), name)
 
 
 def check_reachable(storage: str) -> None:
@@ -140,7 +144,7 @@ def check_reachable(storage: str) -> None:
     """
     if storage:
         with _answering():
-            _storage(Path(), storage)
+            open_storage(Path(), storage)
 
 
 @contextmanager
@@ -155,7 +159,8 @@ def _answering() -> Iterator[None]:
         raise RunError(f"the study's storage does not answer ({reason}); the same command again goes on") from error
 
 
-def _storage(workdir: Path, storage: str) -> BaseStorage:
+def open_storage(workdir: Path, storage: str) -> BaseStorage:
+    """The Optuna storage at a PostgreSQL URL, or in a file below the workdir."""
     if "://" not in storage:
         path = str(workdir.resolve() / storage)
         return JournalStorage(JournalFileBackend(path, lock_obj=_KernelLock(path + ".lock")))

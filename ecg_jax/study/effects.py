@@ -50,7 +50,7 @@ def interaction(outcomes: Outcomes, one: str, other: str) -> np.ndarray | None:
     """
     (third,) = (axis for axis in AXES if axis not in (one, other))
     product = _log2(outcomes, one) * _log2(outcomes, other)
-    return _within(product, [_key(outcomes, one, third, "seed"), _key(outcomes, other, third, "seed")], None)
+    return _within(product, [_key(outcomes, axis, third, "variant", "seed") for axis in (one, other)], None)
 
 
 def interactions(outcomes: Outcomes, measure: Measure | None) -> dict[str, dict[str, Any]]:
@@ -97,7 +97,10 @@ def _verdict(effect: float, half: float | None, margin: float) -> str:
 
 def _needed(spread: Spread, effect: float, margin: float) -> tuple[int | None, int | None]:
     """How many seeds, and how many records, decide the claim if the effect is what it seems."""
-    decided: Callable[[Spread], bool] = lambda s: _verdict(effect, s.half_width(), margin) != "not decided"  # noqa: E731
+
+    def decided(spread: Spread) -> bool:
+        return _verdict(effect, spread.half_width(), margin) != "not decided"
+
     if spread.seed_dof <= 0:
         return None, None
     if decided(spread):

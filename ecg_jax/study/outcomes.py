@@ -50,7 +50,10 @@ class Outcomes:
 
     def __post_init__(self) -> None:
         """Takes arrays of their kind and refuses what does not fit, in one line."""
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  # the dataclass is frozen
+
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)  # the dataclass is frozen
+
         put("trials", list(self.trials))
         put("labels", _array("labels", self.labels))
         probabilities = _array("probabilities", self.probabilities)

@@ -70,7 +70,7 @@ def write_report(workdir: Path, *, data: Path | None = None, measure: Measure | 
 def with_latency(workdir: Path, founded: Founded, outcomes: Outcomes, measure: Measure | None = None) -> Outcomes:
     """The same outcomes whose trials know how long one window takes on this machine."""
     known = latencies(workdir, founded.study, [Scale(*scale) for scale in outcomes.scales], measure)
-    trials = [{**trial, "latency_ms": known[_scale(trial)]} for trial in outcomes.trials]
+    trials = [{**trial, "latency_ms": known[Scale.of(trial)]} for trial in outcomes.trials]
     return replace(outcomes, trials=trials)
 
 
@@ -93,11 +93,11 @@ def with_test(rows: Rows, outcomes: Outcomes) -> list[dict[str, Any]]:
 def validation_means(rows: Rows) -> list[dict[str, Any]]:
     """Each scale's mean over its seeds on validation; where no rate is chosen yet, that of its best rate."""
     found = []
-    for scale in sorted({_scale(row) for row in rows}):
-        there = [row for row in rows if _scale(row) == scale and row["validation_macro_auroc"] is not None]
+    for scale in sorted({Scale.of(row) for row in rows}):
+        there = [row for row in rows if Scale.of(row) == scale and row["validation_macro_auroc"] is not None]
         chosen = [row["validation_macro_auroc"] for row in there if row["chosen"]]
         value = mean(chosen) if chosen else max((row["validation_macro_auroc"] for row in there), default=None)
-        about = next(row for row in rows if _scale(row) == scale)
+        about = next(row for row in rows if Scale.of(row) == scale)
         costs = {name: {"value": about[name]} for name in ("parameters", "macs")}
         found.append(
             {**_named(scale), "mean": value, "receptive_field_ms": about["receptive_field_ms"], "costs": costs}
@@ -147,7 +147,7 @@ def _curves(workdir: Path, founded: Founded, rows: Rows) -> list[dict[str, Any]]
     """Means by epoch over the runs of each scale at its rate."""
     found: dict[tuple[Scale, int], list[dict[str, Any]]] = {}
     for row in rows:
-        trial = Trial(_scale(row), row["learning_rate"], row["seed"])
+        trial = Trial(Scale.of(row), row["learning_rate"], row["seed"])
         for below in trial.runs(founded.study) if row["chosen"] else ():
             for line in read_metrics(trial_folder(workdir, trial) / below):
                 found.setdefault((trial.scale, line["epoch"]), []).append(line)
@@ -173,12 +173,8 @@ def _mean(values: Any) -> float | None:
     return round(mean(known), 5) if known else None
 
 
-def _scale(row: dict[str, Any]) -> Scale:
-    return Scale(row["depth"], row["channels"], row["kernel"])
-
-
 def _key(row: dict[str, Any]) -> tuple[Scale, int]:
-    return _scale(row), row["seed"]
+    return Scale.of(row), row["seed"]
 
 
 def _named(scale: Scale) -> dict[str, int]:

@@ -47,11 +47,11 @@ def replay_study(workdir: Path, other: Path, *, seed: int = 0) -> Replay:
         both = tested(founded.study, prepared) & tested(narrowing.study, prepared)
         if both:
             raise RunError(f"{workdir} and {other} test the same {len(both)} records; narrow by other data or folds")
-    macs = np.array([training_macs(founded.study, prepared, _scale(trial)) for trial in one.outcomes.trials])
+    macs = np.array([training_macs(founded.study, prepared, Scale.of(trial)) for trial in one.outcomes.trials])
     tried = [
-        sum(_scale(row) == _scale(trial) and not row["chosen"] for row in one.rows) for trial in one.outcomes.trials
+        sum(Scale.of(row) == Scale.of(trial) and not row["chosen"] for row in one.rows) for trial in one.outcomes.trials
     ]
-    first = [training_macs(founded.study, prepared, _scale(trial), runs=1) for trial in one.outcomes.trials]
+    first = [training_macs(founded.study, prepared, Scale.of(trial), runs=1) for trial in one.outcomes.trials]
     return replay(one.outcomes, claims(two.outcomes), macs=macs, rate_macs=np.multiply(tried, first), seed=seed)
 
 
@@ -193,11 +193,11 @@ def _begun(workdir: Path) -> Any:
     import optuna
     from optuna.trial import TrialState
 
-    from ecg_jax.study.desk import _storage
+    from ecg_jax.study.desk import open_storage
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     workdir.mkdir(parents=True, exist_ok=True)
-    storage = _storage(workdir, "search.log")
+    storage = open_storage(workdir, "search.log")
     told = optuna.create_study(study_name="search", storage=storage, direction="maximize", load_if_exists=True)
     for cut in told.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         told.enqueue_trial(cut.params)
@@ -253,7 +253,3 @@ def _on_test(
     }
     measure = mean_of(aurocs(Outcomes([one], label, probability[None], folds=folds)))
     return None if measure is None else float(measure.value[0])
-
-
-def _scale(row: dict[str, Any]) -> Scale:
-    return Scale(row["depth"], row["channels"], row["kernel"])

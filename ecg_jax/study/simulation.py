@@ -29,7 +29,7 @@ class Setting:
     seeds: int = 3
     ratio: float = 1.0
     """Noise of seeds to noise of records, as standard deviations of one trial's macro AUROC about what all share."""
-    effects: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    effects: tuple[float, ...] = (0.0, 0.0, 0.0)
     """Change of every label's AUROC for each doubling of depth, channels and kernel."""
     unevenness: float = 0.0
     """Standard deviation of the scales' true AUROC about those effects: interactions of all orders, always the same."""

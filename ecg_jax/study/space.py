@@ -5,8 +5,9 @@ Values only: knows no file, no clock and no storage, and loads no JAX.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ecg_jax.config import ModelConfig, RunConfig, TrainConfig, same_run, to_dict
 from ecg_jax.errors import ConfigError
@@ -35,6 +36,11 @@ class Scale:
     depth: int
     channels: int
     kernel: int
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Scale":
+        """The scale of a trial or a row of a table."""
+        return cls(row["depth"], row["channels"], row["kernel"])
 
     @property
     def name(self) -> str:
