@@ -1,0 +1,22 @@
+"""The whole instrument on data whose answer is known: recordings, training, study, analysis. Smaller than tools/."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+CONTROLS = runpy.run_path(str(Path(__file__).parents[1] / "tools" / "controls.py"))
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory):
+    args = CONTROLS["Args"]("context", tmp_path_factory.mktemp("controls"), records=240, seeds=2, epochs=20)
+    return CONTROLS["context"](args)
+
+
+def test_a_label_in_every_pulse_is_content_with_a_short_receptive_field(analysis):
+    assert CONTROLS["short_suffices"](analysis)
+
+
+def test_a_label_in_the_gaps_of_seconds_needs_a_long_one(analysis):
+    assert CONTROLS["length_is_needed"](analysis)

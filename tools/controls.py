@@ -1,0 +1,164 @@
+"""Does the whole instrument find what is there, and nothing where nothing is? Studies of data with known answers.
+
+    python tools/controls.py context --workdir runs/controls
+    python tools/controls.py shuffles --workdir runs/controls
+
+`context`: trains of pulses with two labels. `wide` is in every single pulse, .2 s long. `alternating` is in the gaps
+alone: 1.0 and 2.0 s by turns against always 1.5 s, so that pulses are equally many. A network that sees .51 s must
+know the first and cannot know the second; one that sees 3.15 s knows both.
+`shuffles`: the labels of such records dealt out anew, ten times. There is nothing to find: of the thirty verdicts at
+most two may be "holds".
+
+Started again, each goes on where it stopped; it leaves with status 1 if the answer is not the known one.
+"""
+
+import csv
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tyro
+import wfdb
+from rich.console import Console
+from rich.table import Table
+
+from ecg_jax.cli import fail_in_one_line
+from ecg_jax.config import DataConfig, RunConfig, TrainConfig
+from ecg_jax.dataset.prepare import prepare
+from ecg_jax.dataset.request import PrepareRequest
+from ecg_jax.study.analysis import analyse
+from ecg_jax.study.collect import collect
+from ecg_jax.study.folder import read_founded
+from ecg_jax.study.space import Grid, local
+from ecg_jax.study.variants import Variant, train
+from ecg_jax.study.workers import work
+
+RATE_HZ, SECONDS = 100, 10
+GAPS_SECONDS = {False: (1.5, 1.5), True: (1.0, 2.0)}
+WIDTH_SECONDS = {False: 0.025, True: 0.05}
+
+
+@dataclass(frozen=True)
+class Args:
+    """Studies data whose answer is known."""
+
+    control: tyro.conf.Positional[Literal["context", "shuffles"]]
+    """Which."""
+    workdir: Path
+    """Folder of the sets and studies."""
+    records: int = 400
+    """In each set."""
+    seeds: int = 3
+    """Of each study."""
+    epochs: int = 20
+    """Of each training."""
+    shuffles: int = 10
+    """How often labels are dealt out anew."""
+
+
+def main(args: Args) -> bool:
+    """Runs the control and prints what it found; whether that is as it must be."""
+    if args.control == "shuffles":
+        return shuffles(args)
+    analysis = context(args)
+    return short_suffices(analysis) and length_is_needed(analysis)
+
+
+def context(args: Args) -> dict[str, Any]:
+    """A short and a long kernel on labels that need a short and a long context: the analysis, which it prints too."""
+    analysis = study(args, "context", Grid((1,), (8,), (3, 15), args.seeds, (0.01,)))
+    sees = {scale["kernel"]: scale["receptive_field_ms"] for scale in analysis["scales"]}
+    shown = Table("label", *(f"sees {ms:g} ms" for ms in sees.values()), "for each doubling of the kernel")
+    for label, about in analysis["per_label"].items():
+        of_kernel = {scale["kernel"]: f"{scale['mean']:.3f}" for scale in about["scales"]}
+        claim = about["claims"]["kernel"]
+        effect = f"{claim['effect']:+.4f} ({claim['low']:+.4f} to {claim['high']:+.4f})"
+        shown.add_row(label, *(of_kernel[kernel] for kernel in sees), effect)
+    Console().print(shown)
+    return analysis
+
+
+def short_suffices(analysis: dict[str, Any]) -> bool:
+    """`wide` is known from .51 s, and a kernel twice as long surely adds less than .02."""
+    about = analysis["per_label"]["wide"]
+    return about["scales"][0]["mean"] > 0.95 and about["claims"]["kernel"]["high"] < 0.02
+
+
+def length_is_needed(analysis: dict[str, Any]) -> bool:
+    """`alternating` is surely better with a longer kernel, and hardly better than chance from .51 s."""
+    about = analysis["per_label"]["alternating"]
+    return about["scales"][0]["mean"] < 0.65 and about["claims"]["kernel"]["low"] > 0.05
+
+
+def shuffles(args: Args) -> bool:
+    """The same study of many sets whose labels mean nothing."""
+    grid = Grid((1, 2), (4, 8), (3, 7), args.seeds, (0.01,))
+    shown = Table("shuffle", "depth", "channels", "kernel", "macro AUROC of the best")
+    verdicts = []
+    for shuffle in range(args.shuffles):
+        analysis = study(args, f"shuffle_{shuffle}", grid, shuffle=shuffle)
+        verdicts += [claim["verdict"] for claim in analysis["claims"].values()]
+        shown.add_row(str(shuffle), *verdicts[-3:], f"{analysis['best']['value']:.3f}")
+    Console().print(shown)
+    Console().print(f"{verdicts.count('holds')} of {len(verdicts)} verdicts are holds")
+    return 30 * verdicts.count("holds") <= 2 * len(verdicts)
+
+
+def study(args: Args, name: str, grid: Grid, *, shuffle: int | None = None) -> dict[str, Any]:
+    """What the study of a grid on a set of its own finds."""
+    folder = args.workdir / name
+    write(folder / "source", records=args.records, shuffle=shuffle)
+    labels = folder / "source" / "labels.csv"
+    request = PrepareRequest(
+        "wfdb", to=folder / "set", root=folder / "source", labels=labels, leads=("II",), rate_hz=RATE_HZ, folds=4
+    )
+    prepare(request, Console(quiet=True))
+    run = RunConfig(
+        data=DataConfig(path=folder / "set", window_seconds=SECONDS),
+        train=TrainConfig(epochs=args.epochs, batch_size=32),
+    )
+    variant = Variant("study", replace(run, model=local(run.model)), grid)
+    train(folder, [variant], folds=(), work=partial(work, conclude=lambda *_: None))
+    outcomes = collect(folder / "study", read_founded(folder / "study")).outcomes
+    assert outcomes is not None  # work ends when all trials are done
+    return analyse(outcomes)
+
+
+def write(folder: Path, *, records: int, shuffle: int | None) -> None:
+    """WFDB records of pulses and `labels.csv`; with `shuffle`, a seed, whose labels they are is chance."""
+    if (folder / "labels.csv").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = [(bool(place & 1), bool(place & 2)) for place in range(records)]
+    for place, (wide, alternating) in enumerate(kinds):
+        rng = np.random.default_rng([1, place])
+        signal_mv = pulses_mv(rng, wide=wide, alternating=alternating)
+        wfdb.wrsamp(
+            f"r{place:04d}", RATE_HZ, ["mV"], ["II"], p_signal=signal_mv[:, None], fmt=["16"], write_dir=str(folder)
+        )
+    owner = np.arange(records) if shuffle is None else np.random.default_rng([2, shuffle]).permutation(records)
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["record", "labels", "patient"])
+        for place in range(records):
+            has = dict(zip(("wide", "alternating"), kinds[owner[place]], strict=True))
+            table.writerow([f"r{place:04d}", ";".join(name for name, there in has.items() if there), f"p{place:04d}"])
+
+
+def pulses_mv(rng: np.random.Generator, *, wide: bool, alternating: bool) -> np.ndarray:
+    """One recording, [T] in mV: Gaussian pulses with jitter, drift and noise."""
+    time = np.arange(SECONDS * RATE_HZ) / RATE_HZ
+    gaps = np.resize(GAPS_SECONDS[alternating], 12)
+    centres = np.cumsum(gaps) - rng.uniform(3, 6) + rng.uniform(-0.03, 0.03, len(gaps))
+    width = WIDTH_SECONDS[wide] * rng.lognormal(0, 0.15)
+    pulses = np.exp(-0.5 * ((time[:, None] - centres) / width) ** 2).sum(axis=1)
+    drift = 0.1 * np.sin(2 * np.pi * (rng.uniform(0.1, 0.3) * time + rng.random()))
+    return rng.lognormal(0, 0.2) * pulses + drift + rng.normal(0, 0.1, len(time))
+
+
+if __name__ == "__main__":
+    with fail_in_one_line("controls.py"):
+        sys.exit(not main(tyro.cli(Args, description=__doc__)))
