@@ -116,9 +116,10 @@ def table(rows: list[dict[str, Any]], window: int) -> Any:
             f"{row['parameters']:,}",
             f"{row['receptive_field_ms']:g}{beyond}",
             f"{row['mean']:.4f}",
-            f"{row['difference']:+.4f}{interval}",
+            f"{row['difference']:+.4f}{interval}" if row is not rows[0] else "",
         )
-    shown.caption = f"* beyond the window of {window} samples"
+    if any(row["receptive_field_samples"] > window for row in rows):
+        shown.caption = f"* beyond the window of {window} samples"
     return shown
 
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import os
 import signal
 import subprocess
@@ -370,6 +371,17 @@ def test_the_summary_says_what_is_in_the_set(request_for):
     text = console.export_text()
     for words in ("100 Hz", "II, I, V1", "3 to 3.79 s", "gain unusable 1", "no file 1", "80 of 40 patients", "(none)"):
         assert words in text
+
+
+@pytest.mark.parametrize("folds", [3, 20])
+def test_the_records_of_each_label_and_fold_are_readable_in_a_narrow_terminal(folds, request_for):
+    prepared = prepare(request_for(folds=folds), quiet())
+    console = Console(record=True, file=io.StringIO(), width=80)
+    console.print(summary(prepared))
+    words = set(re.findall(r"\w+", console.export_text().split("records by label and fold")[1]))
+    wanted = {*prepared.labels, *map(str, np.unique(prepared.folds))}
+    assert wanted <= words
+    assert {str(count) for count in prepared.label.sum(axis=0)} <= words
 
 
 def test_a_folder_that_is_no_set_cannot_be_opened(tmp_path):

@@ -34,18 +34,20 @@ def summary(prepared: PreparedSet) -> RenderableType:
 
 
 def _by_label_and_fold(prepared: PreparedSet) -> Table:
-    folds = np.unique(prepared.folds)
-    table = Table(title="records by label and fold" + (" (labels exclude each other)" if prepared.exclusive else ""))
-    table.add_column("label")
-    for fold in folds:
-        table.add_column(str(fold), justify="right")
-    table.add_column("all", justify="right")
+    """Labels down and folds across, or the other way round where the folds are more."""
     borne: dict[str, Any] = {name: prepared.label[:, at] > 0 for at, name in enumerate(prepared.labels)}
     unlabelled = ~prepared.label.any(axis=1)
     if unlabelled.any():
         borne["(none)"] = unlabelled
-    borne["records"] = np.full(len(prepared), True)
-    for at, (name, bearers) in enumerate(borne.items()):
-        each = [int((bearers & (prepared.folds == fold)).sum()) for fold in folds]
-        table.add_row(name, *map(str, each), f"{bearers.sum():,}", end_section=at == len(borne) - 2)
+    everyone = np.full(len(prepared), True)
+    within: dict[str, Any] = {str(fold): prepared.folds == fold for fold in np.unique(prepared.folds)}
+    labels, folds = borne | {"records": everyone}, within | {"all": everyone}
+    corner, down, across = ("fold", folds, labels) if len(folds) > len(labels) else ("label", labels, folds)
+    table = Table(title="records by label and fold" + (" (labels exclude each other)" if prepared.exclusive else ""))
+    table.add_column(corner)
+    for name in across:
+        table.add_column(name, justify="right")
+    for at, (name, ones) in enumerate(down.items()):
+        counts = (f"{np.count_nonzero(ones & others):,}" for others in across.values())
+        table.add_row(name, *counts, end_section=at == len(down) - 2)
     return table

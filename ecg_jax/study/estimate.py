@@ -65,7 +65,9 @@ def trials_table(workdir: Path, study: Study, plan: Plan, seconds: dict[Scale, t
 
     Rates that are tried first, on the first fold, are rows of their own. The time is of one worker.
     """
-    table = Table(Column("trial", no_wrap=True), "runs", "parameters", "MACs", "sees", "kernel", "time", "")
+    marked = any(marks(study, scale) for scale in seconds)
+    head = ("runs", "parameters", "MACs", "sees", "kernel", "time", *([""] if marked else []))
+    table = Table(Column("trial", no_wrap=True), *head)
     total, seen = 0.0, set()
     rate_ms = 1000 / study.rate_hz
     for task in tasks(plan, []):
@@ -82,10 +84,10 @@ def trials_table(workdir: Path, study: Study, plan: Plan, seconds: dict[Scale, t
             f"{known.receptive_field_samples} ({known.receptive_field_ms:g} ms)",
             f"{task.scale.kernel} ({task.scale.kernel * rate_ms:g} ms)",
             duration(needed),
-            "; ".join(marks(study, task.scale)),
+            *(["; ".join(marks(study, task.scale))] if marked else []),
         )
     table.add_section()
-    table.add_row("all", "", "", "", "", "", duration(total), "")
+    table.add_row("all", "", "", "", "", "", duration(total))
     return table
 
 
