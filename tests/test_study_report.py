@@ -102,6 +102,11 @@ def test_the_page_says_the_answer_first_and_asks_the_network_for_nothing(study):
     assert names == {f"{name}.{kind}" for name in drawn for kind in ("svg", "png")}
 
 
+def test_where_a_single_seed_chooses_the_answer_does_not_claim_that_another_one_reads():
+    one, two = (words.others_than_chose({"seeds": seeds}) for seeds in (1, 2))
+    assert (one, two) == ("records that did not choose", "records and seeds that did not choose")
+
+
 def test_a_report_written_again_is_the_same_to_the_byte(study):
     before = {file: file.read_bytes() for file in [*study.glob("*.*"), *study.glob("figures/*")]}
     write_report(study, measure=lambda study, scale: pytest.fail("latency is measured once"))

@@ -267,7 +267,7 @@ def _label_table(analysis: Mapping[str, Any], about: About) -> str:
         verdicts = [found["claims"][axis] for axis in words.AXES]
         rows.append([*row, *((f"{words.signed(v['effect'])}, {v['verdict']}", v["effect"]) for v in verdicts)])
     told = (
-        "Gains are read on records and seeds that did not choose; p is corrected for the number of labels (Holm). The "
+        f"Gains are read on {words.others_than_chose(analysis)}; p is corrected for the number of labels (Holm). The "
         "last three columns: what each doubling does to the label's AUROC, and the claim's verdict on it. Not judged: "
         "too few records have the label, or lack it."
     )

@@ -63,6 +63,11 @@ def needed(claim: Found) -> str:
     return f"If the effect is what it seems, it would take {' or '.join(filter(None, parts))} to decide."
 
 
+def others_than_chose(analysis: Found) -> str:
+    """On what a choice among the scales is read; a single seed chooses and is read."""
+    return f"records{' and seeds' if analysis['seeds'] > 1 else ''} that did not choose"
+
+
 def best_sentences(analysis: Found, rate_hz: float) -> list[str]:
     """The best scale, its value free of the winner's favour, and what cannot be told from it."""
     best = analysis["best"]
@@ -75,7 +80,7 @@ def best_sentences(analysis: Found, rate_hz: float) -> list[str]:
         if best["value"] is None
         else (
             f"; choosing so gives a macro AUROC of {best['value']:.3f} {span(best['low'], best['high'])}, "
-            "read on records and seeds that did not choose"
+            f"read on {others_than_chose(analysis)}"
         )
     )
     entries = [s for s in analysis["scales"] if s["indistinguishable"]]
