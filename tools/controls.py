@@ -82,15 +82,15 @@ def context(args: Args) -> dict[str, Any]:
 
 
 def short_suffices(analysis: dict[str, Any]) -> bool:
-    """`wide` is known from .51 s, and a kernel twice as long surely adds less than .02."""
+    """`wide` is known from .51 s, and a kernel twice as long surely adds less than .03."""
     about = analysis["per_label"]["wide"]
-    return about["scales"][0]["mean"] > 0.95 and about["claims"]["kernel"]["high"] < 0.02
+    return about["scales"][0]["mean"] > 0.95 and about["claims"]["kernel"]["high"] < 0.03
 
 
 def length_is_needed(analysis: dict[str, Any]) -> bool:
-    """`alternating` is surely better with a longer kernel, and hardly better than chance from .51 s."""
+    """`alternating` is surely better with a longer kernel, and far from known from .51 s."""
     about = analysis["per_label"]["alternating"]
-    return about["scales"][0]["mean"] < 0.65 and about["claims"]["kernel"]["low"] > 0.05
+    return about["scales"][0]["mean"] < 0.7 and about["claims"]["kernel"]["low"] > 0.05
 
 
 def shuffles(args: Args) -> bool:
@@ -153,7 +153,7 @@ def pulses_mv(rng: np.random.Generator, *, wide: bool, alternating: bool) -> np.
     time = np.arange(SECONDS * RATE_HZ) / RATE_HZ
     gaps = np.resize(GAPS_SECONDS[alternating], 12)
     centres = np.cumsum(gaps) - rng.uniform(3, 6) + rng.uniform(-0.03, 0.03, len(gaps))
-    width = WIDTH_SECONDS[wide] * rng.lognormal(0, 0.15)
+    width = WIDTH_SECONDS[wide] * rng.lognormal(0, 0.1)
     pulses = np.exp(-0.5 * ((time[:, None] - centres) / width) ** 2).sum(axis=1)
     drift = 0.1 * np.sin(2 * np.pi * (rng.uniform(0.1, 0.3) * time + rng.random()))
     return rng.lognormal(0, 0.2) * pulses + drift + rng.normal(0, 0.1, len(time))
