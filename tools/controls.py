@@ -12,7 +12,6 @@ most two may be "holds".
 Started again, each goes on where it stopped; it leaves with status 1 if the answer is not the known one.
 """
 
-import csv
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +28,8 @@ from ecg_jax.cli import fail_in_one_line
 from ecg_jax.config import DataConfig, RunConfig, TrainConfig
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.request import PrepareRequest
+from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.files import write_text
 from ecg_jax.study.analysis import analyse
 from ecg_jax.study.collect import collect
 from ecg_jax.study.folder import read_founded
@@ -61,6 +62,8 @@ class Args:
 
 def main(args: Args) -> bool:
     """Runs the control and prints what it found; whether that is as it must be."""
+    if args.seeds < 2:
+        raise ConfigError(f"--seeds is {args.seeds}; give 2 or more: these grids are too small to tell noise from one")
     if args.control == "shuffles":
         return shuffles(args)
     analysis = context(args)
@@ -123,7 +126,8 @@ def study(args: Args, name: str, grid: Grid, *, shuffle: int | None = None) -> d
     variant = Variant("study", replace(run, model=local(run.model)), grid)
     train(folder, [variant], folds=(), work=partial(work, conclude=lambda *_: None))
     outcomes = collect(folder / "study", read_founded(folder / "study")).outcomes
-    assert outcomes is not None  # work ends when all trials are done
+    if outcomes is None:
+        raise RunError(f"{folder / 'study'}: every scale failed; the lines above say why")
     return analyse(outcomes)
 
 
@@ -140,12 +144,11 @@ def write(folder: Path, *, records: int, shuffle: int | None) -> None:
             f"r{place:04d}", RATE_HZ, ["mV"], ["II"], p_signal=signal_mv[:, None], fmt=["16"], write_dir=str(folder)
         )
     owner = np.arange(records) if shuffle is None else np.random.default_rng([2, shuffle]).permutation(records)
-    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["record", "labels", "patient"])
-        for place in range(records):
-            has = dict(zip(("wide", "alternating"), kinds[owner[place]], strict=True))
-            table.writerow([f"r{place:04d}", ";".join(name for name, there in has.items() if there), f"p{place:04d}"])
+    lines = ["record,labels,patient"]
+    for place in range(records):
+        has = dict(zip(("wide", "alternating"), kinds[owner[place]], strict=True))
+        lines.append(f"r{place:04d},{';'.join(name for name, there in has.items() if there)},p{place:04d}")
+    write_text(folder / "labels.csv", "\n".join(lines) + "\n")
 
 
 def pulses_mv(rng: np.random.Generator, *, wide: bool, alternating: bool) -> np.ndarray:
