@@ -3,7 +3,8 @@
     python experiments/data_size.py --data prepared/ptb_xl --workdir runs/data_size --shares 0.25 0.5 1 --seeds 3
 
 The same test records judge every share, so differences are paired. Each share is a study of its own below the workdir,
-with a report; this table puts them beside each other. All flags of `ecg-jax train` can be given.
+with a report; this puts them beside each other, and says by how much what a doubling does differs between the smallest
+and the largest share, with an interval. All flags of `ecg-jax train` can be given.
 """
 
 import json
@@ -16,7 +17,7 @@ import tyro
 
 from ecg_jax.cli import FLAT, base_run, fail_in_one_line
 from ecg_jax.config import RunConfig
-from ecg_jax.errors import RunError
+from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_text
 
 
@@ -38,6 +39,8 @@ class Args:
     """Seeds 0, 1, ... up to this number, one after the other."""
     folds: tuple[int, ...] = ()
     """Cross-fit: each of these folds tests once, the fold before it chooses the epoch."""
+    learning_rates: tuple[float, ...] = ()
+    """Rates to choose from for each scale at each share, as in scale.py; by default the run's own."""
     run: Annotated[RunConfig, FLAT] = field(default_factory=RunConfig)
 
 
@@ -45,21 +48,26 @@ def main(args: Args) -> None:
     """Trains what is missing, then writes and prints the table."""
     from rich.console import Console
 
+    from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.study.analysis import analyse
     from ecg_jax.study.collect import collect
     from ecg_jax.study.folder import read_founded
+    from ecg_jax.study.outcomes import AXES
     from ecg_jax.study.space import Grid
-    from ecg_jax.study.variants import Variant, compared, joined, train
+    from ecg_jax.study.variants import Variant, joined, train
     from ecg_jax.study.workers import work
 
-    grid = Grid(args.depths, args.channels, args.kernels, args.seeds, (args.run.train.learning_rate,))
+    rates = args.learning_rates or (args.run.train.learning_rate,)
+    grid = Grid(args.depths, args.channels, args.kernels, args.seeds, rates)
     shares = sorted(set(args.shares))
+    if len(shares) < 2:
+        raise ConfigError("--shares needs two different shares or more, say 0.25 0.5 1")
     variants = [
         Variant(f"share_{share:g}", replace(args.run, data=replace(args.run.data, training_share=share)), grid)
         for share in shares
     ]
     train(args.workdir, variants, folds=args.folds, work=work)
-    outcomes_of_all = joined(args.workdir, [variant.name for variant in variants])
+    together = joined(args.workdir, [variant.name for variant in variants])
     found = []
     for share, variant in zip(shares, variants, strict=True):
         outcomes = collect(args.workdir / variant.name, read_founded(args.workdir / variant.name)).outcomes
@@ -67,33 +75,51 @@ def main(args: Args) -> None:
         found.append({"share": share, **{key: analysis.get(key) for key in ("best", "claims", "scales")}})
     if found[-1]["best"] is None:
         raise RunError("macro AUROC is not defined: no label has two records of each class in a test fold")
-    best = found[-1]["best"]["scale"] | {"variant": variants[-1].name}
-    rows = compared(outcomes_of_all, against=lambda scale: scale == best)
-    write_text(args.workdir / "data_size.json", json.dumps({"shares": found, "scales": rows}, indent=1) + "\n")
+    changes = {axis: changed(together, axis, variants[0].name, variants[-1].name) for axis in AXES}
+    write_text(args.workdir / "data_size.json", json.dumps({"shares": found, "changes": changes}, indent=1) + "\n")
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    console.print(table(found))
+    rate_hz = open_prepared(args.run.data.path).rate_hz
+    console.print(table(found, changes, rate_hz))
 
 
-def table(found: list[dict[str, Any]]) -> Any:
-    """One row a share: its best scale, and what doubling each axis does."""
+def changed(outcomes: Any, axis: str, first: str, last: str) -> dict[str, float | None]:
+    """How much more doubling an axis does in the last variant than in the first, with its 95 % interval."""
+    import numpy as np
+
+    from ecg_jax.study.chance import Chance
+    from ecg_jax.study.effects import estimate, slope
+    from ecg_jax.study.measures import aurocs, mean_of
+
+    measure = mean_of(aurocs(outcomes))
+    of = np.array([trial["variant"] for trial in outcomes.trials])
+    least, most = (slope(outcomes, axis, where=of == name) for name in (first, last))
+    if measure is None or least is None or most is None:
+        return estimate(None, None)
+    return estimate(Chance(outcomes, measure), most - least)
+
+
+def table(found: list[dict[str, Any]], changes: dict[str, Any], rate_hz: float) -> Any:
+    """One row a share: its best scale, and what doubling each axis does; then how that changes."""
     from rich.table import Table
 
-    shown = Table(
-        "share", "best (depth, channels, kernel)", "macro AUROC", "chosen", "doubling depth", "channels", "kernel"
-    )
+    from ecg_jax.study.words import same_scale, scale_text, signed, span
+
+    def told(effect: dict[str, float | None]) -> str:
+        if effect["low"] is None:
+            return "not known"
+        return f"{signed(effect['effect'])} ({signed(effect['low'])} to {signed(effect['high'])})"
+
+    shown = Table("share", "best", "macro AUROC of choosing so", "chosen", "doubling depth", "channels", "kernel")
     for entry in found:
         best, claims = entry["best"], entry["claims"]
-        scale = tuple(best["scale"].values())
-        chosen = next(
-            c["share"] for c in best["chosen"] if all(c[axis] == best["scale"][axis] for axis in best["scale"])
-        )
-        effects = [
-            "not decided"
-            if (claim := claims[axis])["low"] is None
-            else f"{claim['effect']:+.4f} ({claim['low']:+.4f} to {claim['high']:+.4f})"
-            for axis in ("depth", "channels", "kernel")
-        ]
-        shown.add_row(f"{entry['share']:g}", str(scale), f"{best['value']:.4f}", f"{chosen:.0%}", *effects)
+        value = "not known" if best["value"] is None else f"{best['value']:.4f} {span(best['low'], best['high'], 4)}"
+        often = next(chosen["share"] for chosen in best["chosen"] if same_scale(chosen, best["scale"]))
+        effects = [told(claims[axis]) for axis in claims]
+        shown.add_row(f"{entry['share']:g}", scale_text(best["scale"], rate_hz), value, f"{often:.0%}", *effects)
+    shown.add_section()
+    shown.add_row(
+        "change", "from the smallest share to the largest", "", "", *(told(changes[axis]) for axis in changes)
+    )
     return shown
 
 

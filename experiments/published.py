@@ -4,7 +4,8 @@
 
 Each network is trained from the study's seeds on its folds, with what the study gives every scale: its epochs, batches
 and augmentation, and the best of the same learning rates on seed 0's first fold. What that costs differs, and stands
-beside the figures. Started again, it goes on where it stopped.
+beside the figures. The best scale is chosen on one half of the test records and seeds and compared on the other, or it
+would have the favour of the best of many. Started again, the script goes on where it stopped.
 """
 
 import json
@@ -39,51 +40,43 @@ def main(args: Args) -> None:
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.errors import RunError
     from ecg_jax.models import preset
-    from ecg_jax.study.analysis import analyse
     from ecg_jax.study.collect import collect, outcomes_of
-    from ecg_jax.study.folder import read_founded, read_plan, trial_folder
-    from ecg_jax.study.space import Scale, Trial
-    from ecg_jax.study.variants import compared
+    from ecg_jax.study.folder import read_founded, read_plan
+    from ecg_jax.study.outcomes import AXES
+    from ecg_jax.study.variants import beside_best, end_to_end
     from ecg_jax.training.parallel import keep_compiled
 
     models = {name: preset(name) for name in args.presets}
-    founded = read_founded(args.study)
-    collected = collect(args.study, founded)
+    founded, plan = read_founded(args.study), read_plan(args.study)
+    collected, study = collect(args.study, founded), founded.study
     if collected.outcomes is None:
         raise RunError(f"{args.study} has no seed that is finished at every scale; go on with experiments/scale.py")
-    found = analyse(collected.outcomes)["best"]
-    if found is None:
-        raise RunError(f"{args.study}: macro AUROC is not defined on its test records")
-    best, study = Scale(**found["scale"]), founded.study
-    rate, rates = collected.rates[best], read_plan(args.study).rates[best]
     seeds = [seed for seed in collected.seeds if args.seeds is None or seed < args.seeds]
+    offered = tuple(sorted({rate for rates in plan.rates.values() for rate in rates}))
+    prepared = open_prepared(study.base.data.path)
     keep_compiled(args.study / "compiled" / "published")
 
-    trials, runs = [], []
-    for seed in seeds:
-        trial = Trial(best, rate, seed)
-        trials.append({**next(row for row in collected.outcomes.trials if _is(row, best, seed)), "variant": best.name})
-        runs.append([trial_folder(args.study, trial) / below for below in trial.runs(study)])
+    parts = {"study": collected.outcomes}
     for name, model in models.items():
         folder = args.study / "published" / name
-        chosen = _rate(study, model, folder, rates)
+        rate = _rate(study, model, folder, offered)
+        trials, runs = [], []
         for seed in seeds:
-            results, workdirs = _trained(study, model, folder, chosen, seed)
+            results, workdirs = _trained(study, model, folder, rate, seed)
             about: dict[str, Any] = {"depth": 1, "channels": model.channels, "kernel": 1, "seed": seed}  # names no axis
-            seconds = sum(result.train["seconds"] for result in results)
-            trials.append({**about, **_costs(study, model), "seconds": seconds, "variant": name})
+            about |= {"learning_rate": rate, "seconds": sum(result.train["seconds"] for result in results)}
+            trials.append(about | _costs(study, model))
             runs.append(workdirs)
-    outcomes = outcomes_of(trials, runs, study.folds, open_prepared(study.base.data.path))
-    rows = compared(outcomes, against=lambda scale: scale["variant"] == best.name)
-    rows = [{key: value for key, value in row.items() if key not in ("depth", "channels", "kernel")} for row in rows]
-    written = {"best": found["scale"], "seeds": seeds, "records": outcomes.n_records, "networks": rows}
+        parts[name] = outcomes_of(trials, runs, study.folds, prepared)
+    outcomes = end_to_end(parts)
+    best, *networks = beside_best(outcomes, models)
+    networks = [{key: value for key, value in row.items() if key not in AXES} for row in networks]
+    about = {"seeds": list(collected.seeds), "seeds_of_networks": seeds, "records": outcomes.n_records}
+    written = {"best": best, "networks": networks, **about, "notes": list(collected.notes)}
     write_text(args.study / "published.json", json.dumps(written, indent=1) + "\n")
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    console.print(table(rows))
-
-
-def _is(row: dict[str, Any], scale: Any, seed: int) -> bool:
-    return row["seed"] == seed and all(row[axis] == getattr(scale, axis) for axis in ("depth", "channels", "kernel"))
+    print(*collected.notes, sep="\n", end="\n" if collected.notes else "")
+    console.print(table(best, networks, study.rate_hz))
 
 
 def _costs(study: Any, model: ModelConfig) -> dict[str, Any]:
@@ -146,24 +139,26 @@ def _rate(study: Any, model: ModelConfig, folder: Path, rates: tuple[float, ...]
     return chosen
 
 
-def table(rows: list[dict[str, Any]]) -> Any:
-    """The networks as a rich table, the study's best first."""
+def table(best: dict[str, Any], networks: list[dict[str, Any]], rate_hz: float) -> Any:
+    """The best scale of the study and the networks as a rich table."""
     from rich.table import Table
 
-    shown = Table("network", "parameters", "MACs", "sees, ms", "training, s", "macro AUROC", "difference, 95 % at once")
-    for row in rows:
-        interval = "" if row["low"] is None else f" ({row['low']:+.4f} to {row['high']:+.4f})"
+    from ecg_jax.study.words import scale_text, signed, span
+
+    shown = Table("network", "parameters", "MACs", "sees, ms", "training, s", "macro AUROC", "difference")
+    for row in (best, *networks):
+        name = f"best of the study, mostly {scale_text(best, rate_hz)}" if row is best else row["variant"]
+        interval = "" if row["low"] is None else f" ({signed(row['low'])} to {signed(row['high'])})"
         shown.add_row(
-            row["variant"],
+            name,
             f"{row['parameters']:,}",
             f"{row['macs']:,}",
             f"{row['receptive_field_ms']:g}",
             f"{row['seconds']:.0f}",
-            f"{row['mean']:.4f} ({row['mean_low']:.4f} to {row['mean_high']:.4f})"
-            if row["mean_low"]
-            else f"{row['mean']:.4f}",
-            f"{row['difference']:+.4f}{interval}" if row["difference"] else "",
+            f"{row['mean']:.4f} {span(row['mean_low'], row['mean_high'], 4)}",
+            "" if row is best else f"{signed(row['difference'])}{interval}",
         )
+    shown.caption = "the best is read on records and seeds that did not choose it; differences from it for all at once"
     return shown
 
 

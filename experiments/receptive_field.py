@@ -20,7 +20,7 @@ import tyro
 
 from ecg_jax.cli import FLAT, base_run, fail_in_one_line
 from ecg_jax.config import ModelConfig, RunConfig
-from ecg_jax.files import write_text
+from ecg_jax.files import write_bytes, write_text
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Args:
     """What the script takes, beside the flags of `ecg-jax train`."""
 
     workdir: Path
-    """Folder of the variants' studies, and of `receptive_field.json`."""
+    """Folder of the variants' studies, of `receptive_field.json` and the figure."""
     channels: int = 32
     """Channels at depth 1, kernel 3: all variants get as many parameters as that has."""
     depths: tuple[int, ...] = (2, 4)
@@ -43,6 +43,8 @@ class Args:
     """Seeds 0, 1, ... up to this number, one after the other."""
     folds: tuple[int, ...] = ()
     """Cross-fit: each of these folds tests once, the fold before it chooses the epoch."""
+    learning_rates: tuple[float, ...] = ()
+    """Rates to choose from for each variant, as in scale.py; by default the run's own."""
     run: Annotated[RunConfig, FLAT] = field(default_factory=RunConfig)
 
 
@@ -51,6 +53,7 @@ def main(args: Args) -> None:
     from rich.console import Console
 
     from ecg_jax.dataset.prepared import open_prepared
+    from ecg_jax.plots import study_charts as charts
     from ecg_jax.study.space import local
     from ecg_jax.study.variants import compared, joined, train
     from ecg_jax.study.workers import work
@@ -66,7 +69,11 @@ def main(args: Args) -> None:
     by_name = {variant.name: variant.run.model for variant in variants}
     for row in rows:
         model = by_name[row["variant"]]
+        row["changed"] = row["variant"].partition("_")[2].replace("_", " ")
         row |= {"head": model.head, "dilation": model.dilation, "kernel_ms": 1000 * row["kernel"] / prepared.rate_hz}
+    figure = charts.together(charts.heads(rows, window_ms=1000 * window / prepared.rate_hz))
+    write_text(args.workdir / "receptive_field.svg", charts.svg(figure))
+    write_bytes(args.workdir / "receptive_field.png", charts.png(figure))
     written = {"window_samples": window, "seeds": outcomes.n_seeds, "records": outcomes.n_records, "variants": rows}
     write_text(args.workdir / "receptive_field.json", json.dumps(written, indent=1) + "\n")
     console = Console() if sys.stdout.isatty() else Console(width=140)
@@ -87,7 +94,7 @@ def variants_of(args: Args, run: RunConfig, shape: dict[str, Any]) -> Iterator[A
         for name, model in models.items():
             assert isinstance(model.depth, int)
             assert isinstance(model.kernel, int)
-            rates = (run.train.learning_rate,)
+            rates = args.learning_rates or (run.train.learning_rate,)
             grid = Grid((model.depth,), (model.channels,), (model.kernel,), args.seeds, rates)
             yield Variant(f"{head}_{name}", replace(run, model=model), grid)
 
@@ -105,14 +112,21 @@ def table(rows: list[dict[str, Any]], window: int) -> Any:
     """The variants as a rich table; intervals of the differences are for all at once."""
     from rich.table import Table
 
-    head = ("head", "depth", "channels", "kernel", "dilation", "parameters", "sees, ms", "macro AUROC", "difference")
-    shown = Table(*head, title="differences from the first, with 95 % intervals for all at once")
+    network = ("head", "depth", "channels", "kernel, ms", "dilation", "parameters", "sees, ms")
+    shown = Table(*network, "macro AUROC", "difference")
+    shown.title = "differences from the first, with 95 % intervals for all at once"
+    shown = Table(
+        *network, "macro AUROC", "difference", title="differences from the first, with 95 % intervals for all at once"
+    )
     for row in sorted(rows, key=lambda row: (row["head"], row["receptive_field_samples"])):
         beyond = " *" if row["receptive_field_samples"] > window else ""
         interval = "" if row["low"] is None else f" ({row['low']:+.4f} to {row['high']:+.4f})"
         shown.add_row(
             row["head"],
-            *(str(row[axis]) for axis in ("depth", "channels", "kernel", "dilation")),
+            str(row["depth"]),
+            str(row["channels"]),
+            f"{row['kernel']} ({row['kernel_ms']:.3g})",
+            str(row["dilation"]),
             f"{row['parameters']:,}",
             f"{row['receptive_field_ms']:g}{beyond}",
             f"{row['mean']:.4f}",

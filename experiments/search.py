@@ -7,7 +7,7 @@ Random search is replayed from the finished trials of `--study`, over its whole 
 are run for real too, with Optuna's TPE over wider spaces; started again, they go on where they stopped.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tyro
@@ -33,12 +33,15 @@ class Args:
 
 def main(args: Args) -> None:
     """Replays, tells, and with `--train` searches."""
+    from ecg_jax.study.folder import read_founded
     from ecg_jax.study.search import replay_study, search, sentences, wider, write_replay
+    from ecg_jax.study.words import scale_text
 
-    found = replay_study(args.study, args.narrow_from)
+    found, notes = replay_study(args.study, args.narrow_from)
+    rate_hz = read_founded(args.study).study.rate_hz
     out = args.out or args.study / "search"
     written = write_replay(out, found, title=f"{args.study.name}, narrowed by {args.narrow_from.name}")
-    print(*sentences(found), f"curves: {written.with_suffix('.svg')}", sep="\n")
+    print(*notes, *sentences(found, rate_hz), f"curves: {written.with_suffix('.svg')}", sep="\n")
     if not args.train:
         return
     budget = args.budget or found.curves[len(found.curves) // 2]["budget"] or 0.0
@@ -47,7 +50,8 @@ def main(args: Args) -> None:
     for name, kept, dropped in (("whole", every, nothing), ("narrowed", found.kept, found.dropped)):
         best = search(out / name, args.study, wider(kept, dropped), budget=budget)
         test = "not defined" if best.test is None else f"{best.test:.4f}"
-        print(f"{name:9} {best.trials} trials, {best.spent:.2g} training MACs: {best.trial.name}, ", end="")
+        scale = f"{scale_text(asdict(best.trial.scale), rate_hz)}, learning rate {best.trial.learning_rate:g}"
+        print(f"{name:9} {best.trials} trials, {best.spent:.2g} training MACs: {scale}, ", end="")
         print(f"macro AUROC {best.validation:.4f} on validation, {test} on test")
     print("one search each, from one seed: an example, not a proof; the replays above have the interval")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ecg_jax.study import Outcomes, claims
-from ecg_jax.study.chance import Chance
-from ecg_jax.study.effects import interaction, slope
+from ecg_jax.study.chance import Chance, Spread
+from ecg_jax.study.effects import _needed, interaction, slope
 from ecg_jax.study.measures import aurocs, mean_of
 from ecg_jax.study.simulation import Setting, simulate
 
@@ -135,6 +135,14 @@ def test_one_more_seed_is_named_where_one_more_is_enough():
     spread = Chance(outcomes, mean_of(aurocs(outcomes))).spread(slope(outcomes, "depth"))
     margin = 1.001 * spread.at(seeds=3).half_width() - claims(outcomes)["depth"]["effect"]
     assert claims(outcomes, margin=margin)["depth"]["seeds_needed"] == 3
+
+
+def test_a_number_of_records_is_found_though_endless_records_would_not_do():
+    """Few seeds and many records: t is widest where the records' part, with its many degrees of freedom, is gone."""
+    spread = Spread(seed=0.1, record=1, both=0, seed_dof=2, record_dof=500, dof_of_a_seed=1, seeds=2, records=400)
+    _, records = _needed(spread, 1.29, margin=0.002)
+    assert 400 < records <= 3200
+    assert spread.at(records=records).half_width() < 1.29 < spread.at(records=10**9).half_width()
 
 
 def test_where_the_records_alone_leave_it_open_no_number_of_seeds_is_given():

@@ -11,6 +11,7 @@ from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.report import point_figures
 from ecg_jax.study import Outcomes
 from ecg_jax.study.measures import aurocs, mean_of, others
+from ecg_jax.study.simulation import Setting, simulate
 
 TRIALS = [{"depth": d, "channels": 8, "kernel": k, "seed": s} for d, k, s in itertools.product((1, 2), (3, 7), (0, 1))]
 
@@ -131,6 +132,17 @@ def test_the_influences_variance_is_that_of_a_bootstrap_of_patients():
     assert np.sqrt((measure.influence[0] ** 2).sum()) == pytest.approx(drawn.std(), rel=0.1)
     alone = aurocs(replace(outcomes, patients=None))[0]
     assert (alone.influence[0] ** 2).sum() < 0.7 * (measure.influence[0] ** 2).sum()
+
+
+def test_where_one_patient_alone_makes_up_a_class_its_records_count_singly():
+    outcomes = simulate(Setting(seeds=1, levels=((1,), (16,), (3,)), records=200, base=(0.8,)), seed=0)
+    positive = outcomes.labels[:, 0]
+    by_record = aurocs(outcomes)[0]
+    lone = replace(outcomes, patients=np.where(positive, 0, 1 + np.arange(200)))
+    assert aurocs(lone)[0].influence.std() == pytest.approx(by_record.influence.std())
+    own_fold = replace(lone, folds=np.arange(200) % 4, patients=np.arange(200) % 4, score=lambda y, p: float(p.mean()))
+    assert (aurocs(own_fold)[0].influence ** 2).sum() > 0
+    assert np.isfinite(others(own_fold)["score"].influence).all()
 
 
 def test_patients_without_a_name_are_patients_of_their_own():

@@ -9,7 +9,7 @@ import pytest
 from study_fakes import QUIET, Fakes, begun, worked
 
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.errors import RunError
+from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.study.folder import read_founded
 from ecg_jax.study.replay import held, narrowed, replay
 from ecg_jax.study.search import replay_study, search, sentences, training_macs, wider, write_replay
@@ -78,7 +78,7 @@ def test_a_space_that_is_not_narrowed_is_equal_and_decides_nothing():
     found = replayed(outcomes_of(-0.01), NO_CLAIM)
     assert found.verdict == "not decided"
     assert all(point["difference"] == 0 for point in [*found.curves, found.average])
-    assert "both spaces are equal" in " ".join(sentences(found))
+    assert "both spaces are equal" in " ".join(sentences(found, rate_hz=100))
 
 
 def test_a_true_finding_narrows_to_a_better_search_and_a_false_one_to_a_worse():
@@ -97,6 +97,22 @@ def test_more_replays_do_not_make_the_interval_shorter():
     assert width[1] > 0.7 * width[0]  # the spread of the replays would shrink to a fifth
 
 
+def test_a_narrowed_space_without_trials_is_refused():
+    outcomes = outcomes_of(-0.03)
+    some = [t for t, trial in enumerate(outcomes.trials) if trial["depth"] == 4]
+    deep = replace(
+        outcomes, trials=[outcomes.trials[t] for t in some], probabilities=outcomes.probabilities[some], thresholds=None
+    )
+    shallow = {axis: {"low": None, "high": None} for axis in ("channels", "kernel")}
+    uneven = replace(
+        deep,
+        trials=[{**t, "depth": 1} if t["kernel"] == 3 else t for t in deep.trials],
+    )
+    claims = shallow | {"depth": {"low": -0.2, "high": -0.1}, "kernel": {"low": 0.1, "high": 0.2}}
+    with pytest.raises(ConfigError, match="no trial in the narrowed space"):
+        replayed(uneven, claims)
+
+
 @pytest.fixture(scope="module")
 def studies(synthetic_set, tmp_path_factory):
     """Two studies on other folds of one set, and a third on the folds of the first."""
@@ -109,7 +125,8 @@ def studies(synthetic_set, tmp_path_factory):
 
 
 def test_studies_on_other_folds_of_a_set_are_replayed_and_on_the_same_are_refused(studies, tmp_path):
-    found = replay_study(studies[0], studies[1])
+    found, notes = replay_study(studies[0], studies[1])
+    assert notes == ()
     assert all(point["low"] <= point["difference"] <= point["high"] for point in found.curves)
     assert write_replay(tmp_path / "out", found, "title").is_file()
     assert (tmp_path / "out" / "search.svg").read_text().startswith("<svg")
@@ -124,6 +141,7 @@ def test_a_wider_space_does_not_widen_where_it_was_narrowed():
         "channels": (16, 64),
         "kernel": (1, 14),
     }
+    assert wider(kept | {"kernel": [5, 9, 15]}, {axis: [] for axis in kept})["kernel"] == (3, 30)
 
 
 def test_a_real_search_spends_its_budget_once_and_takes_what_is_best_on_validation(studies, tmp_path):

@@ -199,6 +199,27 @@ def reach(scales: Sequence[Row], *, rate_hz: float, window_ms: float) -> Panels:
     return [(window.encode(x=alt.X("window:Q", title=title)) + points).properties(width=480, height=260)]
 
 
+def heads(rows: Sequence[Row], *, window_ms: float) -> Panels:
+    """Quality against the receptive field in ms, a panel for each head; the dashed line is the window.
+
+    Args:
+        rows: with `head`, `changed` (what sets the network apart), `mean`, `receptive_field_ms`, and where known
+            `mean_low`, `mean_high`.
+        window_ms: length of the window.
+    """
+    x = alt.X("receptive_field_ms:Q", title="receptive field, ms", scale=alt.Scale(type="log", nice=False, padding=16))
+    quality = {"title": "test macro AUROC", "scale": alt.Scale(zero=False), "axis": alt.Axis(format=".3f", tickCount=5)}
+    panels = []
+    for head in dict.fromkeys(row["head"] for row in rows):
+        base = alt.Chart(alt.Data(values=[dict(row) for row in rows if row["head"] == head])).encode(x=x)
+        bars = base.mark_rule(color=BLUE, opacity=0.5).encode(y=alt.Y("mean_low:Q", **quality), y2="mean_high:Q")
+        points = base.mark_point(filled=True, size=60, color=BLUE).encode(y=alt.Y("mean:Q", **quality))
+        names = base.mark_text(align="left", dx=6, dy=-6, fontSize=10).encode(y="mean:Q", text="changed:N")
+        window = alt.Chart(alt.Data(values=[{"window": window_ms}])).mark_rule(strokeDash=[4, 3]).encode(x="window:Q")
+        panels.append((window + bars + points + names).properties(title=f"head: {head}", width=260, height=220))
+    return panels
+
+
 def learning_curves(curves: Sequence[Row], *, rate_hz: float, best: Row | None) -> Panels:
     """Validation AUROC and training loss of every scale by epoch, means over seeds and folds; the best in colour.
 

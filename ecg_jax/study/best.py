@@ -5,6 +5,7 @@ patients and of each scale's seeds is read on the other half of both, each half 
 (Read with the same seeds it would: .007-.010 too high in simulated studies where the seeds are the larger noise.)
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,18 @@ SPLITS = 200
 DRAWS = 20_000  # of the largest |t| over the scales
 PAIRS_AT_ONCE = 2**22  # of records with and without a label that are compared in one piece
 
+Gain = tuple[np.ndarray, np.ndarray, float]
+"""The pairs of scales [P, 2] that were compared, the share of each [P], and the mean gain of the first as read."""
+
 
 class Readings:
     """The AUROCs of every scale on both halves of each split: the half that chooses, and the one that is read."""
 
-    def __init__(self, outcomes: Outcomes, *, seed: int):
-        """Splits patients within folds, and the seeds of every scale that has two or more; H = 400 halves."""
+    def __init__(self, outcomes: Outcomes, *, seed: int, rivals: Sequence[int] = ()):
+        """Splits patients within folds, and the seeds of every scale that has two or more; H = 400 halves.
+
+        The scales with the places `rivals` are read and never chosen.
+        """
         rng = np.random.default_rng(seed)
         halves = _patient_halves(outcomes, rng)  # [R, N]
         seeds = _seed_halves(outcomes, rng)  # [T, R]
@@ -35,7 +42,9 @@ class Readings:
         self._read = np.stack([_seed_mean(member, np.roll(v, SPLITS, axis=1), read) for v in by_label])
         undefined = np.isnan(on_first) | np.isnan(self._read)
         self._known: np.ndarray = ~np.any(undefined, axis=1)  # [1 + K, H]
-        self._choice = np.where(np.isnan(on_first), -np.inf, on_first).argmax(axis=1)  # [1 + K, H]
+        out = np.isnan(on_first)
+        out[:, list(rivals)] = True
+        self._choice = np.where(out, -np.inf, on_first).argmax(axis=1)  # [1 + K, H]
 
     def overall(self) -> tuple[np.ndarray, float] | None:
         """How often each scale was chosen [C], and the mean of macro AUROC as read on the other halves."""
@@ -46,17 +55,21 @@ class Readings:
         share = np.bincount(choice, minlength=self._read.shape[1]) / len(known)
         return share, float(self._read[0, choice, known].mean())
 
-    def advantage(self, label: int) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """Of the scale chosen for a label over the one chosen overall, on that label.
-
-        The pairs of scales [P, 2] that were chosen, the share of each [P], and the mean gain as read.
-        """
+    def advantage(self, label: int) -> Gain | None:
+        """Of the scale chosen for a label over the one chosen overall, on that label."""
         known = np.flatnonzero(self._known[0] & self._known[1 + label])
+        return self._gain(1 + label, self._choice[1 + label, known], self._choice[0, known], known)
+
+    def over(self, rival: int) -> Gain | None:
+        """Of the scale chosen overall over one that is not chosen, on macro AUROC."""
+        known = np.flatnonzero(self._known[0])
+        return self._gain(0, self._choice[0, known], np.full(len(known), rival), known)
+
+    def _gain(self, figure: int, own: np.ndarray, other: np.ndarray, known: np.ndarray) -> Gain | None:
         if not len(known):
             return None
-        own, common = self._choice[1 + label, known], self._choice[0, known]
-        pairs, count = np.unique(np.stack([own, common], axis=1), axis=0, return_counts=True)
-        gain = self._read[1 + label, own, known] - self._read[1 + label, common, known]
+        pairs, count = np.unique(np.stack([own, other], axis=1), axis=0, return_counts=True)
+        gain = self._read[figure, own, known] - self._read[figure, other, known]
         return pairs, count / len(known), float(gain.mean())
 
 

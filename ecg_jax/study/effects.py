@@ -112,11 +112,14 @@ def _needed(spread: Spread, effect: float, margin: float) -> tuple[int | None, i
 
 
 def _smallest(enough: Callable[[int], bool], start: int) -> int | None:
-    """The smallest number from `start` up that is enough, found by halving: more is never worse."""
-    if not enough(MOST):
-        return None
+    """The smallest number from `start` up that is enough, found by doubling and halving; None where none is.
+
+    More may be worse: few seeds leave t few degrees of freedom once the records' noise, which has many, is gone.
+    """
     low, high = start - 1, start
     while not enough(high):
+        if high >= MOST:
+            return None
         low, high = high, min(2 * high, MOST)
     while high - low > 1:
         middle = (low + high) // 2

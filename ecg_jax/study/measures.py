@@ -24,7 +24,8 @@ class Measure:
     value: np.ndarray
     """[T]."""
     influence: np.ndarray
-    """[T, U]: what each patient (or group of them) adds; sums of squares and products over U are the (co)variances."""
+    """[T, U]: what each unit (a patient, as a rule) or group of them adds; sums of squares and products over U are the
+    (co)variances."""
 
 
 def mean_of(measures: list[Measure | None]) -> Measure | None:
@@ -39,7 +40,7 @@ def mean_of(measures: list[Measure | None]) -> Measure | None:
 def aurocs(outcomes: Outcomes) -> list[Measure | None]:
     """The AUROC of each label [K], mean over the folds where it is defined; None where it is in none.
 
-    Source of the variance: DeLong, DeLong and Clarke-Pearson 1988; the placements of a patient's records are summed.
+    Source of the variance: DeLong, DeLong and Clarke-Pearson 1988; the placements of a unit's records are summed.
     """
     found: list[Measure | None] = []
     rows_of = [np.flatnonzero(outcomes.fold_of == fold) for fold in range(outcomes.n_folds)]
@@ -52,20 +53,20 @@ def aurocs(outcomes: Outcomes) -> list[Measure | None]:
         for fold in np.flatnonzero(folds):
             rows = rows_of[fold]
             score = outcomes.probabilities[:, rows, k]
-            area, share = _auroc(outcomes.labels[rows, k], score, outcomes.patient_of[rows])
+            area, share = _auroc(outcomes.labels[rows, k], score, outcomes.unit_of[rows])
             value += area / folds.sum()
             by_record[:, rows] = share / folds.sum()
-        found.append(Measure(value, _by_patient(by_record, outcomes.patient_of)))
+        found.append(Measure(value, _by_unit(by_record, outcomes.unit_of)))
     return found
 
 
-def _auroc(label: np.ndarray, score: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _auroc(label: np.ndarray, score: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Areas [T] and what each record adds to them [T, n], from label [n] and scores [T, n]; ties count half."""
     placement = _placements(label, score)
     area = placement[:, label].mean(axis=1)
     share = placement - area[:, None]
     for one in (label, ~label):
-        independent = max(len(np.unique(patient[one])), 2)
+        independent = len(np.unique(unit[one]))  # 2 or more, as `unit_of` makes them
         share[:, one] *= np.sqrt(independent / (independent - 1)) / one.sum()  # unbiased, as n - 1 in a variance
     return area, share
 
@@ -92,10 +93,10 @@ def _placements(label: np.ndarray, score: np.ndarray) -> np.ndarray:
     return placement
 
 
-def _by_patient(by_record: np.ndarray, patient_of: np.ndarray) -> np.ndarray:
-    """Sums [T, U] over the records [T, N] of each patient."""
-    order = np.argsort(patient_of, kind="stable")
-    starts = np.flatnonzero(np.diff(patient_of[order], prepend=-1))
+def _by_unit(by_record: np.ndarray, unit_of: np.ndarray) -> np.ndarray:
+    """Sums [T, U] over the records [T, N] of each unit."""
+    order = np.argsort(unit_of, kind="stable")
+    starts = np.flatnonzero(np.diff(unit_of[order], prepend=-1))
     return np.add.reduceat(by_record[:, order], starts, axis=1)
 
 
@@ -118,7 +119,7 @@ def _left_out(outcomes: Outcomes, fold: int) -> dict[str, np.ndarray]:
     """Each figure [T, 1 + G, K] of a fold: of all its records, then without each group of patients; the score K = 1."""
     rows = np.flatnonzero(outcomes.fold_of == fold)
     label = outcomes.labels[rows]
-    group = _groups(label, outcomes.patient_of[rows], max(LEAST_GROUPS, GROUPS // outcomes.n_folds))
+    group = _groups(label, outcomes.unit_of[rows], max(LEAST_GROUPS, GROUPS // outcomes.n_folds))
     weight = np.vstack([np.ones(len(rows)), group != np.arange(group.max() + 1)[:, None]])  # [1 + G, n]
     found: dict[str, list[np.ndarray]] = {"macro_auprc": [], "macro_f1": [], "score": []}
     for t, probability in enumerate(outcomes.probabilities[:, rows]):
@@ -126,7 +127,10 @@ def _left_out(outcomes: Outcomes, fold: int) -> dict[str, np.ndarray]:
         found["macro_auprc"].append(metrics.per_label(metrics.auprc, label.astype(float), probability, weight))
         found["macro_f1"].append(metrics.f1(label, said, weight))
         if outcomes.score is not None:
-            scores = [outcomes.score(label[kept].astype(int), probability[kept]) for kept in weight.astype(bool)]
+            scores = [
+                outcomes.score(label[kept].astype(int), probability[kept]) if kept.any() else np.nan
+                for kept in weight.astype(bool)
+            ]
             found["score"].append(np.array(scores, float)[:, None])
     return {name: np.stack(values) for name, values in found.items() if values}
 
@@ -138,9 +142,9 @@ def _limits(outcomes: Outcomes, trial: int, fold: int) -> np.ndarray:
     return of_trial if of_trial.ndim == 1 else of_trial[fold]
 
 
-def _groups(label: np.ndarray, patient: np.ndarray, most: int) -> np.ndarray:
-    """The group [n] of each record: patients dealt out in the order of their labels, so that groups are alike."""
-    unit = np.unique(patient, return_inverse=True)[1]
+def _groups(label: np.ndarray, unit: np.ndarray, most: int) -> np.ndarray:
+    """The group [n] of each record: units dealt out in the order of their labels, so that groups are alike."""
+    unit = np.unique(unit, return_inverse=True)[1]
     first = np.unique(unit, return_index=True)[1]
     place = np.empty(len(first), int)
     place[np.lexsort(label[first].T)] = np.arange(len(first))

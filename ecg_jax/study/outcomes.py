@@ -166,6 +166,17 @@ class Outcomes:
         return np.array([number[key] for key in own])
 
     @cached_property
+    def unit_of(self) -> np.ndarray:
+        """[N], what varies as one: the patient, or the record where one patient alone makes up a class of a fold."""
+        alone = np.zeros(self.n_records, bool)
+        for k, fold in zip(*np.nonzero(self.defined), strict=True):
+            here = self.fold_of == fold
+            for rows in (here & self.labels[:, k], here & ~self.labels[:, k]):
+                alone |= rows & (len(np.unique(self.patient_of[rows])) == 1)
+        own = np.where(alone, self.n_patients + np.arange(self.n_records), self.patient_of)
+        return np.unique(own, return_inverse=True)[1].reshape(-1)
+
+    @cached_property
     def defined(self) -> np.ndarray:
         """[K, F]: the label has enough records of both classes in the fold to be counted there."""
         there = np.stack([np.bincount(self.fold_of, weights=y, minlength=self.n_folds) for y in self.labels.T])

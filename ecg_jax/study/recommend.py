@@ -9,6 +9,7 @@ import numpy as np
 
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.study import words
+from ecg_jax.study.analysis import FAVOUR
 from ecg_jax.study.best import Readings, mean_weights, named, simultaneous
 from ecg_jax.study.chance import Chance
 from ecg_jax.study.costs import costs
@@ -23,13 +24,14 @@ Cost = dict[str, float]
 class Recommendation:
     """A scale, what it costs (`value`, and `low` to `high` over its trials) and the AUROC to expect of choosing so.
 
-    `quality` is free of the winner's favour; `low`, `high` its 95 % interval, None where it is not known. `cheaper` is
+    `quality` is free of the winner's favour (with one seed, of the records' part of it); `low`, `high` its 95 %
+    interval; None where it is not known, for want of records or seeds. `cheaper` is
     the scale with the fewest MACs that cannot be told from it among those in the budget, None if it is that itself.
     """
 
     scale: dict[str, int]
     learning_rate: float | None
-    quality: float
+    quality: float | None
     low: float | None
     high: float | None
     costs: dict[str, Cost | None]
@@ -70,9 +72,11 @@ def recommend(
     )
     weights, chance = mean_weights(outcomes)[kept], Chance(outcomes, measure)
     best = int((weights @ measure.value).argmax())
-    found = Readings(some, seed=seed).overall() if len(kept) > 1 else None  # of one, none is chosen
-    share, quality = found if found else (np.eye(len(kept))[best], chance.value(weights[best]))
-    half = chance.spread(weights, share).half_width()
+    if len(kept) > 1:
+        share, quality = Readings(some, seed=seed).overall() or (np.zeros(len(kept)), None)
+    else:  # of one, none is chosen
+        share, quality = np.ones(1), chance.value(weights[best])
+    half = chance.spread(weights, share).half_width() if quality is not None else None
     away = weights - weights[best]
     near = [
         i for i, h in enumerate(simultaneous(chance, away, seed=seed)) if h is None or abs(chance.value(away[i])) <= h
@@ -83,8 +87,8 @@ def recommend(
         scale=named(outcomes, kept[best]),
         learning_rate=trial.get("learning_rate"),
         quality=quality,
-        low=None if half is None else quality - half,
-        high=None if half is None else quality + half,
+        low=None if quality is None or half is None else quality - half,
+        high=None if quality is None or half is None else quality + half,
         costs=table[kept[best]],
         cheaper=None if cheapest == best or table[kept[best]]["macs"] is None else named(outcomes, kept[cheapest]),
         affordable=len(kept),
@@ -124,12 +128,12 @@ def _affordable(outcomes: Outcomes, table: list[dict[str, Cost | None]], budget:
 def _named(outcomes: Outcomes, scale: int, name: str, table: list[dict[str, Cost | None]]) -> str:
     """A scale and one of its costs."""
     depth, channels, kernel = outcomes.scales[scale]
+    trial = outcomes.trials[int(outcomes.trials_of(scale)[0])]
+    seen_ms, seen = trial.get("receptive_field_ms"), trial.get("receptive_field_samples")
+    kernel_ms = f" ({kernel * seen_ms / seen:.3g} ms)" if seen_ms and seen else ""
     value = (table[scale][name] or {"value": np.nan})["value"]
-    return (
-        f"depth {depth}, channels {channels}, kernel {kernel}, has {value:,.4g}"
-        if name == "latency_ms"
-        else (f"depth {depth}, channels {channels}, kernel {kernel}, has {value:,.0f}")
-    )
+    told = f"{value:,.4g}" if name == "latency_ms" else f"{value:,.0f}"
+    return f"depth {depth}, channels {channels}, kernel {kernel}{kernel_ms}, has {told}"
 
 
 def advise(
@@ -161,9 +165,12 @@ def advise(
         f"scale        {words.scale_text(found.scale, rate_hz)} ({found.affordable} of {found.of} scales affordable)",
     ]
     what = f"AUROC of {label}" if label else "macro AUROC"
-    said.append(
-        f"expected     {what} {found.quality:.3f} {words.span(found.low, found.high)}, of test records, by choosing so"
-    )
+    value = "not known: too few test records of a class to choose on one half and read on the other"
+    if found.quality is not None:
+        value = f"{found.quality:.3f} {words.span(found.low, found.high)}, of test records, by choosing so"
+    said.append(f"expected     {what} {value}")
+    if len(collected.seeds) == 1 and found.affordable > 1:
+        said.append(f"             {FAVOUR}")
     for name, cost in found.costs.items():
         if cost is not None:
             spread = (

@@ -78,7 +78,7 @@ def replay(
         seed: of the draws.
 
     Raises:
-        ConfigError: validation figures are missing, or no AUROC is defined.
+        ConfigError: validation figures are missing, no AUROC is defined, or no trial lies in the narrowed space.
     """
     measure = mean_of(aurocs(outcomes))
     validation = np.array([np.nan if (v := t.get("validation_macro_auroc")) is None else v for t in outcomes.trials])
@@ -86,6 +86,9 @@ def replay(
         raise ConfigError("a replay needs macro AUROC of every trial, on validation and on test")
     kept, dropped = narrowed(outcomes, claims)
     inside = np.array([all(trial[axis] in kept[axis] for axis in AXES) for trial in outcomes.trials])
+    if not inside.any():
+        space = ", ".join(f"{axis} {' '.join(map(str, levels))}" for axis, levels in kept.items())
+        raise ConfigError(f"the study has no trial in the narrowed space ({space}); replay one that has")
     spaces = {"whole": np.arange(outcomes.n_trials), "narrowed": np.flatnonzero(inside)}
     first = float((macs + rate_macs).max())  # so that every replay holds a trial, whichever it draws first
     last = max(_price(outcomes, spaces["narrowed"], macs, rate_macs), 2 * first)  # then the narrowed space is used up

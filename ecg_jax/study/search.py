@@ -28,8 +28,11 @@ PASSES = 3  # forward, and backward through activations and through parameters
 Ranges = dict[str, tuple[int, int]]
 
 
-def replay_study(workdir: Path, other: Path, *, seed: int = 0) -> Replay:
+def replay_study(workdir: Path, other: Path, *, seed: int = 0) -> tuple[Replay, tuple[str, ...]]:
     """Replays a study over its own space and over the one that another study narrows; see `replay.replay`.
+
+    Returns:
+        What it came to, and what a reader must be told of both studies.
 
     Raises:
         RunError: a study is not far enough, or both are judged on the same records: a space that is narrowed on the
@@ -37,8 +40,8 @@ def replay_study(workdir: Path, other: Path, *, seed: int = 0) -> Replay:
     """
     founded, narrowing = read_founded(workdir), read_founded(other)
     one, two = (collect(folder, study) for folder, study in ((workdir, founded), (other, narrowing)))
-    for folder, found in ((workdir, one), (other, two)):
-        if found.outcomes is None:
+    for folder, collected in ((workdir, one), (other, two)):
+        if collected.outcomes is None:
             raise RunError(f"{folder}: no seed is finished at every scale yet")
     assert one.outcomes is not None
     assert two.outcomes is not None
@@ -52,7 +55,9 @@ def replay_study(workdir: Path, other: Path, *, seed: int = 0) -> Replay:
         sum(Scale.of(row) == Scale.of(trial) and not row["chosen"] for row in one.rows) for trial in one.outcomes.trials
     ]
     first = [training_macs(founded.study, prepared, Scale.of(trial), runs=1) for trial in one.outcomes.trials]
-    return replay(one.outcomes, claims(two.outcomes), macs=macs, rate_macs=np.multiply(tried, first), seed=seed)
+    found = replay(one.outcomes, claims(two.outcomes), macs=macs, rate_macs=np.multiply(tried, first), seed=seed)
+    parts = ((workdir, one), (other, two))
+    return found, tuple(f"{folder}: {note}" for folder, collected in parts for note in collected.notes)
 
 
 def tested(study: Study, prepared: PreparedSet) -> set[int]:
@@ -68,11 +73,16 @@ def training_macs(study: Study, prepared: PreparedSet, scale: Scale, *, runs: in
     return float(PASSES * cost_of(study, scale).macs * windows)
 
 
-def sentences(found: Replay) -> list[str]:
-    """What a replay came to."""
+def sentences(found: Replay, rate_hz: float) -> list[str]:
+    """What a replay came to; kernels in ms too."""
+
+    def told(axis: str, levels: list[int]) -> str:
+        in_ms = f" ({' '.join(f'{1000 * level / rate_hz:.3g}' for level in levels)} ms)" if axis == "kernel" else ""
+        return " ".join(map(str, levels)) + in_ms
+
     space = ", ".join(
-        f"{axis} {' '.join(map(str, found.kept[axis]))}"
-        + (f" (without {' '.join(map(str, found.dropped[axis]))})" if found.dropped[axis] else "")
+        f"{axis} {told(axis, found.kept[axis])}"
+        + (f" without {told(axis, found.dropped[axis])}" if found.dropped[axis] else "")
         for axis in AXES
     )
     said = [f"The narrowed space: {space}."]
@@ -116,6 +126,8 @@ def wider(levels: Levels, dropped: Levels) -> Ranges:
     ranges = {}
     for axis, kept in levels.items():
         low, high = max(1, min(kept) // 2), 2 * max(kept)
+        if axis == "kernel" and all(kernel % 2 for kernel in kept):
+            low |= 1  # odd lengths have a middle; the search keeps to them
         if dropped[axis]:
             low, high = (low, max(kept)) if min(dropped[axis]) > max(kept) else (min(kept), high)
         ranges[axis] = (low, high)

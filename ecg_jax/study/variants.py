@@ -4,7 +4,7 @@ A variant may change the head, the dilation, the preset or the share of training
 `workers.work` like any other, so it goes on after a kill and any number of workers share it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ import numpy as np
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import RunError
-from ecg_jax.study.best import mean_weights, named, simultaneous
-from ecg_jax.study.chance import Chance
+from ecg_jax.study.best import Readings, mean_weights, named, simultaneous
+from ecg_jax.study.chance import LEVEL, Chance
 from ecg_jax.study.collect import collect
+from ecg_jax.study.costs import costs
 from ecg_jax.study.folder import Founded, add_grid, found, read_founded
 from ecg_jax.study.measures import aurocs, mean_of
 from ecg_jax.study.outcomes import Outcomes
@@ -63,34 +64,44 @@ def joined(workdir: Path, names: Sequence[str]) -> Outcomes:
     Raises:
         RunError: a variant has no whole seed, or predicts other records than the first.
     """
-    parts: list[Outcomes] = []
+    parts: dict[str, Outcomes] = {}
     for name in names:
         outcomes = collect(workdir / name, read_founded(workdir / name)).outcomes
         if outcomes is None:
             raise RunError(f"{workdir / name} has no finished seed; start the same command again")
-        if parts and not (np.array_equal(outcomes.labels, parts[0].labels) and _alike(outcomes, parts[0])):
-            raise RunError(f"{workdir / name} predicts other records than {workdir / names[0]}")
-        parts.append(outcomes)
-    seeds = set.intersection(*({trial["seed"] for trial in part.trials} for part in parts))
-    kept = [[t for t, trial in enumerate(part.trials) if trial["seed"] in seeds] for part in parts]
+        parts[name] = outcomes
+    seeds = set.intersection(*({trial["seed"] for trial in part.trials} for part in parts.values()))
+    return end_to_end({name: _of_seeds(part, seeds) for name, part in parts.items()})
+
+
+def end_to_end(parts: Mapping[str, Outcomes]) -> Outcomes:
+    """Outcomes on the same records as one; each trial's `variant` is the name of its part.
+
+    Raises:
+        RunError: a part has other records than the first.
+    """
+    first, *rest = parts.values()
+    for name, part in parts.items():
+        same = (getattr(part, what) for what in ("labels", "fold_of", "patient_of"))
+        if not all(map(np.array_equal, same, (first.labels, first.fold_of, first.patient_of))):
+            raise RunError(f"{name} predicts other records than {next(iter(parts))}")
+    limits = [part.thresholds for part in (first, *rest) if part.thresholds is not None]
     return replace(
-        parts[0],
-        trials=[
-            {**part.trials[t], "variant": name}
-            for name, part, those in zip(names, parts, kept, strict=True)
-            for t in those
-        ],
-        probabilities=np.concatenate([part.probabilities[those] for part, those in zip(parts, kept, strict=True)]),
-        thresholds=None
-        if parts[0].thresholds is None
-        else np.concatenate(
-            [p.thresholds[those] for p, those in zip(parts, kept, strict=True) if p.thresholds is not None]
-        ),
+        first,
+        trials=[{**trial, "variant": name} for name, part in parts.items() for trial in part.trials],
+        probabilities=np.concatenate([part.probabilities for part in parts.values()]),
+        thresholds=np.concatenate(limits) if limits else None,
     )
 
 
-def _alike(one: Outcomes, other: Outcomes) -> bool:
-    return np.array_equal(one.fold_of, other.fold_of) and np.array_equal(one.patient_of, other.patient_of)
+def _of_seeds(outcomes: Outcomes, seeds: Collection[int]) -> Outcomes:
+    kept = [t for t, trial in enumerate(outcomes.trials) if trial["seed"] in seeds]
+    return replace(
+        outcomes,
+        trials=[outcomes.trials[t] for t in kept],
+        probabilities=outcomes.probabilities[kept],
+        thresholds=None if outcomes.thresholds is None else outcomes.thresholds[kept],
+    )
 
 
 def compared(outcomes: Outcomes, *, against: Callable[[dict[str, Any]], bool], seed: int = 0) -> list[dict[str, Any]]:
@@ -113,15 +124,64 @@ def compared(outcomes: Outcomes, *, against: Callable[[dict[str, Any]], bool], s
     names = [named(outcomes, c) for c in range(len(weights))]
     away = weights - weights[next(c for c, name in enumerate(names) if against(name))]
     rows = []
-    for name, own, contrast, half in zip(names, weights, away, simultaneous(chance, away, seed=seed), strict=True):
-        mean_low, mean_high = chance.interval(own)
-        difference = chance.value(contrast)
-        low, high = (None, None) if half is None else (difference - half, difference + half)
-        trials = [trial for trial, weight in zip(outcomes.trials, own, strict=True) if weight]
-        facts = {
-            key: trials[0].get(key) for key in ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
-        }
-        seconds = float(np.mean([trial["seconds"] for trial in trials]))
-        means = {"mean": chance.value(own), "mean_low": mean_low, "mean_high": mean_high}
-        rows.append({**name, **means, "difference": difference, "low": low, "high": high, **facts, "seconds": seconds})
+    halves = simultaneous(chance, away, seed=seed)
+    for c, (name, own, contrast, half) in enumerate(zip(names, weights, away, halves, strict=True)):
+        row = {**name, **_mean(chance, own), "difference": chance.value(contrast)}
+        rows.append(row | _around(row["difference"], half) | _facts(outcomes, c))
     return rows
+
+
+def beside_best(outcomes: Outcomes, names: Collection[str], *, seed: int = 0) -> list[dict[str, Any]]:
+    """Networks beside the best of all other scales, free of the favour of having been chosen; first that best itself.
+
+    In each split (see `best`) the scale that is best on one half is read on the other, and so are the networks. `mean`
+    of the best is what choosing so gives; `difference` is a network's from it, `low` and `high` its 95 % interval for
+    all networks at once (Bonferroni).
+
+    Args:
+        outcomes: from `end_to_end`.
+        names: the variants that are not chosen from, of one scale each.
+        seed: of the splits.
+
+    Raises:
+        RunError: no label has both classes in both halves of a fold.
+    """
+    measure = mean_of(aurocs(outcomes))
+    rivals = [c for c, scale in enumerate(outcomes.scales) if scale[-1] in names]
+    readings = None if measure is None else Readings(outcomes, seed=seed, rivals=rivals)
+    chosen = None if readings is None else readings.overall()
+    if measure is None or readings is None or chosen is None:
+        raise RunError("macro AUROC is not defined: too few test records of a class in a fold, or in half of one")
+    chance, weights = Chance(outcomes, measure), mean_weights(outcomes)
+    share, value = chosen
+    around = _around(value, chance.spread(weights, share).half_width())
+    often = int(share.argmax())
+    best = {**named(outcomes, often), "share": float(share[often]), "mean": value}
+    best |= {"mean_low": around["low"], "mean_high": around["high"], **dict.fromkeys(("difference", "low", "high"))}
+    rows = [best | _facts(outcomes, often)]
+    for c in rivals:
+        gain = readings.over(c)
+        assert gain is not None  # known wherever the choice is
+        pairs, share, value = gain
+        spread = chance.spread(weights[pairs[:, 1]] - weights[pairs[:, 0]], share)
+        half = spread.half_width(1 - (1 - LEVEL) / 2 / len(rivals))
+        row = {**named(outcomes, c), **_mean(chance, weights[c]), "difference": -value}
+        rows.append(row | _around(-value, half) | _facts(outcomes, c))
+    return rows
+
+
+def _mean(chance: Chance, own: np.ndarray) -> dict[str, Any]:
+    low, high = chance.interval(own)
+    return {"mean": chance.value(own), "mean_low": low, "mean_high": high}
+
+
+def _around(value: float, half: float | None) -> dict[str, float | None]:
+    return {"low": None if half is None else value - half, "high": None if half is None else value + half}
+
+
+def _facts(outcomes: Outcomes, scale: int) -> dict[str, Any]:
+    """What a scale costs and sees; None where its trials do not say."""
+    trial = outcomes.trials[outcomes.trials_of(scale)[0]]
+    seen = {key: trial.get(key) for key in ("receptive_field_samples", "receptive_field_ms")}
+    known = costs(outcomes, scale)
+    return seen | {key: cost and cost["value"] for key in ("parameters", "macs", "seconds") for cost in [known[key]]}

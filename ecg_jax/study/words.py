@@ -74,6 +74,9 @@ def best_sentences(analysis: Found, rate_hz: float) -> list[str]:
     if best is None:
         return ["Macro AUROC is not defined on these test records: no label has two records of each class."]
     share = next((entry["share"] for entry in best["chosen"] if same_scale(entry, best["scale"])), 0.0)
+    if len(analysis["scales"]) == 1:
+        told = "" if best["value"] is None else f": macro AUROC {best['value']:.3f} {span(best['low'], best['high'])}"
+        return [f"The study has one scale, {scale_text(best['scale'], rate_hz)}{told}."]
     first = f"The best scale seen is {scale_text(best['scale'], rate_hz)}"
     value = (
         ""
