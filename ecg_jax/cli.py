@@ -202,8 +202,10 @@ class StudyArguments:
 def study(arguments: Sequence[str]) -> int:
     """Shows how a study stands: live in a terminal, once elsewhere."""
     asked = _parse(StudyArguments, "study", study, arguments)
+    from ecg_jax.study.folder import check_storage
     from ecg_jax.study.status import show as show_study
 
+    check_storage(asked.storage)
     show_study(asked.workdir, storage=asked.storage)
     return 0
 

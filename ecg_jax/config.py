@@ -219,6 +219,8 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
     Raises:
         ConfigError: a key is unknown or missing, or a value has the wrong type.
     """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{kind.__name__} cannot be read from this JSON: it is no object")
     try:
         return dacite.from_dict(kind, values, dacite.Config(strict=True, cast=[tuple, Path], type_hooks={float: float}))
     except dacite.DaciteError as error:

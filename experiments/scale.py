@@ -59,6 +59,8 @@ def main(args: Args, default: RunConfig) -> None:
     from ecg_jax.study.space import Grid, Trial, make_study
 
     check_storage(args.storage)
+    if not args.lease_seconds >= 1:
+        raise ConfigError(f"--lease-seconds is {args.lease_seconds:g}; give 1 or more")
     if args.run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     grid = Grid(args.depths, args.channels, args.kernels, args.seeds, rates(args, default))
@@ -84,6 +86,9 @@ def main(args: Args, default: RunConfig) -> None:
     check_reachable(args.storage)
     founded = found(args.workdir, study, args.storage)
     add_grid(args.workdir, grid)
+    asked, scales = read_plan(args.workdir), grid.scales()
+    if more := [scale.name for scale in asked.rates if scale not in scales]:
+        print(f"earlier commands asked for more scales ({', '.join(more)}); {args.workdir}/grids holds what each asked")
     work(args.workdir, founded, storage=args.storage, lease_seconds=args.lease_seconds, retry_failed=args.retry_failed)
 
 

@@ -110,6 +110,34 @@ def test_a_half_trained_trial_has_no_row(synthetic_set, tmp_path):
     assert [row["channels"] for row in stopped_after(tmp_path, founded, 5).rows] == [4]
 
 
+def test_a_trial_that_only_tried_its_rate_is_not_its_scales_yet(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set, RATES, folds=(1, 2, 3))
+    found = stopped_after(tmp_path, founded, 2 * 2 + 2)  # all rates, and one scale's other two folds
+    assert [(row["channels"], row["learning_rate"]) for row in found.rows if row["chosen"]] == [(4, 3e-3)]
+    assert len(found.rows) == 4
+
+
+def test_scales_with_unlike_numbers_of_seeds_are_compared_over_those_that_all_have(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    add_grid(tmp_path, replace(GRID, channels=(16,), seeds=1))
+    worked(tmp_path, founded, Fakes())
+    found = collect(tmp_path, founded)
+    assert found.seeds == (0,)
+    assert found.notes == ("some scales have more seeds; compared are all over the 1 that every scale has",)
+
+
+def test_files_that_cannot_be_read_are_named(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes())
+    trial = tmp_path / "trials" / "d1_c8_k3_lr0.003_s1"
+    for path in (trial / "result.json", trial / "trial.json", next((tmp_path / "grids").iterdir())):
+        whole = path.read_text()
+        path.write_text(whole[:20])
+        with pytest.raises(RunError, match=rf"{path.name} cannot be read .*delete it"):
+            collect(tmp_path, founded)
+        path.write_text(whole)
+
+
 def test_a_wider_grid_holds_the_outcomes_back_until_it_is_trained(synthetic_set, tmp_path):
     founded = begun(tmp_path, synthetic_set)
     worked(tmp_path, founded, Fakes())

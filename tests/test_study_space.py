@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from study_fakes import Fakes, begun, worked
 
 from ecg_jax.config import DataConfig, ModelConfig, RunConfig
 from ecg_jax.dataset.splits import split_by_folds
@@ -150,9 +151,27 @@ def test_a_dry_run_lists_every_trial_and_the_sum_of_their_times(tmp_path):
     assert any("15 (150 ms)" in line for line in lines)
 
 
+def test_a_dry_run_of_a_finished_study_has_nothing_left(synthetic_set, tmp_path):
+    grid = Grid(depths=(1,), channels=(4, 8), kernels=(3,), seeds=2, learning_rates=(1e-3, 3e-3))
+    founded = begun(tmp_path, synthetic_set, grid, folds=(1, 2))
+    worked(tmp_path, founded, Fakes())
+    plan = merged([grid])
+    console = Console(width=200, record=True, file=io.StringIO())
+    seconds = estimated(founded.study, list(plan.rates), lambda config: (60.0, 1.0))
+    console.print(trials_table(tmp_path, founded.study, plan, seconds))
+    (last,) = (line for line in console.export_text().splitlines() if line.startswith("│ all"))
+    assert last.split("│")[-2].strip() == "0 s"
+
+
 def test_a_password_is_not_written_down():
     assert without_password("postgresql://me:secret@host:5/data") == "postgresql://me@host:5/data"
     assert without_password("postgresql:///data") == "postgresql:///data"
+    assert without_password("journal.log") == "journal.log"
+    for url in ("postgresql://me:se/cret@host/data", "postgresql+psycopg://me:se%23cret@host/data?password=secret"):
+        assert without_password(url) == "postgresql://me@host/data"
+    with pytest.raises(ConfigError, match="--storage cannot be read") as refused:
+        without_password("postgresql://me:secret@host:port/data")
+    assert "secret" not in str(refused.value)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +195,9 @@ def script():
         (["--data", "nowhere", "--train.learning-rate", ".1", "--learning-rates", ".2"], "not both"),
         (["--data", "nowhere", "--storage", "sqlite:///study.db"], "hands one trial to two workers"),
         (["--data", "nowhere", "--kernels", "0"], "--kernels is [0]"),
+        (["--data", "nowhere", "--learning-rates", "nan"], "--learning-rates is [nan]"),
+        (["--data", "nowhere", "--learning-rates", "2000"], "--learning-rates is [2000.0]"),
+        (["--data", "nowhere", "--lease-seconds", "-5"], "--lease-seconds is -5"),
         (["--data", "nowhere"], "nowhere is not a prepared set"),
     ],
 )

@@ -38,7 +38,7 @@ def test_what_is_done_running_failed_and_to_come_is_counted_once():
     assert found.running == ((NAMES[2], "host:7", 10.0, 3.0),)
     assert found.failed == ((NAMES[1], "the loss is nan"),)
     assert found.best == (NAMES[0], 0.7)
-    assert found.seconds_left == pytest.approx(40 - 10 + 80), "twice the channels, twice the time"
+    assert found.seconds_left == pytest.approx(40 - 7 + 80), "twice the channels, twice the time, less what is done"
 
 
 def test_the_time_left_is_shared_by_the_workers_and_not_known_before_the_first_is_done():
@@ -46,6 +46,13 @@ def test_the_time_left_is_shared_by_the_workers_and_not_known_before_the_first_i
     assert status_of(running).seconds_left is None
     both = status_of([claim(0, NAMES[0], "done", value=0.7, seconds=40.0), *running])
     assert both.seconds_left == pytest.approx((80 + 40 + 80) / 2)
+
+
+def test_a_worker_that_was_not_heard_of_for_its_lease_is_not_at_work():
+    beats = enumerate((990.0, 900.0))
+    found = status_of([claim(n, NAMES[n], "running", worker=f"host:{n}", beat=beat, lease=60.0) for n, beat in beats])
+    assert (len(found.running), found.silent) == (2, 1)
+    assert "start the study's command again" in shown(found)
 
 
 def test_with_several_rates_and_folds_the_runs_that_are_left_are_counted():

@@ -11,13 +11,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from rich.console import Console
 from study_fakes import GRID, Fakes, begun, desk_of, worked
 
-from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.study.desk import Desk, open_storage
+from ecg_jax.errors import ConfigError, DataError, RunError
+from ecg_jax.study.collect import collect
+from ecg_jax.study.desk import Desk, open_desk, open_storage
 from ecg_jax.study.ledger import Claim, tasks
 from ecg_jax.study.space import Grid, Trial, merged
 from ecg_jax.study.workers import Silence, beating, gone
@@ -144,14 +146,62 @@ def test_the_trial_of_a_silent_worker_is_taken_up_by_another(synthetic_set, tmp_
     founded = begun(tmp_path, synthetic_set)
     desk = desk_of(tmp_path, founded)
     task = tasks(merged([GRID]), [])[0]
-    claim = desk.take(task, key="k", worker="elsewhere:1")  # and killed with -9
+    claim = desk.take(task, key="k", worker="elsewhere:1", lease_seconds=0.3)  # and killed with -9
     assert claim is not None
-    fakes = worked(tmp_path, founded, Fakes(), lease_seconds=0.3)
+    fakes = worked(tmp_path, founded, Fakes())
     assert fakes.trained[-1] == task.name, "what was free came first"
     assert sorted(fakes.trained) == sorted(f"d1_c{c}_k3_lr0.003_s{s}" for s in (0, 1) for c in (4, 8))
     assert desk.claims()[claim.number].state == "dropped"
     assert not desk.finish(claim, value=0.5, seconds=1.0, runs=1), "it is another's now"
     assert standing(tmp_path, founded) == ["done"] * 4
+
+
+def test_each_claim_is_judged_by_its_own_lease():
+    patient = Claim(0, "t", "whole", "running", beat=1.0, lease=60.0)
+    silence = Silence()
+    silence.fallen([patient, replace(patient, number=1, lease=1.0)], now=0.0)
+    assert [c.number for c in silence.fallen([patient, replace(patient, number=1, lease=1.0)], now=5.0)] == [1]
+
+
+def test_a_set_that_is_away_ends_the_worker_and_fails_no_trial(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+
+    def away(config):
+        raise DataError("the prepared set is away")
+
+    with pytest.raises(DataError):
+        worked(tmp_path, founded, Fakes(before=away))
+    assert len(worked(tmp_path, founded, Fakes()).trained) == 4
+    assert standing(tmp_path, founded) == ["done"] * 4
+
+
+def test_a_retry_that_is_cut_off_leaves_the_failure_as_it_was(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 4))
+    before = collect(tmp_path, founded)
+
+    def stop(config):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worked(tmp_path, founded, Fakes(before=stop), retry_failed=True)
+    assert collect(tmp_path, founded).seeds == before.seeds == (0, 1)
+    worked(tmp_path, founded, Fakes(), retry_failed=True)
+    assert collect(tmp_path, founded).left_out == {}
+
+
+def test_a_study_is_begun_on_a_server_before_its_first_trial_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("ecg_jax.study.desk.open_storage", lambda *_: optuna.storages.InMemoryStorage())
+    server = "postgresql://me@elsewhere/data"
+    with open_desk(tmp_path, "mine", server, begin=True) as desk:
+        assert desk.claims() == []
+    (tmp_path / "trials").mkdir()
+    for begin, storage in ((True, server), (False, server), (False, "journal.log")):
+        with (
+            pytest.raises(RunError, match="no study mine in this storage"),
+            open_desk(tmp_path, "mine", storage, begin=begin),
+        ):
+            pass
 
 
 def test_workers_share_a_study_and_wait_for_a_slow_one(synthetic_set, tmp_path):
@@ -211,25 +261,26 @@ def test_of_many_claims_on_a_trial_one_holds(kind, tmp_path, request):
 
 def test_a_worker_is_silent_when_its_beat_stands_still_for_the_whole_lease():
     def claim(number, beat):
-        return Claim(number, "t", "whole", "running", beat=beat)
+        return Claim(number, "t", "whole", "running", beat=beat, lease=10.0)
 
-    silence = Silence(10.0)
+    silence = Silence()
     assert silence.fallen([claim(0, 1.0), claim(1, 1.0)], now=0.0) == []
     assert silence.fallen([claim(0, 1.0), claim(1, 2.0)], now=9.0) == []
     assert silence.fallen([claim(0, 1.0), claim(1, 2.0)], now=10.5) == [claim(0, 1.0)]
     assert silence.fallen([claim(1, 2.0)], now=18.0) == []
-    assert Silence(10.0).fallen([claim(0, -1e9)], now=5.0) == [], "clocks of other machines count for nothing"
+    assert Silence().fallen([claim(0, -1e9)], now=5.0) == [], "clocks of other machines count for nothing"
 
 
 def test_a_dead_process_of_this_machine_need_not_be_watched_first():
     process = subprocess.Popen(["true"])
     process.wait()
-    dead = Claim(0, "t", "whole", "running", worker=f"{platform.node()}:{process.pid}", beat=time.time() - 20)
-    assert gone(dead, 10.0)
-    assert not gone(dead, 30.0), "its beat is young: the process may be in another container"
-    assert not gone(replace(dead, worker=f"{platform.node()}:{os.getpid()}"), 10.0)
-    assert not gone(replace(dead, worker=f"elsewhere:{process.pid}"), 10.0)
-    assert Silence(10.0, lambda claim: gone(claim, 10.0)).fallen([dead], now=0.0) == [dead]
+    dead = Claim(0, "t", "whole", "running", worker=f"{platform.node()}:{process.pid}", lease=10.0)
+    dead = replace(dead, beat=time.time() - 20)
+    assert gone(dead)
+    assert not gone(replace(dead, lease=30.0)), "its beat is young: the process may be in another container"
+    assert not gone(replace(dead, worker=f"{platform.node()}:{os.getpid()}"))
+    assert not gone(replace(dead, worker=f"elsewhere:{process.pid}"))
+    assert Silence(gone).fallen([dead], now=0.0) == [dead]
 
 
 def test_a_worker_that_lost_its_claim_ends_and_one_whose_storage_is_away_does_not():

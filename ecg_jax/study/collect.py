@@ -18,7 +18,7 @@ from ecg_jax.evaluation.report import CINC2017_LABELS
 from ecg_jax.files import write_text
 from ecg_jax.study.folder import Founded, read_failure, read_plan, trial_folder
 from ecg_jax.study.outcomes import Outcomes, Score
-from ecg_jax.study.space import Plan, Scale, Trial, chosen_rate, cost_of
+from ecg_jax.study.space import Plan, Scale, Study, Trial, chosen_rate, cost_of
 from ecg_jax.training.result import RunResult, read_predictions, read_result
 
 AXES = ("depth", "channels", "kernel", "seed", "learning_rate", "chosen")
@@ -53,19 +53,23 @@ def collect(workdir: Path, founded: Founded, *, data: Path | None = None) -> Col
         RunError: the prepared set is another one by now, or trials do not fit together.
     """
     study, plan = founded.study, read_plan(workdir)
-    rates, failed = _rates(workdir, founded, plan)
+    rates, failed = rates_of(workdir, study, plan)
     for scale, rate in rates.items():
         reasons = [read_failure(workdir, Trial(scale, rate, seed)) for seed in range(plan.seeds[scale])]
         if any(reasons):
             failed[scale] = next(filter(None, reasons))
     kept = [scale for scale in plan.rates if scale not in failed]
-    whole = {scale: _whole_seeds(workdir, founded, scale, rates, plan) for scale in kept}
+    whole = {scale: _whole_seeds(workdir, study, scale, rates, plan) for scale in kept}
     seeds = sorted(set.intersection(*whole.values())) if whole else []
     notes = [f"left out: {scale.name} failed ({reason})" for scale, reason in failed.items()]
-    wanted = max(plan.seeds.values(), default=0)
-    if len(seeds) < wanted:
-        notes.append(f"the study is not finished: {len(seeds)} of {wanted} seeds are there at every scale")
-    rows = [row for trial in _trials(plan) if (row := _row(workdir, founded, plan, trial, rates)) is not None]
+    wanted = sorted({plan.seeds[scale] for scale in kept})
+    if wanted and len(seeds) < wanted[0]:
+        notes.append(f"the study is not finished: {len(seeds)} of {wanted[0]} seeds are there at every scale")
+    elif len(wanted) > 1:
+        notes.append(f"some scales have more seeds; compared are all over the {wanted[0]} that every scale has")
+    elif failed and not kept:
+        notes.append("every scale failed; the same command with --retry-failed tries again")
+    rows = [row for trial in _trials(plan) if (row := _row(workdir, study, plan, trial, rates)) is not None]
     outcomes = None
     if seeds:
         prepared = open_prepared(data or study.base.data.path)
@@ -94,13 +98,13 @@ def _trials(plan: Plan) -> list[Trial]:
     return [Trial(s, rate, seed) for s, rates in plan.rates.items() for rate in rates for seed in range(plan.seeds[s])]
 
 
-def _results(workdir: Path, founded: Founded, trial: Trial) -> list[RunResult | None]:
+def _results(workdir: Path, study: Study, trial: Trial) -> list[RunResult | None]:
     """The result of each run of a trial; None where it is not finished."""
     folder = trial_folder(workdir, trial)
-    return [read_result(folder / below) for below in trial.runs(founded.study)]
+    return [read_result(folder / below) for below in trial.runs(study)]
 
 
-def _rates(workdir: Path, founded: Founded, plan: Plan) -> tuple[dict[Scale, float], dict[Scale, str]]:
+def rates_of(workdir: Path, study: Study, plan: Plan) -> tuple[dict[Scale, float], dict[Scale, str]]:
     """The rate of each scale where it is chosen, and why a scale has none where all its rates failed."""
     rates, failed = {}, {}
     for scale, offered in plan.rates.items():
@@ -109,7 +113,7 @@ def _rates(workdir: Path, founded: Founded, plan: Plan) -> tuple[dict[Scale, flo
             continue
         tried: dict[float, float | None] = {}
         for trial in (Trial(scale, rate, 0) for rate in offered):
-            first = _results(workdir, founded, trial)[0]
+            first = _results(workdir, study, trial)[0]
             value = first.metrics["macro_auroc"]["value"] if first else None
             if value is not None or read_failure(workdir, trial):
                 tried[trial.learning_rate] = value
@@ -122,31 +126,31 @@ def _rates(workdir: Path, founded: Founded, plan: Plan) -> tuple[dict[Scale, flo
     return rates, failed
 
 
-def _whole_seeds(workdir: Path, founded: Founded, scale: Scale, rates: dict[Scale, float], plan: Plan) -> set[int]:
+def _whole_seeds(workdir: Path, study: Study, scale: Scale, rates: dict[Scale, float], plan: Plan) -> set[int]:
     """The seeds whose trial at the scale's rate has all its results and test predictions."""
     if scale not in rates:
         return set()
     trials = {seed: Trial(scale, rates[scale], seed) for seed in range(plan.seeds[scale])}
-    return {seed for seed, trial in trials.items() if all(_predicted(workdir, founded, trial))}
+    return {seed for seed, trial in trials.items() if all(_predicted(workdir, study, trial))}
 
 
-def _predicted(workdir: Path, founded: Founded, trial: Trial) -> list[bool]:
+def _predicted(workdir: Path, study: Study, trial: Trial) -> list[bool]:
     """Of each run of a trial whether its result and its test predictions are there."""
-    folders = [trial_folder(workdir, trial) / below for below in trial.runs(founded.study)]
+    folders = [trial_folder(workdir, trial) / below for below in trial.runs(study)]
     return [(f / "predictions_test.csv").is_file() and (f / "result.json").is_file() for f in folders]
 
 
-def _row(workdir: Path, founded: Founded, plan: Plan, trial: Trial, rates: dict[Scale, float]) -> dict[str, Any] | None:
+def _row(workdir: Path, study: Study, plan: Plan, trial: Trial, rates: dict[Scale, float]) -> dict[str, Any] | None:
     """A finished trial's row, validation figures as means over its folds; of one that only tried a rate the first."""
-    every = _results(workdir, founded, trial)
+    every = _results(workdir, study, trial)
     tries_rate = trial.seed == 0 and len(plan.rates[trial.scale]) > 1
     results = [result for result in (every if all(every) or not tries_rate else every[:1]) if result is not None]
     if not results or (len(results) < len(every) and not tries_rate):
         return None
-    scale, known = trial.scale, cost_of(founded.study, trial.scale)
+    scale, known = trial.scale, cost_of(study, trial.scale)
     row: dict[str, Any] = {"depth": scale.depth, "channels": scale.channels, "kernel": scale.kernel}
     row |= {"seed": trial.seed, "learning_rate": trial.learning_rate}
-    row["chosen"] = int(rates.get(scale) == trial.learning_rate)
+    row["chosen"] = int(rates.get(scale) == trial.learning_rate and all(every))  # else only its rate was tried yet
     row |= {name: getattr(known, name) for name in COSTS[:-1]}
     row["seconds"] = round(sum(result.train["seconds"] for result in results), 3)
     for name in results[0].metrics:

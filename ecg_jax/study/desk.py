@@ -7,6 +7,7 @@ journal, our own lease does on both: a claim's `beat` is renewed as long as its 
 """
 
 import fcntl
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.study.ledger import Claim, Task, holds
+from ecg_jax.study.ledger import LEASE_SECONDS, Claim, Task, holds
 
 AXIS, RATE = IntDistribution(1, 2**20, log=True), FloatDistribution(1e-12, 1e3, log=True)
 STATES: dict[TrialState, Literal["running", "done"]] = {
@@ -36,12 +37,20 @@ DRIVER = "postgresql+psycopg"
 class Desk:
     """Claims on the trials of one study."""
 
-    def __init__(self, storage: BaseStorage, name: str):
-        """Opens the study of that name, or begins it."""
+    def __init__(self, storage: BaseStorage, name: str, *, begin: bool = True):
+        """Opens the study of that name; begins it where it is not there, if that is asked for.
+
+        Raises:
+            RunError: it is not there.
+        """
         self._storage = storage
         try:
             self._study = storage.get_study_id_from_name(name)
-        except KeyError:
+        except KeyError as error:
+            if not begin:
+                raise RunError(
+                    f"there is no study {name} in this storage; give --storage as it was when the study was begun"
+                ) from error
             try:
                 self._study = storage.create_new_study([StudyDirection.MAXIMIZE], name)
             except DuplicatedStudyError:  # by another worker, just now
@@ -51,10 +60,11 @@ class Desk:
         """All claims that were ever made, in their order."""
         return [_claim(trial) for trial in self._storage.get_all_trials(self._study, deepcopy=False)]
 
-    def take(self, task: Task, *, key: str, worker: str) -> Claim | None:
+    def take(self, task: Task, *, key: str, worker: str, lease_seconds: float = LEASE_SECONDS) -> Claim | None:
         """Claims a task; None where another worker was faster."""
         trial, scale, now = task.trial, task.scale, time.time()
         what = {"key": key, "trial": trial.name, "stage": task.stage, "worker": worker, "began": now, "beat": now}
+        what["lease"] = lease_seconds
         axes = {"depth": scale.depth, "channels": scale.channels, "kernel": scale.kernel}
         template = create_trial(
             state=TrialState.RUNNING,
@@ -117,6 +127,7 @@ def _claim(trial: FrozenTrial) -> Claim:
         worker=known["worker"],
         began=known["began"],
         beat=known["beat"],
+        lease=known.get("lease", LEASE_SECONDS),
         value=known.get("value"),
         seconds=known.get("seconds", 0.0),
         runs=known.get("runs", 1),
@@ -125,15 +136,23 @@ def _claim(trial: FrozenTrial) -> Claim:
 
 
 @contextmanager
-def open_desk(workdir: Path, name: str, storage: str) -> Iterator[Desk]:
+def open_desk(workdir: Path, name: str, storage: str, *, begin: bool = False) -> Iterator[Desk]:
     """The desk of a study; `storage` is a PostgreSQL URL, or a file below the workdir.
+
+    Args:
+        workdir: of the study.
+        name: of the study in the storage.
+        storage: where it is.
+        begin: make it where it is not there. On a server only before the first trial: else it is the wrong server, on
+            which every trial would be claimed once more.
 
     Raises:
         ConfigError: the driver is missing.
-        RunError: the storage cannot be reached, or goes away.
+        RunError: the storage cannot be reached, or goes away; or the study is not there.
     """
+    new = "://" not in storage or not (workdir / "trials").exists()
     with _answering():
-        yield Desk(open_storage(workdir, storage), name)
+        yield Desk(open_storage(workdir, storage), name, begin=begin and new)
 
 
 def check_reachable(storage: str) -> None:
@@ -154,6 +173,8 @@ def _answering() -> Iterator[None]:
 
     try:
         yield
+    except json.JSONDecodeError as error:
+        raise RunError(f"the study's journal holds a line that is not JSON ({error}); take it out") from error
     except (StorageInternalError, SQLAlchemyError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise RunError(f"the study's storage does not answer ({reason}); the same command again goes on") from error

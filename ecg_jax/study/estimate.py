@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.table import Column, Table
 
 from ecg_jax.config import RunConfig
+from ecg_jax.study.collect import rates_of
 from ecg_jax.study.folder import trial_folder
 from ecg_jax.study.ledger import Task, runs_of, tasks
 from ecg_jax.study.space import Plan, Scale, Study, Trial, cost_of, fit_seconds, marks
@@ -68,12 +70,14 @@ def trials_table(workdir: Path, study: Study, plan: Plan, seconds: dict[Scale, t
     marked = any(marks(study, scale) for scale in seconds)
     head = ("runs", "parameters", "MACs", "sees", "kernel", "time", *([""] if marked else []))
     table = Table(Column("trial", no_wrap=True), *head)
-    total, seen = 0.0, set()
+    total, seen, chosen = 0.0, set(), rates_of(workdir, study, plan)[0]
     rate_ms = 1000 / study.rate_hz
     for task in tasks(plan, []):
         known, runs = cost_of(study, task.scale), runs_of(task, plan, len(study.folds))
         each, start = seconds[task.scale]
-        needed = 0.0 if _finished(workdir, study, task) else runs * each + (task.scale not in seen) * start
+        rate = chosen.get(task.scale) if task.rate is None else task.rate
+        finished = rate is not None and _finished(workdir, study, replace(task, rate=rate))
+        needed = 0.0 if finished else runs * each + (task.scale not in seen) * start
         total += needed
         seen.add(task.scale)
         table.add_row(
@@ -92,7 +96,5 @@ def trials_table(workdir: Path, study: Study, plan: Plan, seconds: dict[Scale, t
 
 
 def _finished(workdir: Path, study: Study, task: Task) -> bool:
-    if task.rate is None:
-        return False
     runs = list(task.trial.runs(study))[: 1 if task.stage == "rate" else None]
     return all((trial_folder(workdir, task.trial) / below / "result.json").is_file() for below in runs)

@@ -16,7 +16,6 @@ import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ecg_jax.config import from_dict, same_run, to_dict
 from ecg_jax.errors import ConfigError, RunError
@@ -87,8 +86,22 @@ def add_grid(workdir: Path, grid: Grid) -> None:
 
 def read_plan(workdir: Path, *more: Grid) -> Plan:
     """All trials that were asked for in this workdir, and those of `more`."""
-    files = sorted((workdir / "grids").glob("*.json"))
-    return merged([*(from_dict(Grid, json.loads(file.read_text())) for file in files), *more])
+    return merged([*(grid for _, grid in read_grids(workdir)), *more])
+
+
+def read_grids(workdir: Path) -> list[tuple[Path, Grid]]:
+    """What each command line asked for, and the file that holds it.
+
+    Raises:
+        RunError: a file cannot be read.
+    """
+    found = []
+    for path in sorted((workdir / "grids").glob("*.json")):
+        try:
+            found.append((path, from_dict(Grid, json.loads(path.read_text()))))
+        except (json.JSONDecodeError, ConfigError) as error:
+            raise RunError(f"{path} cannot be read ({error}); delete it, and give its grid again") from error
+    return found
 
 
 def trial_folder(workdir: Path, trial: Trial) -> Path:
@@ -105,17 +118,25 @@ def write_trial(workdir: Path, study: Study, trial: Trial, failure: str | None =
 
 
 def read_failure(workdir: Path, trial: Trial) -> str | None:
-    """Why a trial failed; None where it did not, or was not begun."""
+    """Why a trial failed; None where it did not, or was not begun.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
     path = trial_folder(workdir, trial) / "trial.json"
-    return json.loads(path.read_text())["failure"] if path.is_file() else None
+    try:
+        return json.loads(path.read_text())["failure"] if path.is_file() else None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); delete it") from error
 
 
 def check_storage(storage: str) -> None:
     """Refuses storages that do not give a trial to one worker alone; "" is a journal file.
 
     Raises:
-        ConfigError: it is not PostgreSQL.
+        ConfigError: it is not PostgreSQL, or cannot be read.
     """
+    without_password(storage)
     if storage and storage.partition("://")[0] not in ("postgresql", "postgresql+psycopg"):
         raise ConfigError(
             f"--storage {storage.partition('://')[0]}: give postgresql://USER@HOST/DATABASE, or leave it out for a "
@@ -123,10 +144,26 @@ def check_storage(storage: str) -> None:
         )
 
 
-def without_password(url: str) -> str:
-    """A storage's URL as it may be written down."""
-    user, at, _ = urlsplit(url).netloc.rpartition("@")
-    return url.replace(f"//{user}{at}", f"//{user.partition(':')[0]}{at}", 1)
+def without_password(storage: str) -> str:
+    """A storage as it may be written down: a URL without password and driver, or a file.
+
+    Raises:
+        ConfigError: it is no URL that can be read.
+    """
+    if "://" not in storage:
+        return storage
+    url = _read_url(storage).difference_update_query(["password"])
+    return str(url.create("postgresql", url.username, None, url.host, url.port, url.database, url.query))
+
+
+def _read_url(storage: str) -> Any:
+    from sqlalchemy.engine import make_url  # comes with optuna
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(storage)
+    except (ArgumentError, ValueError) as error:  # the message would hold the password
+        raise ConfigError("--storage cannot be read; give postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from error
 
 
 def _described(founded: Founded) -> dict[str, Any]:
@@ -139,6 +176,7 @@ def _described(founded: Founded) -> dict[str, Any]:
 
 
 def _compared(founded: Founded) -> dict[str, Any]:
-    study, storage = founded.study, urlsplit(founded.storage)
-    where = f"{storage.scheme}:{storage.path}"  # a server has other names on other machines
-    return {"storage": where.lstrip(":"), **to_dict(replace(study, base=same_run(study.base)))}
+    study, where = founded.study, founded.storage
+    if "://" in where:  # a server has other names on other machines
+        where = f"postgresql, {_read_url(where).database}"
+    return {"storage": where, **to_dict(replace(study, base=same_run(study.base)))}

@@ -40,6 +40,15 @@ def latencies(
     return {scale: known[scale.name] for scale in scales}
 
 
+def forget(workdir: Path) -> None:
+    """Lets this machine's latencies be measured anew."""
+    path = workdir / FILE
+    if path.is_file():
+        every = json.loads(path.read_text())
+        every.pop(machine(), None)
+        write_text(path, json.dumps(every, indent=2) + "\n")
+
+
 def measured(study: Study, scale: Scale) -> float:
     """Milliseconds from one window in memory to its logits: the median of 100 calls, after some that do not count."""
     import jax

@@ -10,6 +10,7 @@ from typing import Literal
 
 from ecg_jax.study.space import Plan, Scale, Trial, chosen_rate, fit_seconds
 
+LEASE_SECONDS = 60.0
 Stage = Literal["rate", "whole"]
 State = Literal["done", "running", "failed", "free", "blocked"]
 
@@ -28,6 +29,8 @@ class Claim:
     worker: str = ""
     began: float = 0.0
     beat: float = 0.0
+    lease: float = LEASE_SECONDS
+    """Seconds without a beat after which its worker counts as dead; each worker says it of its own claims."""
     value: float | None = None
     """Validation macro AUROC, mean over the folds."""
     seconds: float = 0.0
@@ -107,6 +110,11 @@ def tasks(plan: Plan, claims: Iterable[Claim], forgiven: frozenset[int] = frozen
     return listed
 
 
+def silent(claim: Claim, now: float) -> bool:
+    """Whether a claim's worker has not been heard of for its whole lease, by the clocks of both."""
+    return now - claim.beat > claim.lease
+
+
 def runs_of(task: Task, plan: Plan, folds: int) -> int:
     """How many trainings a task adds; the chosen rate's first fold was trained when the rate was."""
     if task.stage == "rate":
@@ -122,10 +130,10 @@ def seconds_left(
     if not claims:
         return None
     each = fit_seconds([(macs_of(scale), claim.seconds / claim.runs) for scale, claim in claims])
-    running = {task.claim.number: task.claim for task in listed if task.state == "running" and task.claim}
+    at_work = {c.number for task in listed if (c := task.claim) and task.state == "running" and not silent(c, now)}
     left = 0.0
     for task in listed:
         if task.state in ("free", "blocked", "running"):
-            spent = now - task.claim.began if task.claim else 0.0
+            spent = task.claim.beat - task.claim.began if task.claim else 0.0
             left += max(runs_of(task, plan, folds) * each(macs_of(task.scale)) - spent, 0.0)
-    return left / max(len(running), 1)
+    return left / max(len(at_work), 1)

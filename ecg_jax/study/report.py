@@ -10,18 +10,17 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from ecg_jax.config import from_dict
 from ecg_jax.files import write_bytes, write_text
 from ecg_jax.plots import study_charts as charts
 from ecg_jax.study import words
 from ecg_jax.study.analysis import analyse
 from ecg_jax.study.collect import Collected, collect, write_trials
-from ecg_jax.study.folder import Founded, read_founded, trial_folder
-from ecg_jax.study.latency import Measure, latencies, machine
+from ecg_jax.study.folder import Founded, read_founded, read_grids, trial_folder
+from ecg_jax.study.latency import Measure, forget, latencies, machine
 from ecg_jax.study.measures import aurocs, mean_of, others
 from ecg_jax.study.outcomes import Outcomes
 from ecg_jax.study.page import About, figures, page
-from ecg_jax.study.space import Grid, Scale, Trial
+from ecg_jax.study.space import Scale, Trial
 from ecg_jax.training.workdir import read_metrics
 
 PACKAGES = ("ecg-jax", "jax", "jaxlib", "flax", "optax", "optuna", "numpy", "scipy")
@@ -37,13 +36,16 @@ class Report:
     answer: tuple[str, ...]
 
 
-def write_report(workdir: Path, *, data: Path | None = None, measure: Measure | None = None) -> Report:
+def write_report(
+    workdir: Path, *, data: Path | None = None, measure: Measure | None = None, again: bool = False
+) -> Report:
     """Reads what is finished of a study, analyses it and writes the report beside it.
 
     Args:
         workdir: of the study.
         data: where the prepared set lies now, if it was moved.
         measure: of latencies, in place of `latency.measured`, for tests.
+        again: measure latencies anew; those of a report on a running study were taken beside its trainings.
 
     Raises:
         RunError: there is no study, or its prepared set is another one by now.
@@ -52,12 +54,15 @@ def write_report(workdir: Path, *, data: Path | None = None, measure: Measure | 
     collected = collect(workdir, founded, data=data)
     analysis = None
     if collected.outcomes is not None:
+        if again:
+            forget(workdir)
         outcomes = with_latency(workdir, founded, collected.outcomes, measure)
         analysis = analyse(outcomes)
         collected = replace(collected, rows=with_test(collected.rows, outcomes), outcomes=outcomes)
     write_trials(workdir, collected.rows)
-    nothing = dict.fromkeys(("claims", "best", "per_label", "pareto")) | {"notes": list(collected.notes)}
-    write_text(workdir / "analysis.json", json.dumps(nothing if analysis is None else analysis, indent=1) + "\n")
+    found = dict.fromkeys(("claims", "best", "per_label", "pareto")) if analysis is None else analysis
+    notes = {"notes": list(collected.notes), "left_out": collected.left_out}
+    write_text(workdir / "analysis.json", json.dumps(found | notes, indent=1) + "\n")
 
     about = _about(workdir, founded, collected, data)
     drawn = figures(analysis, validation_means(collected.rows), _curves(workdir, founded, collected.rows), about)
@@ -109,8 +114,7 @@ def commands(workdir: Path, founded: Founded) -> list[str]:
     """The commands that make this study and its report."""
     study = founded.study
     told = []
-    for file in sorted((workdir / "grids").glob("*.json")):
-        grid: Grid = from_dict(Grid, json.loads(file.read_text()))
+    for _, grid in read_grids(workdir):
         parts = ["python experiments/scale.py", "--data", shown(study.base.data.path), "--workdir", shown(workdir)]
         for name in ("depths", "channels", "kernels", "learning_rates"):
             parts += [f"--{name.replace('_', '-')}", *map(str, getattr(grid, name))]

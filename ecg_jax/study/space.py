@@ -62,8 +62,9 @@ class Grid:
         for knob in ("depths", "channels", "kernels", "learning_rates"):
             values = getattr(self, knob)
             flag = f"--{knob.replace('_', '-')}"
-            if not values or min(values) <= 0:
-                raise ConfigError(f"{flag} is {list(values)}; give numbers above 0")
+            most = 1000 if knob == "learning_rates" else 2**20
+            if not values or not all(0 < value <= most for value in values):
+                raise ConfigError(f"{flag} is {list(values)}; give numbers above 0 and up to {most:,}")
             object.__setattr__(self, knob, tuple(sorted(set(values))))
         if self.seeds < 1:
             raise ConfigError(f"--seeds is {self.seeds}; give a whole number from 1 up")

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from ecg_jax.study.ledger import Claim, Task, seconds_left, tasks
+from ecg_jax.study.ledger import Claim, Task, seconds_left, silent, tasks
 from ecg_jax.study.space import Plan, Scale
 
 REFRESH_SECONDS = 2.0
@@ -22,6 +22,7 @@ class Status:
     Attributes:
         total, done, to_come: numbers of tasks: trials, and rates tried before them.
         running: what runs now, with worker, seconds since its start and seconds since its last beat.
+        silent: the numbers among `running` whose workers were not heard of for their lease: they are dead.
         failed: what failed, and why.
         best: the trial with the best validation macro AUROC, and that; None before the first.
         best_is_of_rates: no whole trial is done, so the best is that of a first fold.
@@ -32,6 +33,7 @@ class Status:
     done: int
     to_come: int
     running: tuple[tuple[str, str, float, float], ...]
+    silent: int
     failed: tuple[tuple[str, str], ...]
     best: tuple[str, float] | None
     best_is_of_rates: bool
@@ -53,6 +55,7 @@ def status(plan: Plan, claims: list[Claim], *, folds: int, macs_of: Callable[[Sc
         done=sum(task.state == "done" for task in listed),
         to_come=sum(task.state in ("free", "blocked") for task in listed),
         running=tuple((c.trial, c.worker, now - c.began, now - c.beat) for c in running.values()),
+        silent=sum(silent(claim, now) for claim in running.values()),
         failed=tuple(
             (task.name, task.claim.reason if task.claim else "every learning rate failed")
             for task in listed
@@ -78,7 +81,9 @@ def render(found: Status) -> RenderableType:
         best = f"{found.best[1]:.4f}  {found.best[0]} (validation macro AUROC{of})"
     figures = Table.grid(padding=(0, 2))
     figures.add_row("done", f"{found.done} of {found.total}")
-    figures.add_row("running", str(len(found.running)))
+    figures.add_row("running", str(len(found.running) - found.silent))
+    if found.silent:
+        figures.add_row("silent", f"{found.silent}: its worker is dead; start the study's command again")
     figures.add_row("failed", str(len(found.failed)))
     figures.add_row("best so far", best)
     figures.add_row("time left", "none: the study is finished" if found.finished else left)

@@ -21,12 +21,11 @@ import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from rich.console import Console
 
-from ecg_jax.errors import RunError, UserError
+from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.study.desk import Desk, open_desk
-from ecg_jax.study.folder import Founded, read_plan, trial_folder, write_trial
-from ecg_jax.study.ledger import Claim, Task, tasks
+from ecg_jax.study.folder import Founded, read_failure, read_plan, trial_folder, write_trial
+from ecg_jax.study.ledger import LEASE_SECONDS, Claim, Task, tasks
 
-LEASE_SECONDS = 60.0
 Run = Callable[..., Any]
 """`run(config, workdir, console=, plots=) -> RunResult`"""
 Predict = Callable[[Path, Path], None]
@@ -53,7 +52,7 @@ def work(
         workdir: of the study.
         founded: the study, with this machine's path of the data.
         storage: its URL where that has a password; else as founded.
-        lease_seconds: how long a worker may be silent before its trial is given to another.
+        lease_seconds: how long this worker may be silent before its trial is given to another.
         retry_failed: try again what has failed until now.
         console: where progress is shown; by default standard error.
         run, predict, conclude: in place of `training.run`, `predict_test` and `conclude_study`, for tests.
@@ -65,17 +64,19 @@ def work(
 
         run = trained
         keep_compiled(workdir / "compiled" / platform.node())
-    with open_desk(workdir, founded.name, storage or founded.storage) as desk:
+    with open_desk(workdir, founded.name, storage or founded.storage, begin=True) as desk:
         forgiven = frozenset(c.number for c in desk.claims() if c.state == "failed") if retry_failed else frozenset()
         worker = _Worker(workdir, founded, desk, lease_seconds, forgiven, console, run, predict or predict_test)
         busy = worker.until_done()
         listed = worker.look()
     if not busy:
         console.print(f"{workdir} is finished: nothing to do", highlight=False, soft_wrap=True)
-    for task in listed:
-        if task.state == "failed":
-            reason = task.claim.reason if task.claim else "every learning rate failed"
-            console.print(f"failed: {task.name}: {reason}", highlight=False, soft_wrap=True)
+    failed = [task for task in listed if task.state == "failed"]
+    for task in failed:
+        reason = task.claim.reason if task.claim else "every learning rate failed"
+        console.print(f"failed: {task.name}: {reason}", highlight=False, soft_wrap=True)
+    if failed:
+        console.print("the same command with --retry-failed tries what has failed again", highlight=False)
     if busy or not (workdir / "report.html").is_file():
         (conclude or conclude_study)(workdir, founded, console)
 
@@ -90,7 +91,7 @@ def conclude_study(workdir: Path, founded: Founded, console: Console) -> None:
         except BlockingIOError:
             console.print("another worker writes the report")
             return
-        written = write_report(workdir, data=founded.study.base.data.path)
+        written = write_report(workdir, data=founded.study.base.data.path, again=True)
     print(*written.answer, f"report: {written.page}", sep="\n")
 
 
@@ -112,7 +113,7 @@ class _Worker:
     def until_done(self) -> bool:
         """Takes what is free, and waits for the rest; False where there was nothing to do."""
         name, busy, waiting = f"{platform.node()}:{os.getpid()}", False, False
-        silence = Silence(self.lease_seconds, lambda claim: gone(claim, self.lease_seconds))
+        silence = Silence(gone)
         while True:
             for claim in silence.fallen(self.desk.claims(), time.monotonic()):
                 if self.desk.drop(claim):
@@ -128,23 +129,31 @@ class _Worker:
                 time.sleep(min(self.lease_seconds / 6, 5.0))
                 continue
             waiting = False
-            claim = self.desk.take(task, key=task.trial.key(self.founded.study), worker=name)
+            key = task.trial.key(self.founded.study)
+            claim = self.desk.take(task, key=key, worker=name, lease_seconds=self.lease_seconds)
             if claim is not None:
                 done = sum(task.state == "done" for task in listed)
                 self.say(f"\n{task.name}{' (its rate)' if task.stage == 'rate' else ''}: {done} of {len(listed)} done")
                 self.attempt(task, claim)
 
     def attempt(self, task: Task, claim: Claim) -> None:
-        """Does a task and hands the claim back, whatever happens short of a kill."""
+        """Does a task and hands the claim back, whatever happens short of a kill.
+
+        An earlier failure stands in the trial's folder until the trial is done: an attempt that a stop cuts off has
+        mended nothing.
+
+        Raises:
+            DataError: the prepared set cannot be read, which is no fault of the trial.
+        """
         from jax.errors import JaxRuntimeError  # a scale that does not fit the memory
 
         study = self.founded.study
         try:
             with beating(lambda: self.desk.beat(claim), self.lease_seconds / 6):  # over before the claim is back
-                write_trial(self.workdir, study, task.trial)
+                write_trial(self.workdir, study, task.trial, failure=read_failure(self.workdir, task.trial))
                 figures = self.carry_out(task)
-        except (UserError, JaxRuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except (ConfigError, RunError, JaxRuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
             self.say(f"{task.name} failed: {reason}")
             write_trial(self.workdir, study, task.trial, failure=reason)
             self.desk.fail(claim, reason)
@@ -152,6 +161,7 @@ class _Worker:
             self.desk.drop(claim)
             raise
         else:
+            write_trial(self.workdir, study, task.trial)
             self.desk.finish(claim, **figures)
 
     def carry_out(self, task: Task) -> dict[str, Any]:
@@ -191,13 +201,13 @@ def predict_test(workdir: Path, data: Path) -> None:
 
 
 class Silence:
-    """Tells which claims' workers have died: one is seen with the same beat for `lease_seconds`, or `known_dead`.
+    """Tells which claims' workers have died: one is seen with the same beat for its lease, or `known_dead`.
 
     Time is this worker's own, since clocks differ between machines.
     """
 
-    def __init__(self, lease_seconds: float, known_dead: Callable[[Claim], bool] = lambda claim: False):
-        self._lease, self._known_dead = lease_seconds, known_dead
+    def __init__(self, known_dead: Callable[[Claim], bool] = lambda claim: False):
+        self._known_dead = known_dead
         self._seen: dict[int, tuple[float, float]] = {}  # number -> beat, and when it was first seen
 
     def fallen(self, claims: list[Claim], now: float) -> list[Claim]:
@@ -206,13 +216,13 @@ class Silence:
         self._seen = {
             c.number: before[c.number] if before.get(c.number, (None,))[0] == c.beat else (c.beat, now) for c in running
         }
-        return [c for c in running if now - self._seen[c.number][1] > self._lease or self._known_dead(c)]
+        return [c for c in running if now - self._seen[c.number][1] > c.lease or self._known_dead(c)]
 
 
-def gone(claim: Claim, lease_seconds: float) -> bool:
+def gone(claim: Claim) -> bool:
     """Whether a worker of this machine is no more, so that a worker begun anew need not watch it first."""
     machine, _, process = claim.worker.rpartition(":")
-    silent = machine == platform.node() and time.time() - claim.beat > lease_seconds
+    silent = machine == platform.node() and time.time() - claim.beat > claim.lease
     return silent and not psutil.pid_exists(int(process))
 
 
@@ -233,7 +243,7 @@ def beating(beat: Callable[[], None], every: float, lost: Callable[[], None] | N
                     (lost or _leave)()
                 return
             except Exception as error:  # a storage that is away for a moment must not end a training
-                print(f"the lease could not be renewed: {str(error).splitlines()[0]}", file=sys.stderr)
+                print(f"the lease could not be renewed: {str(error).partition(chr(10))[0]}", file=sys.stderr)
 
     thread = threading.Thread(target=beats, daemon=True)
     thread.start()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ecg_jax.dataset.prepared import PreparedSet
+from ecg_jax.errors import RunError
 from ecg_jax.evaluation.report import report
 from ecg_jax.files import write_text
 
@@ -44,9 +45,16 @@ class RunResult:
 
 
 def read_result(workdir: Path, split: str = "validation") -> RunResult | None:
-    """The result of a split; None if there is none yet."""
+    """The result of a split; None if there is none yet.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
     path = workdir / ("result.json" if split == "validation" else f"result_{split}.json")
-    return RunResult(workdir=workdir, **json.loads(path.read_text())) if path.is_file() else None
+    try:
+        return RunResult(workdir=workdir, **json.loads(path.read_text())) if path.is_file() else None
+    except (json.JSONDecodeError, TypeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); delete it, and start the same command again") from error
 
 
 def conclude(
