@@ -99,15 +99,9 @@ def test_more_replays_do_not_make_the_interval_shorter():
 
 def test_a_narrowed_space_without_trials_is_refused():
     outcomes = outcomes_of(-0.03)
-    some = [t for t, trial in enumerate(outcomes.trials) if trial["depth"] == 4]
-    deep = replace(
-        outcomes, trials=[outcomes.trials[t] for t in some], probabilities=outcomes.probabilities[some], thresholds=None
-    )
+    deep = outcomes.of_trials(t for t, trial in enumerate(outcomes.trials) if trial["depth"] == 4)
     shallow = {axis: {"low": None, "high": None} for axis in ("channels", "kernel")}
-    uneven = replace(
-        deep,
-        trials=[{**t, "depth": 1} if t["kernel"] == 3 else t for t in deep.trials],
-    )
+    uneven = replace(deep, trials=[{**t, "depth": 1} if t["kernel"] == 3 else t for t in deep.trials])
     claims = shallow | {"depth": {"low": -0.2, "high": -0.1}, "kernel": {"low": 0.1, "high": 0.2}}
     with pytest.raises(ConfigError, match="no trial in the narrowed space"):
         replayed(uneven, claims)

@@ -1,8 +1,8 @@
 """What a finished study hands to its analysis: one value, checked where it is made. NumPy only."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -186,6 +186,16 @@ class Outcomes:
     def trials_of(self, scale: int) -> np.ndarray:
         """Which trials are of the scale with this place in `scales`."""
         return np.flatnonzero(self.scale_of == scale)
+
+    def of_trials(self, kept: Iterable[int]) -> "Outcomes":
+        """The same records with these trials only."""
+        places = [int(t) for t in kept]
+        return replace(
+            self,
+            trials=[self.trials[t] for t in places],
+            probabilities=self.probabilities[places],
+            thresholds=None if self.thresholds is None else self.thresholds[places],
+        )
 
 
 def _array(name: str, given: Any) -> np.ndarray:

@@ -63,13 +63,7 @@ def recommend(
         raise ConfigError("AUROC is not defined: too few test records have the label, or lack it")
     table = [costs(outcomes, c) for c in range(len(outcomes.scales))]
     kept = _affordable(outcomes, table, budget or {})
-    trials = np.flatnonzero(np.isin(outcomes.scale_of, kept))
-    some = replace(
-        outcomes,
-        trials=[outcomes.trials[int(t)] for t in trials],
-        probabilities=outcomes.probabilities[trials],
-        thresholds=None,
-    )
+    some = outcomes.of_trials(np.flatnonzero(np.isin(outcomes.scale_of, kept)))
     weights, chance = mean_weights(outcomes)[kept], Chance(outcomes, measure)
     best = int((weights @ measure.value).argmax())
     if len(kept) > 1:

@@ -71,7 +71,10 @@ def joined(workdir: Path, names: Sequence[str]) -> Outcomes:
             raise RunError(f"{workdir / name} has no finished seed; start the same command again")
         parts[name] = outcomes
     seeds = set.intersection(*({trial["seed"] for trial in part.trials} for part in parts.values()))
-    return end_to_end({name: _of_seeds(part, seeds) for name, part in parts.items()})
+    of_seeds = {
+        name: [t for t, trial in enumerate(part.trials) if trial["seed"] in seeds] for name, part in parts.items()
+    }
+    return end_to_end({name: part.of_trials(of_seeds[name]) for name, part in parts.items()})
 
 
 def end_to_end(parts: Mapping[str, Outcomes]) -> Outcomes:
@@ -80,27 +83,17 @@ def end_to_end(parts: Mapping[str, Outcomes]) -> Outcomes:
     Raises:
         RunError: a part has other records than the first.
     """
-    first, *rest = parts.values()
+    first = next(iter(parts.values()))
     for name, part in parts.items():
         same = (getattr(part, what) for what in ("labels", "fold_of", "patient_of"))
         if not all(map(np.array_equal, same, (first.labels, first.fold_of, first.patient_of))):
             raise RunError(f"{name} predicts other records than {next(iter(parts))}")
-    limits = [part.thresholds for part in (first, *rest) if part.thresholds is not None]
+    limits = [part.thresholds for part in parts.values() if part.thresholds is not None]
     return replace(
         first,
         trials=[{**trial, "variant": name} for name, part in parts.items() for trial in part.trials],
         probabilities=np.concatenate([part.probabilities for part in parts.values()]),
         thresholds=np.concatenate(limits) if limits else None,
-    )
-
-
-def _of_seeds(outcomes: Outcomes, seeds: Collection[int]) -> Outcomes:
-    kept = [t for t, trial in enumerate(outcomes.trials) if trial["seed"] in seeds]
-    return replace(
-        outcomes,
-        trials=[outcomes.trials[t] for t in kept],
-        probabilities=outcomes.probabilities[kept],
-        thresholds=None if outcomes.thresholds is None else outcomes.thresholds[kept],
     )
 
 
