@@ -132,7 +132,7 @@ def test_a_network_is_judged_without_the_favour_of_the_best_of_many(better):
         outcomes = replace(outcomes, probabilities=probabilities)
         parts = {"study": ~network, "network": network}
         joint = end_to_end({name: outcomes.of_trials(np.flatnonzero(those)) for name, those in parts.items()})
-        best, row = beside_best(joint, ["network"], seed=number)
+        _, row = beside_best(joint, ["network"], seed=number)
         found.append(row["difference"])
         means = {r["variant"]: r["mean"] for r in sorted(compared(joint, against=bool), key=lambda r: r["mean"])}
         naive.append(means["network"] - means["study"])  # the last, so the best, of each variant
