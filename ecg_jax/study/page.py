@@ -138,7 +138,9 @@ def _opening(analysis: Mapping[str, Any] | None, drawn: Mapping[str, charts.Pane
     how = f"{len(about.folds)} folds, each tested once" if about.folds else "one split"
     said = [f"{about.data}: signal at {about.rate_hz:g} Hz, windows of {about.window_seconds:g} s; {how}"]
     if analysis:
-        size = f"{analysis['records']:,} test records of {analysis['patients']:,} patients"
+        records, patients = analysis["records"], analysis["patients"]
+        of = f" of {patients:,} patients" if patients < records else ""  # else the set may know none
+        size = f"{records:,} test records{of}"
         said.append(f"{_plural(len(analysis['scales']), 'scale')}, {_plural(count, 'seed')}")
         said.append(f"{size}, {_plural(len(analysis['labels']), 'label')}")
     parts = [
