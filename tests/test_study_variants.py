@@ -113,6 +113,7 @@ def test_a_published_network_is_judged_by_the_records_of_the_study(synthetic_set
     (network,) = written["networks"]
     assert (written["best"]["variant"], network["variant"]) == ("study", "resnet18_1d")
     assert network["low"] < network["difference"] < network["high"]
+    assert isinstance(network["parameters"], int)
     assert len([name for name in fakes.trained if "published" in name]) == 4  # two seeds, two folds
     trained = len(fakes.trained)
     script["main"](args)

@@ -175,6 +175,6 @@ def _around(value: float, half: float | None) -> dict[str, float | None]:
 def _facts(outcomes: Outcomes, scale: int) -> dict[str, Any]:
     """What a scale costs and sees; None where its trials do not say."""
     trial = outcomes.trials[outcomes.trials_of(scale)[0]]
-    seen = {key: trial.get(key) for key in ("receptive_field_samples", "receptive_field_ms")}
-    known = costs(outcomes, scale)
-    return seen | {key: cost and cost["value"] for key in ("parameters", "macs", "seconds") for cost in [known[key]]}
+    known = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
+    seconds = costs(outcomes, scale)["seconds"]
+    return {key: trial.get(key) for key in known} | {"seconds": seconds and seconds["value"]}
