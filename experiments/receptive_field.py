@@ -65,7 +65,8 @@ def main(args: Args) -> None:
     variants = list(variants_of(args, run, {**shape, "rate_hz": prepared.rate_hz}))
     train(args.workdir, variants, folds=args.folds, work=partial(work, conclude=lambda *_: None))
     outcomes = joined(args.workdir, [variant.name for variant in variants])
-    rows = compared(outcomes, against=lambda scale: scale["variant"] == f"{args.heads[0]}_plain")
+    plain = f"{args.heads[0]}_plain"
+    rows = compared(outcomes, against=lambda scale: scale["variant"] == plain)
     by_name = {variant.name: variant.run.model for variant in variants}
     for row in rows:
         model = by_name[row["variant"]]
@@ -74,10 +75,16 @@ def main(args: Args) -> None:
     figure = charts.together(charts.heads(rows, window_ms=1000 * window / prepared.rate_hz))
     write_text(args.workdir / "receptive_field.svg", charts.svg(figure))
     write_bytes(args.workdir / "receptive_field.png", charts.png(figure))
-    written = {"window_samples": window, "seeds": outcomes.n_seeds, "records": outcomes.n_records, "variants": rows}
+    written = {
+        "against": plain,
+        "window_samples": window,
+        "seeds": outcomes.n_seeds,
+        "records": outcomes.n_records,
+        "variants": rows,
+    }
     write_text(args.workdir / "receptive_field.json", json.dumps(written, indent=1) + "\n")
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    console.print(table(rows, window))
+    console.print(table(rows, plain, window))
 
 
 def variants_of(args: Args, run: RunConfig, shape: dict[str, Any]) -> Iterator[Any]:
@@ -108,16 +115,14 @@ def equal(model: ModelConfig, plain: ModelConfig, shape: dict[str, Any]) -> Mode
     return replace(model, channels=min(known, key=lambda c: abs(known[c] - wanted)))
 
 
-def table(rows: list[dict[str, Any]], window: int) -> Any:
+def table(rows: list[dict[str, Any]], plain: str, window: int) -> Any:
     """The variants as a rich table; intervals of the differences are for all at once."""
     from rich.table import Table
 
     network = ("head", "depth", "channels", "kernel, ms", "dilation", "parameters", "sees, ms")
     shown = Table(*network, "macro AUROC", "difference")
-    shown.title = "differences from the first, with 95 % intervals for all at once"
-    shown = Table(
-        *network, "macro AUROC", "difference", title="differences from the first, with 95 % intervals for all at once"
-    )
+    shown = Table(*network, "macro AUROC", "difference")
+    shown.title = f"differences from {plain}, with 95 % intervals for all at once"
     for row in sorted(rows, key=lambda row: (row["head"], row["receptive_field_samples"])):
         beyond = " *" if row["receptive_field_samples"] > window else ""
         interval = "" if row["low"] is None else f" ({row['low']:+.4f} to {row['high']:+.4f})"
@@ -130,7 +135,7 @@ def table(rows: list[dict[str, Any]], window: int) -> Any:
             f"{row['parameters']:,}",
             f"{row['receptive_field_ms']:g}{beyond}",
             f"{row['mean']:.4f}",
-            f"{row['difference']:+.4f}{interval}" if row is not rows[0] else "",
+            f"{row['difference']:+.4f}{interval}" if row["variant"] != plain else "",
         )
     if any(row["receptive_field_samples"] > window for row in rows):
         shown.caption = f"* beyond the window of {window} samples"
