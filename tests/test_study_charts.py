@@ -95,3 +95,16 @@ def test_a_figure_is_svg_and_png_without_network():
 def test_nothing_to_show_is_no_chart(make):
     settings = {"best": None} if make is charts.heat_maps else {"window_ms": 1.0}
     assert make([], rate_hz=100, **settings) == []
+
+
+def test_each_head_has_a_panel_that_names_its_networks():
+    about = {"mean": 0.8, "mean_low": 0.7, "mean_high": 0.9}
+    rows = [
+        {**about, "head": head, "changed": changed, "receptive_field_ms": seen}
+        for head in ("gap", "flatten")
+        for changed, seen in (("plain", 510.0), ("kernel 7", 1390.0))
+    ]
+    panels = charts.heads(rows, window_ms=2500.0)
+    assert len(panels) == 2
+    drawn = charts.svg(charts.together(panels))
+    assert all(drawn.count(text) for text in ("head: gap", "head: flatten", "kernel 7"))

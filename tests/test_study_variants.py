@@ -145,6 +145,17 @@ def test_a_network_is_judged_without_the_favour_of_the_best_of_many(better):
         assert np.mean(naive) < -sure
 
 
+def test_how_much_more_a_doubling_does_on_more_data_is_the_difference_of_the_slopes():
+    changed = runpy.run_path(str(EXPERIMENTS / "data_size.py"))["changed"]
+    setting = Setting(seeds=3, levels=((1, 2), (8, 16), (3, 7)), records=2000, base=(0.8,), ratio=0.3)
+    shares = {"few": setting, "all": replace(setting, effects=(0.05, 0.0, 0.0))}
+    joint = end_to_end({name: simulate(of, seed=0) for name, of in shares.items()})
+    found = {axis: changed(joint, axis, "few", "all") for axis in ("depth", "channels")}
+    assert found["depth"]["low"] < 0.05 < found["depth"]["high"]
+    assert found["depth"]["low"] > 0
+    assert found["channels"]["low"] < 0 < found["channels"]["high"]
+
+
 def test_a_share_of_nothing_is_refused():
     with pytest.raises(ConfigError, match=r"--data\.training-share is 0"):
         DataConfig(training_share=0)
