@@ -98,13 +98,14 @@ def test_nothing_to_show_is_no_chart(make):
 
 
 def test_each_head_has_a_panel_that_names_its_networks():
-    about = {"mean": 0.8, "mean_low": 0.7, "mean_high": 0.9}
+    about = {"mean_low": 0.7, "mean_high": 0.9}
     rows = [
-        {**about, "head": head, "changed": changed, "receptive_field_ms": seen}
-        for head in ("gap", "flatten")
+        {**about, "mean": mean, "head": head, "changed": changed, "receptive_field_ms": seen}
+        for head, mean in (("gap", 0.8), ("flatten", 0.6))
         for changed, seen in (("plain", 510.0), ("kernel 7", 1390.0))
     ]
     panels = charts.heads(rows, window_ms=2500.0)
     assert len(panels) == 2
     drawn = charts.svg(charts.together(panels))
     assert all(drawn.count(text) for text in ("head: gap", "head: flatten", "kernel 7"))
+    assert drawn.count(">0.600<") == 2  # one y axis for both, though one head alone is so low

@@ -6,10 +6,11 @@ from math import comb
 
 import numpy as np
 import pytest
+from jax.errors import JaxRuntimeError
 from study_fakes import QUIET, Fakes, begun, worked
 
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.errors import ConfigError, DataError, RunError
 from ecg_jax.study.folder import read_founded
 from ecg_jax.study.replay import held, narrowed, replay
 from ecg_jax.study.search import replay_study, search, sentences, training_macs, wider, write_replay
@@ -151,6 +152,24 @@ def test_a_real_search_spends_its_budget_once_and_takes_what_is_best_on_validati
     trained = len(fakes.trained)
     assert search(tmp_path, studies[0], ranges, **settings) == found
     assert len(fakes.trained) == trained
+
+
+def test_a_real_search_goes_on_after_a_scale_that_does_not_fit_the_memory_and_stops_where_the_set_is_away(
+    studies, tmp_path
+):
+    ranges = {"depth": (1, 2), "channels": (4, 8), "kernel": (3, 7)}
+
+    def out_of_memory(config):
+        if config.model.kernel == 5:
+            raise JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    def away(config):
+        raise DataError("the prepared set cannot be read")
+
+    settings = {"budget": 2e10, "console": QUIET, "predict": Fakes().predict}
+    assert search(tmp_path / "one", studies[0], ranges, run=Fakes(before=out_of_memory).run, **settings).spent >= 2e10
+    with pytest.raises(DataError, match="cannot be read"):
+        search(tmp_path / "two", studies[0], ranges, run=Fakes(before=away).run, **settings)
 
 
 def test_a_real_search_that_was_stopped_takes_up_what_was_cut_off_and_pays_for_each_trial_once(studies, tmp_path):

@@ -200,7 +200,7 @@ def reach(scales: Sequence[Row], *, rate_hz: float, window_ms: float) -> Panels:
 
 
 def heads(rows: Sequence[Row], *, window_ms: float) -> Panels:
-    """Quality against the receptive field in ms, a panel for each head; the dashed line is the window.
+    """Quality against the receptive field in ms, a panel for each head on one scale; the dashed line is the window.
 
     Args:
         rows: with `head`, `changed` (what sets the network apart), `mean`, `receptive_field_ms`, and where known
@@ -208,7 +208,9 @@ def heads(rows: Sequence[Row], *, window_ms: float) -> Panels:
         window_ms: length of the window.
     """
     x = alt.X("receptive_field_ms:Q", title="receptive field, ms", scale=alt.Scale(type="log", nice=False, padding=16))
-    quality = {"title": "test macro AUROC", "scale": alt.Scale(zero=False), "axis": alt.Axis(format=".3f", tickCount=5)}
+    figures = [f for row in rows for name in ("mean", "mean_low", "mean_high") if (f := row.get(name)) is not None]
+    scale = alt.Scale(zero=False, domain=[min(figures), max(figures)], nice=True) if figures else alt.Scale(zero=False)
+    quality = {"title": "test macro AUROC", "scale": scale, "axis": alt.Axis(format=".3f", tickCount=5)}
     panels = []
     for head in dict.fromkeys(row["head"] for row in rows):
         base = alt.Chart(alt.Data(values=[dict(row) for row in rows if row["head"] == head])).encode(x=x)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import split_records
-from ecg_jax.errors import RunError, UserError
+from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_bytes, write_text
 from ecg_jax.study.collect import collect
 from ecg_jax.study.effects import claims
@@ -159,8 +159,10 @@ def search(
         run, predict: in place of `training.run` and `predict_test`, for tests.
 
     Raises:
+        DataError: the prepared set cannot be read.
         RunError: no trial worked.
     """
+    from jax.errors import JaxRuntimeError  # a scale that does not fit the memory
     from optuna.trial import TrialState
 
     from ecg_jax.study.workers import predict_test
@@ -182,8 +184,8 @@ def search(
         try:
             write_trial(workdir, study, trial)
             value = _validated(workdir, study, trial, run, console)
-        except UserError as error:
-            failure = str(error).splitlines()[0]
+        except (ConfigError, RunError, JaxRuntimeError) as error:  # a DataError is no fault of the trial
+            failure = str(error).strip().partition("\n")[0]
             console.print(f"{trial.name} failed: {failure}", highlight=False, soft_wrap=True)
             write_trial(workdir, study, trial, failure=failure)
         price = training_macs(study, prepared, trial.scale)  # that of a failure too, so that the budget ends
