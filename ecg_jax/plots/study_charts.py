@@ -216,7 +216,7 @@ def heads(rows: Sequence[Row], *, window_ms: float) -> Panels:
         base = alt.Chart(alt.Data(values=[dict(row) for row in rows if row["head"] == head])).encode(x=x)
         bars = base.mark_rule(color=BLUE, opacity=0.5).encode(y=alt.Y("mean_low:Q", **quality), y2="mean_high:Q")
         points = base.mark_point(filled=True, size=60, color=BLUE).encode(y=alt.Y("mean:Q", **quality))
-        names = base.mark_text(align="left", dx=6, dy=-6, fontSize=10).encode(y="mean:Q", text="changed:N")
+        names = base.mark_text(angle=270, align="left", dx=4, fontSize=10).encode(y=alt.value(220), text="changed:N")
         window = alt.Chart(alt.Data(values=[{"window": window_ms}])).mark_rule(strokeDash=[4, 3]).encode(x="window:Q")
         panels.append((window + bars + points + names).properties(title=f"head: {head}", width=260, height=220))
     return panels
