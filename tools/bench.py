@@ -1,9 +1,11 @@
-"""How fast is a training step? Ours against an equal network in eager PyTorch, interleaved in one run.
+"""How fast is a training step, and what does a study take beside its trainings?
 
     python tools/bench.py step --json step.json
+    python tools/bench.py study --data prepared/ptb_xl --workdir runs/overhead
 
-Run it alone on the machine. Both sides take whole steps: forward, backward, AdamW, running statistics of the
-normalisation; ours starts from int16 samples, as in training. Needs PyTorch: the extra [bench].
+Run it alone on the machine. `step` sets ours against an equal network in eager PyTorch, interleaved in one run. Both
+sides take whole steps: forward, backward, AdamW, running statistics of the normalisation; ours starts from int16
+samples, as in training. It needs PyTorch: the extra [bench].
 """
 
 import itertools
@@ -215,10 +217,53 @@ def step(
         json_path.write_text(json.dumps({"rows": rows, "ratio_geometric_mean": mean}, indent=1) + "\n")
 
 
+def study(data: Path, workdir: Path, epochs: int = 60) -> None:
+    """Times a small study from nothing: the whole of it, report included, over the sum of its runs.
+
+    Args:
+        data: A prepared set.
+        workdir: A folder that is not there yet.
+        epochs: Of each of the four trials, which should take 20 s or more.
+    """
+    from ecg_jax.config import DataConfig, RunConfig, TrainConfig
+    from ecg_jax.dataset.prepared import open_prepared
+    from ecg_jax.study.folder import add_grid, found
+    from ecg_jax.study.space import BASES, Grid, make_study
+    from ecg_jax.study.workers import work
+    from ecg_jax.training import run
+    from ecg_jax.training.parallel import keep_compiled
+
+    if workdir.exists():
+        raise UserError(f"{workdir} is there already; what it holds would not be done again")
+    began = time.perf_counter()
+    prepared = open_prepared(data)
+    base = RunConfig(
+        data=DataConfig(path=data.resolve(), window_seconds=2.5),
+        model=BASES["local"](ModelConfig()),
+        train=TrainConfig(epochs=epochs),
+    )
+    about = {"rate_hz": prepared.rate_hz, "leads": len(prepared.leads), "labels": len(prepared.labels)}
+    founded = found(workdir, make_study(base, (), fingerprint=prepared.fingerprint, **about), "")
+    add_grid(workdir, Grid(depths=(1,), channels=(16,), kernels=(3, 7), seeds=2, learning_rates=(3e-3,)))
+    runs: list[float] = []
+
+    def timed_run(*arguments: Any, **settings: Any) -> Any:
+        start = time.perf_counter()
+        result = run(*arguments, **settings)
+        runs.append(time.perf_counter() - start)
+        return result
+
+    keep_compiled(workdir / "compiled")
+    work(workdir, founded, run=timed_run)
+    whole = time.perf_counter() - began
+    print(f"runs: {', '.join(f'{seconds:.1f}' for seconds in runs)} s; the whole study: {whole:.1f} s")
+    print(f"overhead: {whole / sum(runs):.3f} times the runs")
+
+
 def main() -> None:
     """Runs the subcommand; what the user can mend is one line."""
     try:
-        tyro.extras.subcommand_cli_from_dict({"step": step}, description=__doc__)
+        tyro.extras.subcommand_cli_from_dict({"step": step, "study": study}, description=__doc__)
     except UserError as error:
         sys.exit(str(error))
 
