@@ -121,7 +121,6 @@ def table(rows: list[dict[str, Any]], plain: str, window: int) -> Any:
 
     network = ("head", "depth", "channels", "kernel, ms", "dilation", "parameters", "sees, ms")
     shown = Table(*network, "macro AUROC", "difference")
-    shown = Table(*network, "macro AUROC", "difference")
     shown.title = f"differences from {plain}, with 95 % intervals for all at once"
     for row in sorted(rows, key=lambda row: (row["head"], row["receptive_field_samples"])):
         beyond = " *" if row["receptive_field_samples"] > window else ""

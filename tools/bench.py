@@ -217,7 +217,7 @@ def step(
         json_path.write_text(json.dumps({"rows": rows, "ratio_geometric_mean": mean}, indent=1) + "\n")
 
 
-def study(data: Path, workdir: Path, epochs: int = 60) -> None:
+def study(data: Path, workdir: Path, epochs: int = 90) -> None:
     """Times a small study from nothing: the whole of it, report included, over the sum of its runs.
 
     Args:
