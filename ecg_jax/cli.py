@@ -19,9 +19,9 @@ FLAT = tyro.conf.arg(name="")  # the fields of a nested config without a prefix 
 
 def prepare(arguments: Sequence[str]) -> int:
     """Reads the recordings of a source and writes a prepared set."""
-    from ecg_jax.dataset.request import PrepareRequest
+    from ecg_jax.dataset.prepare_config import PrepareConfig
 
-    request = _parse(PrepareRequest, "prepare", prepare, arguments)
+    request = _parse(PrepareConfig, "prepare", prepare, arguments)
     from rich.console import Console
 
     from ecg_jax.dataset.prepare import prepare as run_prepare
@@ -202,8 +202,8 @@ class StudyArguments:
 def study(arguments: Sequence[str]) -> int:
     """Shows how a study stands: live in a terminal, once elsewhere."""
     asked = _parse(StudyArguments, "study", study, arguments)
-    from ecg_jax.study.folder import check_storage
     from ecg_jax.study.status import show as show_study
+    from ecg_jax.study.workdir import check_storage
 
     check_storage(asked.storage)
     show_study(asked.workdir, storage=asked.storage)
@@ -223,7 +223,7 @@ class ReportArguments:
 def report(arguments: Sequence[str]) -> int:
     """Says what a study found, and writes its report; of a half-finished study too."""
     asked = _parse(ReportArguments, "report", report, arguments)
-    from ecg_jax.study.report import write_report
+    from ecg_jax.report.write import write_report
 
     written = write_report(asked.workdir, data=asked.data)
     print(*written.answer, f"report: {written.page}", sep="\n")
@@ -251,7 +251,7 @@ class RecommendArguments:
 def recommend(arguments: Sequence[str]) -> int:
     """Recommends a scale for a budget, with what to expect of it and the command that trains it."""
     asked = _parse(RecommendArguments, "recommend", recommend, arguments)
-    from ecg_jax.study.recommend import advise
+    from ecg_jax.report.recommend import advise
 
     limits = {"macs": asked.max_macs, "parameters": asked.max_parameters, "latency_ms": asked.max_latency_ms}
     budget = {name: most for name, most in limits.items() if most is not None}

@@ -8,21 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecg_jax.config import RunConfig, from_dict
-from ecg_jax.dataset import plan
+from ecg_jax.dataset import sampler
 from ecg_jax.dataset.batch import Batch, InputContract
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.predict import decide, pool_windows
+from ecg_jax.evaluation.pooling import decide, pool_windows
 from ecg_jax.records import MISSING, Quantised, Rejected, quantise
 from ecg_jax.records import load as load_record
 from ecg_jax.training.checkpoint import read_best, read_meta
-from ecg_jax.training.fitting import chosen_loss
+from ecg_jax.training.devices import Devices
+from ecg_jax.training.evaluator import Evaluator
 from ecg_jax.training.losses import bce
 from ecg_jax.training.network import build_network
-from ecg_jax.training.parallel import Devices
 from ecg_jax.training.result import RunResult, conclude, read_result
-from ecg_jax.training.split import EvaluationSplit
+from ecg_jax.training.setup import chosen_loss
 from ecg_jax.training.step import make_predict
 from ecg_jax.training.workdir import check_fingerprint, read_config
 
@@ -43,7 +43,7 @@ class Model:
     def probability(self, record: Quantised) -> np.ndarray:
         """Probability of each label [K] of a record in the contract's rate and leads, from `records.quantise`."""
         window, n_samples = self.contract.window_samples, len(record.signal)
-        windows = plan.evaluation_windows([n_samples], window=window, overlap=self.config.evaluate.overlap)
+        windows = sampler.evaluation_windows([n_samples], window=window, overlap=self.config.evaluate.overlap)
         signal = np.pad(record.signal, ((0, max(window - n_samples, 0)), (0, 0)), constant_values=MISSING)
         found = []
         for at in range(0, len(windows.offset), AT_ONCE):
@@ -135,7 +135,7 @@ def predict_split(
     if not len(indices):
         raise RunError(f"the run in {workdir} keeps no {split} folds; train one with --data.test-folds N")
     config, contract, devices = model.config, model.contract, Devices()
-    windows = EvaluationSplit(prepared, indices, config=config, contract=contract, devices=devices)
+    windows = Evaluator(prepared, indices, config=config, contract=contract, devices=devices)
     loss = chosen_loss(config, contract, prepared.label[splits.training])
     network = build_network(config, len(contract.labels))
     compiled = windows.compile(make_predict(network, loss, exclusive=contract.exclusive))

@@ -53,7 +53,7 @@ def main(args: Args) -> None:
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.inference import evaluate
     from ecg_jax.training import run
-    from ecg_jax.training.parallel import keep_compiled
+    from ecg_jax.training.devices import keep_compiled
     from ecg_jax.training.result import read_result
 
     console = Console(stderr=True)
@@ -111,7 +111,7 @@ def averaged(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ensemble_means(predicted: list[list[Path]], prepared: Any) -> dict[str, float]:
     """Mean over the parts of the metrics without thresholds, the seeds' probabilities averaged."""
-    from ecg_jax.evaluation.report import point_figures
+    from ecg_jax.evaluation.summary import point_figures
 
     found = []
     for paths in zip(*predicted, strict=True):
@@ -126,7 +126,7 @@ def pooled_figures(predicted: list[list[Path]], prepared: Any) -> dict[str, Any]
 
     Only for labels that exclude each other: else each part has thresholds of its own.
     """
-    from ecg_jax.evaluation.report import report
+    from ecg_jax.evaluation.summary import report
 
     if not prepared.exclusive:
         return {}

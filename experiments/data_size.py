@@ -10,6 +10,7 @@ and the largest share, with an interval. All flags of `ecg-jax train` can be giv
 import json
 import sys
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,14 +49,15 @@ def main(args: Args) -> None:
     """Trains what is missing, then writes and prints the table."""
     from rich.console import Console
 
+    from ecg_jax.analysis.predictions import AXES
+    from ecg_jax.analysis.summary import analyse
     from ecg_jax.dataset.prepared import open_prepared
-    from ecg_jax.study.analysis import analyse
-    from ecg_jax.study.collect import collect
-    from ecg_jax.study.folder import read_founded
-    from ecg_jax.study.outcomes import AXES
-    from ecg_jax.study.space import Grid
+    from ecg_jax.report.write import conclude_study
+    from ecg_jax.study.design import Grid
+    from ecg_jax.study.results import collect
     from ecg_jax.study.variants import Variant, joined, train
-    from ecg_jax.study.workers import work
+    from ecg_jax.study.workdir import read_founded
+    from ecg_jax.study.worker import work
 
     rates = args.learning_rates or (args.run.train.learning_rate,)
     grid = Grid(args.depths, args.channels, args.kernels, args.seeds, rates)
@@ -66,7 +68,7 @@ def main(args: Args) -> None:
         Variant(f"share_{share:g}", replace(args.run, data=replace(args.run.data, training_share=share)), grid)
         for share in shares
     ]
-    train(args.workdir, variants, folds=args.folds, work=work)
+    train(args.workdir, variants, folds=args.folds, work=partial(work, conclude=conclude_study))
     together = joined(args.workdir, [variant.name for variant in variants])
     found = []
     for share, variant in zip(shares, variants, strict=True):
@@ -86,23 +88,23 @@ def changed(outcomes: Any, axis: str, first: str, last: str) -> dict[str, float 
     """How much more doubling an axis does in the last variant than in the first, with its 95 % interval."""
     import numpy as np
 
-    from ecg_jax.study.chance import Chance
-    from ecg_jax.study.effects import estimate, slope
-    from ecg_jax.study.measures import aurocs, mean_of
+    from ecg_jax.analysis.effects import estimate, slope
+    from ecg_jax.analysis.influence import aurocs, mean_of
+    from ecg_jax.analysis.variance import VarianceModel
 
     measure = mean_of(aurocs(outcomes))
     of = np.array([trial["variant"] for trial in outcomes.trials])
     least, most = (slope(outcomes, axis, where=of == name) for name in (first, last))
     if measure is None or least is None or most is None:
         return estimate(None, None)
-    return estimate(Chance(outcomes, measure), most - least)
+    return estimate(VarianceModel(outcomes, measure), most - least)
 
 
 def table(found: list[dict[str, Any]], changes: dict[str, Any], rate_hz: float) -> Any:
     """One row a share: its best scale, and what doubling each axis does; then how that changes."""
     from rich.table import Table
 
-    from ecg_jax.study.words import same_scale, scale_text, signed, span
+    from ecg_jax.report.sentences import same_scale, scale_text, signed, span
 
     def told(effect: dict[str, float | None]) -> str:
         if effect["low"] is None:

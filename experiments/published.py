@@ -37,14 +37,14 @@ def main(args: Args) -> None:
     """Trains what is missing, then writes and prints the table."""
     from rich.console import Console
 
+    from ecg_jax.analysis.predictions import AXES
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.errors import RunError
     from ecg_jax.models import preset
-    from ecg_jax.study.collect import collect, outcomes_of
-    from ecg_jax.study.folder import read_founded, read_plan
-    from ecg_jax.study.outcomes import AXES
+    from ecg_jax.study.results import collect, outcomes_of
     from ecg_jax.study.variants import beside_best, end_to_end
-    from ecg_jax.training.parallel import keep_compiled
+    from ecg_jax.study.workdir import read_founded, read_plan
+    from ecg_jax.training.devices import keep_compiled
 
     models = {name: preset(name) for name in args.presets}
     founded, plan = read_founded(args.study), read_plan(args.study)
@@ -81,7 +81,7 @@ def main(args: Args) -> None:
 
 def _costs(study: Any, model: ModelConfig) -> dict[str, Any]:
     from ecg_jax.models import cost
-    from ecg_jax.study.space import window_samples
+    from ecg_jax.study.design import window_samples
     from ecg_jax.training.network import COST
 
     shape = {"leads": study.leads, "labels": study.labels, "window_samples": window_samples(study)}
@@ -91,7 +91,7 @@ def _costs(study: Any, model: ModelConfig) -> dict[str, Any]:
 
 def _configs(study: Any, model: ModelConfig, rate: float, seed: int) -> dict[str, RunConfig]:
     """The trainings of one network: folder below its own -> config."""
-    from ecg_jax.study.space import Scale, Trial
+    from ecg_jax.study.design import Scale, Trial
 
     train = replace(study.base.train, learning_rate=rate, seed=seed)
     trial = Trial(Scale(1, 1, 1), rate, seed)  # only its folds are used
@@ -102,7 +102,7 @@ def _trained(study: Any, model: ModelConfig, folder: Path, rate: float, seed: in
     """The results and workdirs of all runs of one network from one seed, with their test predictions."""
     from rich.console import Console
 
-    from ecg_jax.study.workers import predict_test
+    from ecg_jax.study.worker import predict_test
     from ecg_jax.training import run
 
     results, workdirs = [], []
@@ -120,7 +120,7 @@ def _rate(study: Any, model: ModelConfig, folder: Path, rates: tuple[float, ...]
     from rich.console import Console
 
     from ecg_jax.errors import RunError
-    from ecg_jax.study.space import chosen_rate
+    from ecg_jax.study.design import chosen_rate
     from ecg_jax.training import run
 
     if len(rates) == 1:
@@ -143,7 +143,7 @@ def table(best: dict[str, Any], networks: list[dict[str, Any]], rate_hz: float) 
     """The best scale of the study and the networks as a rich table."""
     from rich.table import Table
 
-    from ecg_jax.study.words import scale_text, signed, span
+    from ecg_jax.report.sentences import scale_text, signed, span
 
     shown = Table("network", "parameters", "MACs", "sees, ms", "training, s", "macro AUROC", "difference")
     for row in (best, *networks):

@@ -53,10 +53,10 @@ def main(args: Args) -> None:
     from rich.console import Console
 
     from ecg_jax.dataset.prepared import open_prepared
-    from ecg_jax.plots import study_charts as charts
-    from ecg_jax.study.space import local
+    from ecg_jax.report import charts
+    from ecg_jax.study.design import local
     from ecg_jax.study.variants import compared, joined, train
-    from ecg_jax.study.workers import work
+    from ecg_jax.study.worker import work
 
     prepared = open_prepared(args.run.data.path)
     window = max(1, round(args.run.data.window_seconds * prepared.rate_hz))
@@ -89,7 +89,7 @@ def main(args: Args) -> None:
 
 def variants_of(args: Args, run: RunConfig, shape: dict[str, Any]) -> Iterator[Any]:
     """Every head with the plain network, then each other depth, kernel and dilation at its number of parameters."""
-    from ecg_jax.study.space import Grid
+    from ecg_jax.study.design import Grid
     from ecg_jax.study.variants import Variant
 
     for head in args.heads:

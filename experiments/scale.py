@@ -55,8 +55,8 @@ def main(args: Args, default: RunConfig) -> None:
 
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.dataset.splits import split_by_folds
-    from ecg_jax.study.folder import add_grid, check_same, check_storage, found, read_founded, read_plan
-    from ecg_jax.study.space import Grid, Trial, make_study
+    from ecg_jax.study.design import Grid, Trial, make_study
+    from ecg_jax.study.workdir import add_grid, check_same, check_storage, found, read_founded, read_plan
 
     check_storage(args.storage)
     if not args.lease_seconds >= 1:
@@ -72,7 +72,7 @@ def main(args: Args, default: RunConfig) -> None:
         if not len(split_by_folds(prepared.folds, config.data).test):
             raise ConfigError("a study needs test folds; leave --data.test-folds out, or give numbers")
     if args.dry_run:
-        from ecg_jax.study.estimate import estimated, trials_table
+        from ecg_jax.study.dry_run import estimated, trials_table
 
         if (args.workdir / "study.json").is_file():
             check_same(args.workdir, read_founded(args.workdir), study, args.storage)
@@ -80,8 +80,9 @@ def main(args: Args, default: RunConfig) -> None:
         console = Console() if sys.stdout.isatty() else Console(width=160)  # a file is wide enough for all columns
         console.print(trials_table(args.workdir, study, plan, estimated(study, list(plan.rates))))
         return
-    from ecg_jax.study.desk import check_reachable
-    from ecg_jax.study.workers import work
+    from ecg_jax.report.write import conclude_study
+    from ecg_jax.study.trial_queue import check_reachable
+    from ecg_jax.study.worker import work
 
     check_reachable(args.storage)
     founded = found(args.workdir, study, args.storage)
@@ -89,7 +90,8 @@ def main(args: Args, default: RunConfig) -> None:
     asked, scales = read_plan(args.workdir), grid.scales()
     if more := [scale.name for scale in asked.rates if scale not in scales]:
         print(f"earlier commands asked for more scales ({', '.join(more)}); {args.workdir}/grids holds what each asked")
-    work(args.workdir, founded, storage=args.storage, lease_seconds=args.lease_seconds, retry_failed=args.retry_failed)
+    settings = {"lease_seconds": args.lease_seconds, "retry_failed": args.retry_failed}
+    work(args.workdir, founded, conclude=conclude_study, storage=args.storage, **settings)
 
 
 def rates(args: Args, default: RunConfig) -> tuple[float, ...]:
@@ -109,7 +111,7 @@ def rates(args: Args, default: RunConfig) -> tuple[float, ...]:
 
 def parsed(arguments: list[str]) -> tuple[Args, RunConfig]:
     """The arguments, and the run to which they are changes: that of the presets, on the base network."""
-    from ecg_jax.study.space import BASES
+    from ecg_jax.study.design import BASES
 
     run, rest = base_run(arguments)
 

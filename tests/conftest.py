@@ -34,10 +34,10 @@ def synthetic_set(tmp_path_factory) -> Path:
     from rich.console import Console
 
     from ecg_jax.dataset.prepare import prepare
-    from ecg_jax.dataset.request import PrepareRequest
+    from ecg_jax.dataset.prepare_config import PrepareConfig
 
     folder = tmp_path_factory.mktemp("prepared") / "synthetic"
-    prepare(PrepareRequest(source="synthetic", to=folder, records=120, workers=1), Console(quiet=True))
+    prepare(PrepareConfig(source="synthetic", to=folder, records=120, workers=1), Console(quiet=True))
     return folder
 
 

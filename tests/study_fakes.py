@@ -12,11 +12,11 @@ from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.thresholds import fit_thresholds
-from ecg_jax.study.collect import collect, write_trials
-from ecg_jax.study.desk import Desk, open_storage
-from ecg_jax.study.folder import Founded, add_grid, found
-from ecg_jax.study.space import Grid, make_study
-from ecg_jax.study.workers import work
+from ecg_jax.study.design import Grid, make_study
+from ecg_jax.study.results import collect, write_trials
+from ecg_jax.study.trial_queue import TrialQueue, open_storage
+from ecg_jax.study.workdir import StudyFolder, add_grid, found
+from ecg_jax.study.worker import work
 from ecg_jax.training.result import conclude, read_result, write_predictions
 
 QUIET = Console(quiet=True)
@@ -75,7 +75,7 @@ def below(workdir: Path) -> str:
 GRID = Grid(depths=(1,), channels=(4, 8), kernels=(3,), seeds=2, learning_rates=(3e-3,))
 
 
-def begun(workdir: Path, data: Path, grid: Grid = GRID, folds: tuple[int, ...] = (), **train: Any) -> Founded:
+def begun(workdir: Path, data: Path, grid: Grid = GRID, folds: tuple[int, ...] = (), **train: Any) -> StudyFolder:
     """A study with this grid."""
     base = RunConfig(data=DataConfig(path=data, window_seconds=2.0))
     base = replace(base, train=replace(base.train, **train))
@@ -86,18 +86,18 @@ def begun(workdir: Path, data: Path, grid: Grid = GRID, folds: tuple[int, ...] =
     return founded
 
 
-def worked(workdir: Path, founded: Founded, fakes: Fakes, **settings: Any) -> Fakes:
+def worked(workdir: Path, founded: StudyFolder, fakes: Fakes, **settings: Any) -> Fakes:
     """Works on a study until it is done."""
     settings = {"console": QUIET, "lease_seconds": 5, "conclude": list_trials, **settings}
     work(workdir, founded, run=fakes.run, predict=fakes.predict, **settings)
     return fakes
 
 
-def list_trials(workdir: Path, founded: Founded, console: Console) -> None:
+def list_trials(workdir: Path, founded: StudyFolder, console: Console) -> None:
     """In place of the report, which measures and draws."""
     write_trials(workdir, collect(workdir, founded).rows)
     (workdir / "report.html").touch()
 
 
-def desk_of(workdir: Path, founded: Founded) -> Desk:
-    return Desk(open_storage(workdir, founded.storage), founded.name)
+def desk_of(workdir: Path, founded: StudyFolder) -> TrialQueue:
+    return TrialQueue(open_storage(workdir, founded.storage), founded.name)

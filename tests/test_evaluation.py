@@ -9,8 +9,8 @@ from sklearn import metrics as sk
 
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.intervals import interval, patient_resamples
-from ecg_jax.evaluation.predict import decide, pool_windows
-from ecg_jax.evaluation.report import point_figures, report
+from ecg_jax.evaluation.pooling import decide, pool_windows
+from ecg_jax.evaluation.summary import point_figures, report
 from ecg_jax.evaluation.thresholds import fit_thresholds
 
 SCORES = st.integers(0, 8).map(lambda n: n / 8)  # few values: ties are common

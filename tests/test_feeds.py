@@ -9,11 +9,11 @@ import jax
 import numpy as np
 import pytest
 
-from ecg_jax.dataset import plan
+from ecg_jax.dataset import sampler
 from ecg_jax.dataset.batch import MISSING
 from ecg_jax.dataset.host_feed import HostFeed
 from ecg_jax.dataset.resident_feed import ResidentFeed
-from ecg_jax.training.parallel import Devices
+from ecg_jax.training.devices import Devices
 
 WINDOW = 90
 SAMPLES = np.array([200, 40, 91, 90, 333, 60, 120])
@@ -38,12 +38,12 @@ def some_set():
 
 
 SET = some_set()
-TRAINING = partial(plan.training_rows, samples=SAMPLES[SELECTED], window=WINDOW, batch_size=6, seed=3)
+TRAINING = partial(sampler.training_rows, samples=SAMPLES[SELECTED], window=WINDOW, batch_size=6, seed=3)
 
 
 def evaluation(step):
-    windows = plan.evaluation_windows(SAMPLES[SELECTED], window=WINDOW, overlap=0.5)
-    return plan.evaluation_rows(step, windows, batch_size=6)
+    windows = sampler.evaluation_windows(SAMPLES[SELECTED], window=WINDOW, overlap=0.5)
+    return sampler.evaluation_rows(step, windows, batch_size=6)
 
 
 def batches(kind, rows_at, first, stop, devices, **settings):

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from wfdb_writing import edit_header, write_record
 
-from ecg_jax.dataset import reading
+from ecg_jax.dataset import parallel_load
 from ecg_jax.dataset.folds import assign_folds
 from ecg_jax.dataset.prepare import prepare
+from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.dataset.request import PrepareRequest
 from ecg_jax.dataset.staging import staging
 from ecg_jax.dataset.summary import summary
 from ecg_jax.errors import ConfigError, DataError
@@ -54,7 +54,7 @@ def recordings(tmp_path_factory):
 
 @pytest.fixture
 def request_for(recordings, tmp_path):
-    base = PrepareRequest(
+    base = PrepareConfig(
         "wfdb", tmp_path / "set", recordings, labels=recordings / "labels.csv", leads=("II", "I", "V1"), workers=1
     )
     return lambda **changes: dataclasses.replace(base, **changes)
@@ -110,7 +110,7 @@ def test_spoiled_records_are_named_with_reason_and_absent_ones_counted(request_f
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(request_for, tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "AHEAD", 1)  # so that five chunks are more than may wait
+    monkeypatch.setattr(parallel_load, "AHEAD", 1)  # so that five chunks are more than may wait
     alone = prepare(request_for(), quiet())
     together = prepare(request_for(to=tmp_path / "other", workers=3), quiet())
     assert files_of(together.path) == files_of(alone.path)
@@ -135,7 +135,7 @@ def test_the_fingerprint_follows_labels_patients_and_folds(tmp_path):
     found = set()
     for n, row in enumerate(("x,AF,p1,1", "x,N,p1,1", "x,AF,p3,1", "x,AF,p1,2")):
         (tmp_path / "labels.csv").write_text(f"record,labels,patient,fold\n{row}\ny,AF;N,p2,2\n")
-        request = PrepareRequest("wfdb", tmp_path / f"set{n}", tmp_path, labels=tmp_path / "labels.csv")
+        request = PrepareConfig("wfdb", tmp_path / f"set{n}", tmp_path, labels=tmp_path / "labels.csv")
         found.add(prepare(request, quiet()).fingerprint)
     assert len(found) == 4
 
@@ -186,11 +186,11 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import ecg_jax.dataset.prepare as room
-from ecg_jax.dataset.request import PrepareRequest
+from ecg_jax.dataset.prepare_config import PrepareConfig
 
 step, to, root = sys.argv[1:]
 setattr(room, step, lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
-room.prepare(PrepareRequest("wfdb", Path(to), Path(root), labels=Path(root) / "labels.csv", leads=("I",), workers=1))
+room.prepare(PrepareConfig("wfdb", Path(to), Path(root), labels=Path(root) / "labels.csv", leads=("I",), workers=1))
 """
 
 
@@ -211,7 +211,7 @@ import os, signal, sys
 from multiprocessing import active_children
 from pathlib import Path
 import ecg_jax.dataset.prepare as room
-from ecg_jax.dataset.request import PrepareRequest
+from ecg_jax.dataset.prepare_config import PrepareConfig
 
 def write(folder, examples, **_):
     next(examples), next(examples)
@@ -221,7 +221,7 @@ def write(folder, examples, **_):
 if __name__ == "__main__":
     room.write_tfds = write
     to, root = map(Path, sys.argv[1:])
-    room.prepare(PrepareRequest("wfdb", to, root, labels=root / "labels.csv", leads=("I",), workers=2))
+    room.prepare(PrepareConfig("wfdb", to, root, labels=root / "labels.csv", leads=("I",), workers=2))
 """
 
 
@@ -267,9 +267,9 @@ def test_preparing_and_reading_load_neither_tensorflow_nor_jax(recordings, tmp_p
 import sys
 from pathlib import Path
 from ecg_jax.dataset.prepare import prepare
-from ecg_jax.dataset.request import PrepareRequest
+from ecg_jax.dataset.prepare_config import PrepareConfig
 root = Path(sys.argv[1])
-made = prepare(PrepareRequest("wfdb", Path(sys.argv[2]), root, labels=root / "labels.csv", leads=("I",), workers=1))
+made = prepare(PrepareConfig("wfdb", Path(sys.argv[2]), root, labels=root / "labels.csv", leads=("I",), workers=1))
 made.read([0])
 print(*sys.modules)
 """
@@ -279,7 +279,7 @@ print(*sys.modules)
 
 
 def test_a_request_loads_nothing_heavy():
-    code = "import sys, ecg_jax.dataset.request; print(*sys.modules)"
+    code = "import sys, ecg_jax.dataset.prepare_config; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "wfdb", "scipy", "tensorflow_datasets", "jax"} & set(loaded)
 
@@ -325,7 +325,7 @@ def test_a_patient_in_two_folds_of_the_table_is_refused(tmp_path):
         write_record(tmp_path, name)
     (tmp_path / "labels.csv").write_text("record,labels,patient,fold\nx,AF,p1,1\ny,AF,p1,2\n")
     with pytest.raises(DataError, match="patient p1 is in folds 1 and 2"):
-        prepare(PrepareRequest("wfdb", tmp_path / "set", tmp_path, labels=tmp_path / "labels.csv"), quiet())
+        prepare(PrepareConfig("wfdb", tmp_path / "set", tmp_path, labels=tmp_path / "labels.csv"), quiet())
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_a_patient_in_two_folds_of_the_table_is_refused(tmp_path):
 )
 def test_a_request_that_cannot_be_meant_is_refused_where_it_is_made(tmp_path, values, message):
     with pytest.raises(ConfigError, match=message):
-        PrepareRequest(**({"to": tmp_path} | values))
+        PrepareConfig(**({"to": tmp_path} | values))
 
 
 def test_a_source_of_ones_own_is_a_function_named_by_module(recordings, tmp_path, monkeypatch):
@@ -353,12 +353,12 @@ def test_a_source_of_ones_own_is_a_function_named_by_module(recordings, tmp_path
         "    return Listing(tuple(refs), ('odd',), False, {}, ('I',), 0)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    prepared = prepare(PrepareRequest("my_source:mine", tmp_path / "set", recordings, workers=1), quiet())
+    prepared = prepare(PrepareConfig("my_source:mine", tmp_path / "set", recordings, workers=1), quiet())
     assert (len(prepared), prepared.leads, prepared.source) == (8, ("I",), "my_source:mine")
 
 
 def test_synthetic_recordings_go_the_way_of_real_ones(tmp_path):
-    prepared = prepare(PrepareRequest("synthetic", tmp_path / "set", records=24, folds=3, workers=1), quiet())
+    prepared = prepare(PrepareConfig("synthetic", tmp_path / "set", records=24, folds=3, workers=1), quiet())
     assert (len(prepared), len(prepared.leads), prepared.rate_hz) == (24, 12, 100)
     assert not prepared.about["counts"]["rejected"]
     assert not prepared.about["counts"]["warnings"]
@@ -398,7 +398,7 @@ def test_a_set_of_another_version_is_refused(request_for):
 
 
 def test_real_cinc2017_keeps_every_record_with_a_counted_warning(real_data, tmp_path):
-    prepared = prepare(PrepareRequest("cinc2017", tmp_path / "set", real_data / "cinc2017", workers=1), quiet())
+    prepared = prepare(PrepareConfig("cinc2017", tmp_path / "set", real_data / "cinc2017", workers=1), quiet())
     counts = prepared.about["counts"]
     assert (counts["kept"], counts["rejected"], counts["warnings"]) == (100, {}, {"wrong checksum": 100})
     assert np.bincount(prepared.folds)[1:].tolist() == [20] * 5

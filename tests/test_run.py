@@ -126,9 +126,9 @@ def test_feed_and_parallel_mode_may_differ_at_a_restart(finished, config):
 
 def test_another_data_set_in_the_same_workdir_is_refused(finished, config, tmp_path):
     from ecg_jax.dataset.prepare import prepare
-    from ecg_jax.dataset.request import PrepareRequest
+    from ecg_jax.dataset.prepare_config import PrepareConfig
 
-    prepare(PrepareRequest(source="synthetic", to=tmp_path / "other", records=40, seed=5, workers=1), QUIET)
+    prepare(PrepareConfig(source="synthetic", to=tmp_path / "other", records=40, seed=5, workers=1), QUIET)
     with pytest.raises(RunError, match="was trained on the set"):
         run(replace(config, data=replace(config.data, path=tmp_path / "other")), finished.workdir, console=QUIET)
 
@@ -228,10 +228,10 @@ def test_twenty_kills_at_random_moments_change_no_byte(synthetic_set, tmp_path):
 @pytest.mark.slow
 def test_a_small_network_learns_the_superclasses_of_real_recordings(real_data, tmp_path):
     from ecg_jax.dataset.prepare import prepare
-    from ecg_jax.dataset.request import PrepareRequest
+    from ecg_jax.dataset.prepare_config import PrepareConfig
     from ecg_jax.presets import ptb_xl
 
-    prepare(PrepareRequest(source="ptb_xl", root=real_data / "ptb_xl", to=tmp_path / "ptb_xl"), QUIET)
+    prepare(PrepareConfig(source="ptb_xl", root=real_data / "ptb_xl", to=tmp_path / "ptb_xl"), QUIET)
     preset = ptb_xl()
     config = replace(
         preset,

@@ -11,9 +11,9 @@ from ecg_jax.config import AugmentConfig, ModelConfig, TrainConfig
 from ecg_jax.dataset.batch import MISSING, Batch, InputContract
 from ecg_jax.models import ResNet1D
 from ecg_jax.training.augment import make_augment
+from ecg_jax.training.devices import Devices
 from ecg_jax.training.losses import bce
 from ecg_jax.training.optimizer import make_optimizer, make_schedule
-from ecg_jax.training.parallel import Devices
 from ecg_jax.training.state import init_state
 from ecg_jax.training.step import make_predict, make_step
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from ecg_jax.study.desk import open_storage
-from ecg_jax.study.folder import read_founded
+from ecg_jax.study.trial_queue import open_storage
+from ecg_jax.study.workdir import read_founded
 from ecg_jax.training.workdir import read_metrics
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "scale.py"

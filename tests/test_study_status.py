@@ -9,9 +9,9 @@ from study_fakes import GRID, Fakes, begun, desk_of, worked
 
 from ecg_jax.cli import main
 from ecg_jax.errors import RunError
-from ecg_jax.study.ledger import Claim, holds, tasks
-from ecg_jax.study.space import Scale, merged
+from ecg_jax.study.design import Scale, merged
 from ecg_jax.study.status import duration, render, show, status
+from ecg_jax.study.tasks import Claim, holds, tasks
 
 NAMES = [f"d1_c{c}_k3_lr0.003_s{s}" for s in (0, 1) for c in (4, 8)]
 PLAN = merged([GRID])

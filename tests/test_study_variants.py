@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from study_fakes import QUIET, Fakes, begun, worked
 
+from ecg_jax.analysis.influence import aurocs, mean_of
+from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.config import DataConfig, ModelConfig, RunConfig
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.models import cost
-from ecg_jax.study.measures import aurocs, mean_of
-from ecg_jax.study.simulation import Setting, simulate
-from ecg_jax.study.space import Grid
+from ecg_jax.study.design import Grid
 from ecg_jax.study.variants import Variant, beside_best, compared, end_to_end, joined, train
-from ecg_jax.study.workers import work
+from ecg_jax.study.worker import work
 from ecg_jax.training.result import read_predictions
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -104,7 +104,7 @@ def test_a_published_network_is_judged_by_the_records_of_the_study(synthetic_set
     fakes = Fakes()
     worked(tmp_path, begun(tmp_path, synthetic_set, folds=(2, 5)), fakes)
     monkeypatch.setattr("ecg_jax.training.run", fakes.run)
-    monkeypatch.setattr("ecg_jax.study.workers.predict_test", fakes.predict)
+    monkeypatch.setattr("ecg_jax.study.worker.predict_test", fakes.predict)
     script = runpy.run_path(str(EXPERIMENTS / "published.py"))
     args = script["Args"](study=tmp_path, presets=("resnet18_1d",))
     script["main"](args)

@@ -227,11 +227,12 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
     """
     from ecg_jax.config import DataConfig, RunConfig, TrainConfig
     from ecg_jax.dataset.prepared import open_prepared
-    from ecg_jax.study.folder import add_grid, found
-    from ecg_jax.study.space import BASES, Grid, make_study
-    from ecg_jax.study.workers import work
+    from ecg_jax.report.write import conclude_study
+    from ecg_jax.study.design import BASES, Grid, make_study
+    from ecg_jax.study.workdir import add_grid, found
+    from ecg_jax.study.worker import work
     from ecg_jax.training import run
-    from ecg_jax.training.parallel import keep_compiled
+    from ecg_jax.training.devices import keep_compiled
 
     if workdir.exists():
         raise UserError(f"{workdir} is there already; what it holds would not be done again")
@@ -254,7 +255,7 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
         return result
 
     keep_compiled(workdir / "compiled")
-    work(workdir, founded, run=timed_run)
+    work(workdir, founded, conclude=conclude_study, run=timed_run)
     whole = time.perf_counter() - began
     print(f"runs: {', '.join(f'{seconds:.1f}' for seconds in runs)} s; the whole study: {whole:.1f} s")
     print(f"overhead: {whole / sum(runs):.3f} times the runs")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 if TYPE_CHECKING:
-    from ecg_jax.study.calibration import Counts
+    from ecg_jax.analysis.coverage import Counts
 
 CHUNK = 20
 
@@ -43,7 +43,7 @@ def main(args: Args) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from ecg_jax.study.calibration import RATIOS, SEEDS, Counts, judge
+    from ecg_jax.analysis.coverage import RATIOS, SEEDS, Counts, judge
 
     console = Console()
     cells = [(seeds, ratio) for seeds in SEEDS for ratio in RATIOS]

@@ -24,18 +24,18 @@ import wfdb
 from rich.console import Console
 from rich.table import Table
 
+from ecg_jax.analysis.summary import analyse
 from ecg_jax.cli import fail_in_one_line
 from ecg_jax.config import DataConfig, RunConfig, TrainConfig
 from ecg_jax.dataset.prepare import prepare
-from ecg_jax.dataset.request import PrepareRequest
+from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_text
-from ecg_jax.study.analysis import analyse
-from ecg_jax.study.collect import collect
-from ecg_jax.study.folder import read_founded
-from ecg_jax.study.space import Grid, local
+from ecg_jax.study.design import Grid, local
+from ecg_jax.study.results import collect
 from ecg_jax.study.variants import Variant, train
-from ecg_jax.study.workers import work
+from ecg_jax.study.workdir import read_founded
+from ecg_jax.study.worker import work
 
 RATE_HZ, SECONDS = 100, 10
 GAPS_SECONDS = {False: (1.5, 1.5), True: (1.0, 2.0)}
@@ -115,7 +115,7 @@ def study(args: Args, name: str, grid: Grid, *, shuffle: int | None = None) -> d
     folder = args.workdir / name
     write(folder / "source", records=args.records, shuffle=shuffle)
     labels = folder / "source" / "labels.csv"
-    request = PrepareRequest(
+    request = PrepareConfig(
         "wfdb", to=folder / "set", root=folder / "source", labels=labels, leads=("II",), rate_hz=RATE_HZ, folds=4
     )
     prepare(request, Console(quiet=True))

@@ -20,17 +20,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ecg_jax.dataset.folds import assign_folds
+from ecg_jax.dataset.parallel_load import Loaded, read_all
+from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import ABOUT, FORMAT, INDEX, REJECTED, PreparedSet, open_prepared
-from ecg_jax.dataset.reading import Loaded, read_all
-from ecg_jax.dataset.request import PrepareRequest
 from ecg_jax.dataset.staging import clear_left_over, publish, staging
-from ecg_jax.dataset.writing import Example, write_tfds
+from ecg_jax.dataset.tfds_writer import Example, write_tfds
 from ecg_jax.errors import DataError
 from ecg_jax.records import MISSING, Rejected
 from ecg_jax.sources import Listing, RecordRef, cinc2017, ptb_xl, wfdb_folder
 
 
-def prepare(request: PrepareRequest, console: Console | None = None) -> PreparedSet:
+def prepare(request: PrepareConfig, console: Console | None = None) -> PreparedSet:
     """Makes the prepared set that `request` asks for and says on `console` (standard error) what became of the records.
 
     A finished set of the same request is opened as it is.
@@ -131,7 +131,7 @@ class _Collected:
         }
 
 
-def _list(request: PrepareRequest, made: Path) -> Listing:
+def _list(request: PrepareConfig, made: Path) -> Listing:
     if request.source == "synthetic":
         from ecg_jax.synthetic import write
 
@@ -157,7 +157,7 @@ def _own_source(name: str) -> Callable[[Path], Listing]:
         raise DataError(f"source {name} cannot be imported ({error}); put its folder on PYTHONPATH") from error
 
 
-def _folds(refs: Sequence[RecordRef], listing: Listing, request: PrepareRequest) -> np.ndarray:
+def _folds(refs: Sequence[RecordRef], listing: Listing, request: PrepareConfig) -> np.ndarray:
     """[N] int32. A record without a patient's name stands for itself."""
     patients = [f"patient {ref.patient}" if ref.patient else f"record {ref.record_id}" for ref in refs]
     folds = request.folds or listing.folds
@@ -172,7 +172,7 @@ def _folds(refs: Sequence[RecordRef], listing: Listing, request: PrepareRequest)
     return np.array([fold_of[patient] for patient in patients], np.int32)
 
 
-def _about(request: PrepareRequest, listing: Listing, leads: Sequence[str], collected: _Collected) -> dict[str, Any]:
+def _about(request: PrepareConfig, listing: Listing, leads: Sequence[str], collected: _Collected) -> dict[str, Any]:
     contract = {
         "rate_hz": float(request.rate_hz),
         "leads": list(leads),
@@ -204,7 +204,7 @@ def _write_beside(folder: Path, about: dict[str, Any], collected: _Collected) ->
     (folder / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _as_it_is(request: PrepareRequest, console: Console) -> PreparedSet:
+def _as_it_is(request: PrepareConfig, console: Console) -> PreparedSet:
     prepared = open_prepared(request.to)
     clear_left_over(request.to)
     there, asked = prepared.about["request"], json.loads(json.dumps(request.identity()))

@@ -1,8 +1,8 @@
 """Recordings: read, put in order, judged, brought to one rate. May import numpy, scipy and wfdb; never jax."""
 
 from ecg_jax.records.leads import STANDARD_LEADS
-from ecg_jax.records.loading import load
 from ecg_jax.records.record import MISSING, Quantised, Record, Rejected, quantise
-from ecg_jax.records.wfdb_files import read_wfdb
+from ecg_jax.records.standardise import load
+from ecg_jax.records.wfdb_reader import read_wfdb
 
 __all__ = ["MISSING", "STANDARD_LEADS", "Quantised", "Record", "Rejected", "load", "quantise", "read_wfdb"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ecg_jax.files import write_text
-from ecg_jax.study.space import Scale, Study, Trial, window_samples
+from ecg_jax.study.design import Scale, Study, Trial, window_samples
 
 CALLS = 100
 WARM_UP = 10

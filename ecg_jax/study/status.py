@@ -9,8 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from ecg_jax.study.ledger import Claim, Task, seconds_left, silent, tasks
-from ecg_jax.study.space import Plan, Scale
+from ecg_jax.study.design import Plan, Scale
+from ecg_jax.study.tasks import Claim, Task, seconds_left, silent, tasks
 
 REFRESH_SECONDS = 2.0
 
@@ -117,14 +117,14 @@ def show(workdir: Path, *, storage: str = "", console: Console | None = None) ->
     Raises:
         RunError: there is no study in this workdir, or its storage does not answer.
     """
-    from ecg_jax.study.desk import open_desk
-    from ecg_jax.study.folder import read_founded, read_plan
-    from ecg_jax.study.space import cost_of
+    from ecg_jax.study.design import cost_of
+    from ecg_jax.study.trial_queue import open_trial_queue
+    from ecg_jax.study.workdir import read_founded, read_plan
 
     console = console or Console()
     founded = read_founded(workdir)
     study = founded.study
-    with open_desk(workdir, founded.name, storage or founded.storage) as desk:
+    with open_trial_queue(workdir, founded.name, storage or founded.storage) as desk:
 
         def now() -> Status:
             settings = {"folds": len(study.folds), "macs_of": lambda scale: cost_of(study, scale).macs}

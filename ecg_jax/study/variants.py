@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from ecg_jax.analysis.influence import aurocs, mean_of
+from ecg_jax.analysis.predictions import StudyPredictions
+from ecg_jax.analysis.selection import SplitSelection, mean_weights, named, simultaneous
+from ecg_jax.analysis.tradeoffs import costs
+from ecg_jax.analysis.variance import LEVEL, VarianceModel
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import RunError
-from ecg_jax.study.best import Readings, mean_weights, named, simultaneous
-from ecg_jax.study.chance import LEVEL, Chance
-from ecg_jax.study.collect import collect
-from ecg_jax.study.costs import costs
-from ecg_jax.study.folder import Founded, add_grid, found, read_founded
-from ecg_jax.study.measures import aurocs, mean_of
-from ecg_jax.study.outcomes import Outcomes
-from ecg_jax.study.space import Grid, make_study
+from ecg_jax.study.design import Grid, make_study
+from ecg_jax.study.results import collect
+from ecg_jax.study.workdir import StudyFolder, add_grid, found, read_founded
 
-Work = Callable[[Path, Founded], None]
+Work = Callable[[Path, StudyFolder], None]
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ def train(workdir: Path, variants: Sequence[Variant], *, folds: Sequence[int], w
             work(workdir / variant.name, founded)
 
 
-def joined(workdir: Path, names: Sequence[str]) -> Outcomes:
+def joined(workdir: Path, names: Sequence[str]) -> StudyPredictions:
     """The outcomes of several variants as one, of the seeds that all have; each trial knows its `variant`.
 
     Raises:
         RunError: a variant has no whole seed, or predicts other records than the first.
     """
-    parts: dict[str, Outcomes] = {}
+    parts: dict[str, StudyPredictions] = {}
     for name in names:
         outcomes = collect(workdir / name, read_founded(workdir / name)).outcomes
         if outcomes is None:
@@ -77,8 +77,8 @@ def joined(workdir: Path, names: Sequence[str]) -> Outcomes:
     return end_to_end({name: part.of_trials(of_seeds[name]) for name, part in parts.items()})
 
 
-def end_to_end(parts: Mapping[str, Outcomes]) -> Outcomes:
-    """Outcomes on the same records as one; each trial's `variant` is the name of its part.
+def end_to_end(parts: Mapping[str, StudyPredictions]) -> StudyPredictions:
+    """StudyPredictions on the same records as one; each trial's `variant` is the name of its part.
 
     Raises:
         RunError: a part has other records than the first.
@@ -97,7 +97,9 @@ def end_to_end(parts: Mapping[str, Outcomes]) -> Outcomes:
     )
 
 
-def compared(outcomes: Outcomes, *, against: Callable[[dict[str, Any]], bool], seed: int = 0) -> list[dict[str, Any]]:
+def compared(
+    outcomes: StudyPredictions, *, against: Callable[[dict[str, Any]], bool], seed: int = 0
+) -> list[dict[str, Any]]:
     """Of each scale of each variant the mean macro AUROC and its difference from one of them, with 95 % intervals.
 
     `low` and `high` are the difference's, for all differences at once; `mean_low` and `mean_high` one mean's alone.
@@ -113,7 +115,7 @@ def compared(outcomes: Outcomes, *, against: Callable[[dict[str, Any]], bool], s
     measure = mean_of(aurocs(outcomes))
     if measure is None:
         raise RunError("macro AUROC is not defined: no label has two records of each class in a fold")
-    chance, weights = Chance(outcomes, measure), mean_weights(outcomes)
+    chance, weights = VarianceModel(outcomes, measure), mean_weights(outcomes)
     names = [named(outcomes, c) for c in range(len(weights))]
     away = weights - weights[next(c for c, name in enumerate(names) if against(name))]
     rows = []
@@ -124,7 +126,7 @@ def compared(outcomes: Outcomes, *, against: Callable[[dict[str, Any]], bool], s
     return rows
 
 
-def beside_best(outcomes: Outcomes, names: Collection[str], *, seed: int = 0) -> list[dict[str, Any]]:
+def beside_best(outcomes: StudyPredictions, names: Collection[str], *, seed: int = 0) -> list[dict[str, Any]]:
     """Networks beside the best of all other scales, free of the favour of having been chosen; first that best itself.
 
     In each split (see `best`) the scale that is best on one half is read on the other, and so are the networks. `mean`
@@ -141,11 +143,11 @@ def beside_best(outcomes: Outcomes, names: Collection[str], *, seed: int = 0) ->
     """
     measure = mean_of(aurocs(outcomes))
     rivals = [c for c, scale in enumerate(outcomes.scales) if scale[-1] in names]
-    readings = None if measure is None else Readings(outcomes, seed=seed, rivals=rivals)
+    readings = None if measure is None else SplitSelection(outcomes, seed=seed, rivals=rivals)
     chosen = None if readings is None else readings.overall()
     if measure is None or readings is None or chosen is None:
         raise RunError("macro AUROC is not defined: too few test records of a class in a fold, or in half of one")
-    chance, weights = Chance(outcomes, measure), mean_weights(outcomes)
+    chance, weights = VarianceModel(outcomes, measure), mean_weights(outcomes)
     share, value = chosen
     around = _around(value, chance.spread(weights, share).half_width())
     often = int(share.argmax())
@@ -163,7 +165,7 @@ def beside_best(outcomes: Outcomes, names: Collection[str], *, seed: int = 0) ->
     return rows
 
 
-def _mean(chance: Chance, own: np.ndarray) -> dict[str, Any]:
+def _mean(chance: VarianceModel, own: np.ndarray) -> dict[str, Any]:
     low, high = chance.interval(own)
     return {"mean": chance.value(own), "mean_low": low, "mean_high": high}
 
@@ -172,7 +174,7 @@ def _around(value: float, half: float | None) -> dict[str, float | None]:
     return {"low": None if half is None else value - half, "high": None if half is None else value + half}
 
 
-def _facts(outcomes: Outcomes, scale: int) -> dict[str, Any]:
+def _facts(outcomes: StudyPredictions, scale: int) -> dict[str, Any]:
     """What a scale costs and sees; None where its trials do not say."""
     trial = outcomes.trials[outcomes.trials_of(scale)[0]]
     known = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")

@@ -1,4 +1,4 @@
-"""Fitting a network: `run` is the only loop."""
+"""TrainingSetup a network: `run` is the only loop."""
 
 from typing import Any
 

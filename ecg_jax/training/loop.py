@@ -11,20 +11,20 @@ from rich.console import Console
 
 from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.dataset.batch import InputContract
-from ecg_jax.dataset.normalise import mean_and_std_mv
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import Splits, split_records
+from ecg_jax.dataset.statistics import mean_and_std_mv
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.report import CINC2017_LABELS, point_figures
+from ecg_jax.evaluation.summary import CINC2017_LABELS, point_figures
 from ecg_jax.evaluation.thresholds import fit_thresholds
+from ecg_jax.import_path import name_of
 from ecg_jax.training.augment import Augment
 from ecg_jax.training.checkpoint import Checkpoints, read_meta
-from ecg_jax.training.fitting import Fitting
-from ecg_jax.training.functions import name_of
 from ecg_jax.training.losses import Loss
 from ecg_jax.training.network import Network, cost_of
 from ecg_jax.training.progress import EpochProgress, Events, check_tensorboard
 from ecg_jax.training.result import RunResult, conclude, read_result
+from ecg_jax.training.setup import TrainingSetup
 from ecg_jax.training.workdir import append_metrics, check_config, check_fingerprint, claim, cut_metrics, read_metrics
 
 
@@ -84,7 +84,7 @@ def run(
     check_tensorboard(config.train.tensorboard)
     console.print(splits.describe(), highlight=False, soft_wrap=True)
 
-    fitting = Fitting(config, prepared, splits, make_contract(config, prepared, splits))
+    fitting = TrainingSetup(config, prepared, splits, make_contract(config, prepared, splits))
     claim(workdir, config)  # only now: what cannot be built must not take the folder
     checkpoints = Checkpoints(workdir / "checkpoints")
     try:
@@ -127,7 +127,7 @@ def _check_choosable(prepared: PreparedSet, splits: Splits, config: RunConfig) -
         raise RunError("--train.best-metric cinc2017 needs that set's labels, A, N and O in validation; choose loss")
 
 
-def _train(fitting: Fitting, checkpoints: Checkpoints, workdir: Path, console: Console) -> tuple[_Course, Any]:
+def _train(fitting: TrainingSetup, checkpoints: Checkpoints, workdir: Path, console: Console) -> tuple[_Course, Any]:
     """All epochs from the last checkpoint on; returns where the run ended and the best variables, as NumPy arrays."""
     config, fixed = fitting.config, _fixed_meta(fitting)
     state, best, course = fitting.initial_state(), None, _Course()
@@ -173,7 +173,7 @@ def _train(fitting: Fitting, checkpoints: Checkpoints, workdir: Path, console: C
     return course, best
 
 
-def _fixed_meta(fitting: Fitting) -> dict[str, Any]:
+def _fixed_meta(fitting: TrainingSetup) -> dict[str, Any]:
     return {
         "config": to_dict(fitting.config),
         "contract": to_dict(fitting.contract),
@@ -197,7 +197,7 @@ def _check_finite(losses: np.ndarray, first: int, good_epoch: int, workdir: Path
         )
 
 
-def _validation_figures(fitting: Fitting, probability: np.ndarray, loss: float) -> dict[str, float]:
+def _validation_figures(fitting: TrainingSetup, probability: np.ndarray, loss: float) -> dict[str, float]:
     label = fitting.validation.label
     thresholds = fit_thresholds(label, probability)
     contract = fitting.contract
@@ -213,7 +213,7 @@ def _null_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _finish(fitting: Fitting, course: _Course, best: Any, workdir: Path, *, plots: bool) -> RunResult:
+def _finish(fitting: TrainingSetup, course: _Course, best: Any, workdir: Path, *, plots: bool) -> RunResult:
     """Predicts the validation split with the best variables and leaves all figures of the run."""
     probability, _ = fitting.validation.predict(fitting.compiled_predict, fitting.devices.put_everywhere(best))
     if plots:

@@ -8,8 +8,8 @@ from flax import linen as nn
 
 from ecg_jax.config import ModelConfig, RunConfig
 from ecg_jax.dataset.batch import InputContract
+from ecg_jax.import_path import function_at
 from ecg_jax.models import ResNet1D, cost
-from ecg_jax.training.functions import function_at
 
 Network = Callable[..., nn.Module]
 """`network(config, n_classes, axis_name) -> nn.Module`, which is called as `ResNet1D` is."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.report import report
+from ecg_jax.evaluation.summary import report
 from ecg_jax.files import write_text
 
 Figure = dict[str, float | None]  # {"value", "low", "high"}

@@ -1,0 +1,196 @@
+"""From finished trials on disk to rows and StudyPredictions."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from study_fakes import GRID, Fakes, begun, worked
+
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.errors import RunError
+from ecg_jax.evaluation.summary import CINC2017_LABELS
+from ecg_jax.evaluation.thresholds import fit_thresholds
+from ecg_jax.study.design import Scale
+from ecg_jax.study.results import _score, collect
+from ecg_jax.study.workdir import add_grid, read_founded
+from ecg_jax.training.result import read_predictions
+
+COLUMNS = ["depth", "channels", "kernel", "seed", "learning_rate", "chosen", "parameters", "macs"]
+COLUMNS += ["receptive_field_samples", "receptive_field_ms", "seconds", "validation_macro_auroc"]
+RATES = replace(GRID, learning_rates=(1e-3, 3e-3))
+
+
+@pytest.fixture(scope="module")
+def cross_fitted(synthetic_set, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("study")
+    worked(workdir, begun(workdir, synthetic_set, RATES, folds=(5, 2)), Fakes())
+    return workdir
+
+
+def test_trials_csv_has_a_row_a_trial_and_no_figure_of_the_test_folds(cross_fitted):
+    rows = list(csv.DictReader((cross_fitted / "trials.csv").read_text().splitlines()))
+    assert list(rows[0])[: len(COLUMNS)] == COLUMNS
+    assert not any(name.startswith("test") for name in rows[0])
+    names = [(row["channels"], row["seed"], row["learning_rate"]) for row in rows]
+    assert sorted(names) == sorted(
+        [(c, "0", rate) for c in "48" for rate in ("0.001", "0.003")] + [(c, "1", "0.003") for c in "48"]
+    )
+    assert [row["chosen"] for row in rows] == [str(int(row["learning_rate"] == "0.003")) for row in rows]
+    for row in rows:
+        folds = 2 if row["chosen"] == "1" else 1
+        assert float(row["seconds"]) == 1.5 * int(row["channels"]) * folds
+        assert int(row["macs"]) > 0
+
+
+def test_outcomes_are_the_predictions_on_disk_of_the_trials_at_their_scales_rate(cross_fitted, synthetic_set):
+    found = collect(cross_fitted, read_founded(cross_fitted))
+    outcomes, prepared = found.outcomes, open_prepared(synthetic_set)
+    assert outcomes is not None
+    assert found.seeds == (0, 1)
+    assert found.rates == {Scale(1, 4, 3): 3e-3, Scale(1, 8, 3): 3e-3}
+    assert found.notes == ()
+    assert [(t["channels"], t["seed"]) for t in outcomes.trials] == [(4, 0), (4, 1), (8, 0), (8, 1)]
+    indices = np.concatenate([np.flatnonzero(prepared.folds == fold) for fold in (2, 5)])
+    assert outcomes.folds is not None
+    assert outcomes.patients is not None
+    np.testing.assert_array_equal(outcomes.folds, prepared.folds[indices])
+    np.testing.assert_array_equal(outcomes.labels, prepared.label[indices])
+    np.testing.assert_array_equal(outcomes.patients, prepared.patients[indices])
+    assert outcomes.names == prepared.labels
+    folder = cross_fitted / "trials" / "d1_c8_k3_lr0.003_s1"
+    for place, fold in enumerate((2, 5)):
+        _, probability, _ = read_predictions(folder / f"fold_{fold}" / "predictions_test.csv")
+        np.testing.assert_array_equal(outcomes.probabilities[3][outcomes.folds == fold], probability)
+        _, probability, label = read_predictions(folder / f"fold_{fold}" / "predictions_validation.csv")
+        assert outcomes.thresholds is not None
+        expected = fit_thresholds(label, probability)
+        np.testing.assert_allclose(outcomes.thresholds[3, place], expected, atol=1e-6)  # nine digits in the file
+
+
+def test_one_split_is_one_fold(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes())
+    outcomes = collect(tmp_path, founded).outcomes
+    assert outcomes is not None
+    assert outcomes.n_folds == 1
+    assert outcomes.thresholds is not None
+    assert outcomes.thresholds.shape == (4, 1, outcomes.n_labels)
+
+
+def stopped_after(workdir, founded, trials):
+    """Works until so many trainings are done."""
+    fakes = Fakes()
+
+    def stop(config):
+        if len(fakes.trained) == trials:
+            raise KeyboardInterrupt
+
+    fakes.before = stop
+    with pytest.raises(KeyboardInterrupt):
+        worked(workdir, founded, fakes)
+    return collect(workdir, founded)
+
+
+def test_only_seeds_that_every_scale_has_finished_are_in_the_outcomes(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    found = stopped_after(tmp_path, founded, 1)
+    assert found.outcomes is None
+    assert len(found.rows) == 1
+    assert found.notes == ("the study is not finished: 0 of 2 seeds are there at every scale",)
+    found = stopped_after(tmp_path, founded, 2)
+    assert found.outcomes is not None
+    assert found.outcomes.n_trials == 2
+    assert found.seeds == (0,)
+    assert found.notes == ("the study is not finished: 1 of 2 seeds are there at every scale",)
+
+
+def test_a_half_trained_trial_has_no_row(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set, folds=(1, 2, 3))
+    assert [row["channels"] for row in stopped_after(tmp_path, founded, 5).rows] == [4]
+
+
+def test_a_trial_that_only_tried_its_rate_is_not_its_scales_yet(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set, RATES, folds=(1, 2, 3))
+    found = stopped_after(tmp_path, founded, 2 * 2 + 2)  # all rates, and one scale's other two folds
+    assert [(row["channels"], row["learning_rate"]) for row in found.rows if row["chosen"]] == [(4, 3e-3)]
+    assert len(found.rows) == 4
+
+
+def test_scales_with_unlike_numbers_of_seeds_are_compared_over_those_that_all_have(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    add_grid(tmp_path, replace(GRID, channels=(16,), seeds=1))
+    worked(tmp_path, founded, Fakes())
+    found = collect(tmp_path, founded)
+    assert found.seeds == (0,)
+    assert found.notes == ("some scales have more seeds; compared are all over the 1 that every scale has",)
+
+
+def test_files_that_cannot_be_read_are_named(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes())
+    trial = tmp_path / "trials" / "d1_c8_k3_lr0.003_s1"
+    for path in (trial / "result.json", trial / "trial.json", next((tmp_path / "grids").iterdir())):
+        whole = path.read_text()
+        path.write_text(whole[:20])
+        with pytest.raises(RunError, match=rf"{path.name} cannot be read .*delete it"):
+            collect(tmp_path, founded)
+        path.write_text(whole)
+
+
+def test_a_wider_grid_holds_the_outcomes_back_until_it_is_trained(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes())
+    add_grid(tmp_path, replace(GRID, channels=(16,)))
+    assert collect(tmp_path, founded).outcomes is None
+
+
+def test_a_failed_scale_is_named_and_left_out_and_the_others_go_on(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 8 and config.train.seed == 1))
+    found = collect(tmp_path, founded)
+    assert found.outcomes is not None
+    assert {trial["channels"] for trial in found.outcomes.trials} == {4}
+    assert found.seeds == (0, 1)
+    assert list(found.left_out) == ["d1_c8_k3"]
+    assert found.notes == ("left out: d1_c8_k3 failed (the loss is nan at step 3; no epoch was whole)",)
+    worked(tmp_path, founded, Fakes(), retry_failed=True)
+    assert collect(tmp_path, founded).left_out == {}
+
+
+def test_a_scale_at_which_every_rate_failed_is_left_out(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set, RATES)
+    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 8))
+    found = collect(tmp_path, founded)
+    assert found.seeds == (0, 1)
+    assert found.left_out["d1_c8_k3"].startswith("every learning rate failed: the loss is nan")
+
+
+def test_predictions_of_other_records_are_refused(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes())
+    path = tmp_path / "trials" / "d1_c8_k3_lr0.003_s1" / "predictions_test.csv"
+    path.write_text(path.read_text().rpartition("\n")[0].rpartition("\n")[0] + "\n")
+    with pytest.raises(RunError, match="predicts other records than the other trials"):
+        collect(tmp_path, founded)
+
+
+def test_another_set_at_the_same_place_is_refused(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes())
+    other = replace(founded, study=replace(founded.study, fingerprint="of then"))
+    with pytest.raises(RunError, match="of then"):
+        collect(tmp_path, other)
+
+
+def test_the_score_of_cinc2017_is_the_mean_f1_of_its_three_rhythms(synthetic_set):
+    from sklearn.metrics import f1_score
+
+    prepared = replace(open_prepared(synthetic_set), labels=CINC2017_LABELS)
+    score = _score(prepared)
+    assert score is not None
+    random = np.random.default_rng(0)
+    truth, probability = random.integers(0, 4, 200), random.random((200, 4))
+    expected = np.mean([f1_score(truth == k, probability.argmax(axis=1) == k) for k in range(3)])
+    assert score(np.eye(4)[truth], probability) == pytest.approx(expected)
+    assert _score(open_prepared(synthetic_set)) is None

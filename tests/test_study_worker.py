@@ -1,0 +1,367 @@
+"""Workers of a study: each trial once, in order, whatever stops them. `run` is played, but for one test."""
+
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.exceptions import UpdateFinishedTrialError
+from rich.console import Console
+from study_fakes import GRID, Fakes, begun, desk_of, worked
+
+from ecg_jax.errors import ConfigError, DataError, RunError
+from ecg_jax.study.design import Grid, Trial, merged
+from ecg_jax.study.results import collect
+from ecg_jax.study.tasks import Claim, tasks
+from ecg_jax.study.trial_queue import TrialQueue, open_storage, open_trial_queue
+from ecg_jax.study.worker import Silence, beating, gone
+
+RATES = replace(GRID, learning_rates=(1e-3, 3e-3, 9e-3))
+SCRIPT = Path(__file__).parents[1] / "experiments" / "scale.py"
+
+
+def standing(workdir, founded, grid=GRID):
+    return [task.state for task in tasks(merged([grid]), desk_of(workdir, founded).claims())]
+
+
+def test_every_trial_is_trained_once_seed_after_seed(synthetic_set, tmp_path):
+    fakes = worked(tmp_path, begun(tmp_path, synthetic_set), Fakes())
+    assert fakes.trained == [f"d1_c{c}_k3_lr0.003_s{s}" for s in (0, 1) for c in (4, 8)]
+    assert fakes.predicted == fakes.trained
+    assert (tmp_path / "trials.csv").is_file()
+
+
+def test_rates_are_tried_on_one_fold_and_the_best_goes_on_from_there(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set, RATES, folds=(2, 5, 6))
+    fakes = worked(tmp_path, founded, Fakes())
+    tried = [f"d1_c{c}_k3_lr{rate}_s0/fold_2" for c in (4, 8) for rate in RATES.learning_rates]
+    assert fakes.trained[:6] == tried
+    best = {task.trial.learning_rate for task in tasks(merged([RATES]), desk_of(tmp_path, founded).claims())[6:]}
+    assert best == {3e-3}, "the fakes are best at this rate"
+    rest = [f"d1_c{c}_k3_lr0.003_s0/fold_{fold}" for c in (4, 8) for fold in (5, 6)]
+    assert fakes.trained[6:10] == rest, "the first fold of the chosen rate is there already"
+    assert fakes.trained[10:] == [f"d1_c{c}_k3_lr0.003_s1/fold_{fold}" for c in (4, 8) for fold in (2, 5, 6)]
+    assert {name.partition("_lr")[2].partition("_s")[0] for name in fakes.predicted} == {"0.003"}
+    assert len(fakes.predicted) == 12
+
+
+def test_key_and_name_are_in_the_trials_folder(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes())
+    for scale in GRID.scales():
+        trial = Trial(scale, 3e-3, 1)
+        said = json.loads((tmp_path / "trials" / trial.name / "trial.json").read_text())
+        assert (said["key"], said["seed"], said["failure"]) == (trial.key(founded.study), 1, None)
+
+
+def test_a_finished_study_does_nothing_and_says_so(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes())
+    before = (tmp_path / "journal.log").read_bytes(), (tmp_path / "trials.csv").stat().st_mtime_ns
+    console = Console(record=True, file=io.StringIO())
+    fakes = worked(tmp_path, founded, Fakes(), console=console)
+    assert fakes.trained == fakes.predicted == []
+    assert "is finished: nothing to do" in console.export_text()
+    assert ((tmp_path / "journal.log").read_bytes(), (tmp_path / "trials.csv").stat().st_mtime_ns) == before
+
+
+def test_a_wider_grid_trains_only_its_new_points(synthetic_set, tmp_path):
+    worked(tmp_path, begun(tmp_path, synthetic_set), Fakes())
+    wider = replace(GRID, kernels=(3, 5), channels=(4,), seeds=3)
+    fakes = worked(tmp_path, begun(tmp_path, synthetic_set, wider), Fakes())
+    news = ["d1_c4_k5_lr0.003_s0", "d1_c4_k5_lr0.003_s1", "d1_c4_k3_lr0.003_s2", "d1_c4_k5_lr0.003_s2"]
+    assert fakes.trained == news
+
+
+def test_another_base_or_another_set_is_refused_with_both_sides(synthetic_set, tmp_path):
+    begun(tmp_path, synthetic_set)
+    with pytest.raises(RunError, match=r"base.train.epochs was 30, is now 7"):
+        begun(tmp_path, synthetic_set, epochs=7)
+    with pytest.raises(RunError, match=r"folds was \[\], is now \[1, 2\]"):
+        begun(tmp_path, synthetic_set, folds=(1, 2))
+    begun(tmp_path, synthetic_set, parallel="pmap")  # may differ from worker to worker
+    text = (tmp_path / "study.json").read_text()
+    fingerprint = json.loads(text)["study"]["fingerprint"]
+    (tmp_path / "study.json").write_text(text.replace(fingerprint, "other"))
+    with pytest.raises(RunError, match=f"fingerprint was 'other', is now '{fingerprint}'"):
+        begun(tmp_path, synthetic_set)
+
+
+def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 4 and config.train.seed == 0))
+    assert standing(tmp_path, founded) == ["failed", "done", "done", "done"]
+    claim = desk_of(tmp_path, founded).claims()[0]
+    assert claim.reason == "the loss is nan at step 3; no epoch was whole"
+    assert worked(tmp_path, founded, Fakes()).trained == [], "only when asked"
+    assert worked(tmp_path, founded, Fakes(), retry_failed=True).trained == ["d1_c4_k3_lr0.003_s0"]
+    assert standing(tmp_path, founded) == ["done"] * 4
+
+
+def test_a_failed_trial_is_retried_once_and_not_for_ever(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    always = Fakes(fails=lambda config: config.model.channels == 4)
+    worked(tmp_path, founded, always)
+    worked(tmp_path, founded, always, retry_failed=True)
+    assert standing(tmp_path, founded) == ["failed", "done", "failed", "done"]
+    assert len(desk_of(tmp_path, founded).claims()) == 2 + 2 + 2
+
+
+def test_a_rate_that_fails_is_not_chosen_and_a_scale_without_rates_is_left(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set, RATES)
+    fakes = Fakes(fails=lambda c: c.train.learning_rate == 3e-3 or c.model.channels == 8)
+    worked(tmp_path, founded, fakes)
+    whole = tasks(merged([RATES]), desk_of(tmp_path, founded).claims())[6:]
+    assert [(task.name, task.state) for task in whole] == [
+        ("d1_c4_k3_lr0.001_s0", "done"),
+        ("d1_c8_k3_s0", "failed"),
+        ("d1_c4_k3_lr0.001_s1", "done"),
+        ("d1_c8_k3_s1", "failed"),
+    ]
+
+
+def test_a_stop_gives_the_trial_back_at_once(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+
+    def stop(config):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worked(tmp_path, founded, Fakes(before=stop))
+    assert standing(tmp_path, founded) == ["free"] * 4
+    began = time.monotonic()
+    assert len(worked(tmp_path, founded, Fakes(), lease_seconds=60).trained) == 4
+    assert time.monotonic() - began < 60
+
+
+def test_the_trial_of_a_silent_worker_is_taken_up_by_another(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    desk = desk_of(tmp_path, founded)
+    task = tasks(merged([GRID]), [])[0]
+    claim = desk.take(task, key="k", worker="elsewhere:1", lease_seconds=0.3)  # and killed with -9
+    assert claim is not None
+    fakes = worked(tmp_path, founded, Fakes())
+    assert fakes.trained[-1] == task.name, "what was free came first"
+    assert sorted(fakes.trained) == sorted(f"d1_c{c}_k3_lr0.003_s{s}" for s in (0, 1) for c in (4, 8))
+    assert desk.claims()[claim.number].state == "dropped"
+    assert not desk.finish(claim, value=0.5, seconds=1.0, runs=1), "it is another's now"
+    assert standing(tmp_path, founded) == ["done"] * 4
+
+
+def test_each_claim_is_judged_by_its_own_lease():
+    patient = Claim(0, "t", "whole", "running", beat=1.0, lease=60.0)
+    silence = Silence()
+    silence.fallen([patient, replace(patient, number=1, lease=1.0)], now=0.0)
+    assert [c.number for c in silence.fallen([patient, replace(patient, number=1, lease=1.0)], now=5.0)] == [1]
+
+
+def test_a_set_that_is_away_ends_the_worker_and_fails_no_trial(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+
+    def away(config):
+        raise DataError("the prepared set is away")
+
+    with pytest.raises(DataError):
+        worked(tmp_path, founded, Fakes(before=away))
+    assert len(worked(tmp_path, founded, Fakes()).trained) == 4
+    assert standing(tmp_path, founded) == ["done"] * 4
+
+
+def test_a_retry_that_is_cut_off_leaves_the_failure_as_it_was(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 4))
+    before = collect(tmp_path, founded)
+
+    def stop(config):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worked(tmp_path, founded, Fakes(before=stop), retry_failed=True)
+    assert collect(tmp_path, founded).seeds == before.seeds == (0, 1)
+    worked(tmp_path, founded, Fakes(), retry_failed=True)
+    assert collect(tmp_path, founded).left_out == {}
+
+
+def test_a_study_is_begun_on_a_server_before_its_first_trial_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("ecg_jax.study.trial_queue.open_storage", lambda *_: optuna.storages.InMemoryStorage())
+    server = "postgresql://me@elsewhere/data"
+    with open_trial_queue(tmp_path, "mine", server, begin=True) as desk:
+        assert desk.claims() == []
+    (tmp_path / "trials").mkdir()
+    for begin, storage in ((True, server), (False, server), (False, "journal.log")):
+        with (
+            pytest.raises(RunError, match="no study mine in this storage"),
+            open_trial_queue(tmp_path, "mine", storage, begin=begin),
+        ):
+            pass
+
+
+def test_workers_share_a_study_and_wait_for_a_slow_one(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set, replace(GRID, channels=(4, 8, 12), seeds=3))
+    many = [Fakes(before=lambda config: time.sleep(1.5 if config.model.channels == 4 else 0.05)) for _ in range(4)]
+    threads = [
+        threading.Thread(target=worked, args=(tmp_path, founded, fakes), kwargs={"lease_seconds": 0.9})
+        for fakes in many
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    trained = [name for fakes in many for name in fakes.trained]
+    assert len(trained) == len(set(trained)) == 9, "a trial longer than the lease stays its worker's"
+    claims = desk_of(tmp_path, founded).claims()
+    assert sum(claim.state == "done" for claim in claims) == 9
+    assert not any(claim.state == "running" for claim in claims)
+
+
+def race(desks: list[TrialQueue], grid: Grid) -> list[Claim]:
+    """All desks claim all tasks at the same moment, each in the same order."""
+    won: list[Claim] = []
+    start = threading.Barrier(len(desks))
+
+    def claim_all(desk: TrialQueue) -> None:
+        start.wait()
+        for task in tasks(merged([grid]), []):
+            claim = desk.take(task, key=task.name, worker="w")
+            if claim is not None:
+                won.append(claim)
+
+    threads = [threading.Thread(target=claim_all, args=(desk,)) for desk in desks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return won
+
+
+@pytest.mark.parametrize("kind", ["journal", "postgresql"])
+def test_of_many_claims_on_a_trial_one_holds(kind, tmp_path, request):
+    storage = "journal.log" if kind == "journal" else request.getfixturevalue("postgresql")
+    grid = replace(GRID, kernels=(3, 5, 7))
+    desks: list[TrialQueue] = []
+    threads = [
+        threading.Thread(target=lambda: desks.append(TrialQueue(open_storage(tmp_path, storage), "r")))
+        for _ in range(6)
+    ]
+    for thread in threads:  # the tables and the study are made by all at once
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(desks) == 6
+    won = race(desks, grid)
+    assert sorted(claim.trial for claim in won) == sorted(task.name for task in tasks(merged([grid]), []))
+
+
+def test_a_worker_is_silent_when_its_beat_stands_still_for_the_whole_lease():
+    def claim(number, beat):
+        return Claim(number, "t", "whole", "running", beat=beat, lease=10.0)
+
+    silence = Silence()
+    assert silence.fallen([claim(0, 1.0), claim(1, 1.0)], now=0.0) == []
+    assert silence.fallen([claim(0, 1.0), claim(1, 2.0)], now=9.0) == []
+    assert silence.fallen([claim(0, 1.0), claim(1, 2.0)], now=10.5) == [claim(0, 1.0)]
+    assert silence.fallen([claim(1, 2.0)], now=18.0) == []
+    assert Silence().fallen([claim(0, -1e9)], now=5.0) == [], "clocks of other machines count for nothing"
+
+
+def test_a_dead_process_of_this_machine_need_not_be_watched_first():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    dead = Claim(0, "t", "whole", "running", worker=f"{platform.node()}:{process.pid}", lease=10.0)
+    dead = replace(dead, beat=time.time() - 20)
+    assert gone(dead)
+    assert not gone(replace(dead, lease=30.0)), "its beat is young: the process may be in another container"
+    assert not gone(replace(dead, worker=f"{platform.node()}:{os.getpid()}"))
+    assert not gone(replace(dead, worker=f"elsewhere:{process.pid}"))
+    assert Silence(gone).fallen([dead], now=0.0) == [dead]
+
+
+def test_a_worker_that_lost_its_claim_ends_and_one_whose_storage_is_away_does_not():
+    lost, calls = [], []
+
+    def beat():
+        calls.append(1)
+        raise OSError("away") if len(calls) < 3 else UpdateFinishedTrialError("another's")
+
+    with beating(beat, 0.01, lambda: lost.append(1)):
+        time.sleep(0.5)
+    assert lost == [1]
+    assert len(calls) == 3
+
+
+def test_a_line_that_a_kill_cut_off_does_not_spoil_the_journal(synthetic_set, tmp_path):
+    founded = begun(tmp_path, synthetic_set)
+    desk_of(tmp_path, founded)
+    with (tmp_path / "journal.log").open("ab") as file:
+        file.write(b'{"op_code": 4, "worker')
+    assert len(worked(tmp_path, founded, Fakes()).trained) == 4
+    assert standing(tmp_path, founded) == ["done"] * 4
+
+
+def test_a_storage_that_does_not_answer_is_one_line():
+    from ecg_jax.study.trial_queue import check_reachable
+
+    pytest.importorskip("psycopg")
+    with pytest.raises(RunError, match=r"the study's storage does not answer \(connection failed"):
+        check_reachable("postgresql://me@127.0.0.1:1/nothing")
+    check_reachable("")
+
+
+def test_sqlite_is_refused():
+    from ecg_jax.study.workdir import check_storage
+
+    with pytest.raises(ConfigError, match="one trial to two workers"):
+        check_storage("sqlite:///s.db")
+
+
+WHOLE = """
+import collections, jax, sys
+counts = collections.Counter()
+jax.monitoring.register_event_listener(lambda event, **_: counts.update([event.rpartition("/")[2]]))
+sys.path.insert(0, sys.argv.pop(1))
+import scale
+from ecg_jax.training import loop
+trained = loop.run
+def run(config, workdir, **settings):
+    before = counts.copy()
+    result = trained(config, workdir, **settings)
+    print("compiled", workdir.parent.name, (counts - before)["cache_misses"], (counts - before)["cache_hits"])
+    return result
+loop.run = run
+scale.main(*scale.parsed(sys.argv[1:]))
+"""
+
+
+def test_the_whole_with_real_training_compiles_a_scale_once_draws_nothing_and_reads_no_test_label(
+    synthetic_set, tmp_path
+):
+    flags = ["--depths", "1", "--channels", "4", "--kernels", "3", "--base", "local", "--seeds", "2"]
+    flags += ["--folds", "3", "5", "--train.epochs", "2", "--data.window-seconds", "2", "--evaluate.resamples", "20"]
+    command = [sys.executable, "-c", WHOLE, str(SCRIPT.parent), "--data", str(synthetic_set), "--workdir"]
+    done = subprocess.run([*command, str(tmp_path / "study"), *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("compiled")]
+    assert [line[1] for line in lines] == [f"d1_c4_k3_lr0.003_s{s}" for s in (0, 0, 1, 1)]
+    assert int(lines[0][2]) > 0, "the first has to be compiled"
+    assert [int(line[2]) for line in lines[2:]] == [0, 0], "nothing of a scale seen before"
+    folders = [tmp_path / "study" / "trials" / f"d1_c4_k3_lr0.003_s{s}" / f"fold_{f}" for s in (0, 1) for f in (3, 5)]
+    from ecg_jax.inference import predict_split
+    from ecg_jax.training.result import read_predictions
+
+    for folder in folders:
+        assert (folder / "predictions_test.csv").is_file()
+        assert not list(folder.glob("*.png"))
+        assert not (folder / "result_test.json").exists()
+    ids, probability, _ = read_predictions(folders[0] / "predictions_test.csv")
+    _, prepared, indices, expected = predict_split(folders[0], "test")
+    assert list(ids) == list(prepared.record_ids[indices])
+    assert abs(probability - expected).max() < 1e-4
+    assert set(prepared.folds[indices]) == {3}
