@@ -11,10 +11,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from study_fakes import GRID, Fakes, begun, worked
 
-from ecg_jax.analysis import analyse, latency
+from ecg_jax.analysis import analyse
 from ecg_jax.cli import main
 from ecg_jax.report import sentences
-from ecg_jax.report.write import validation_means, with_latency, write_report
+from ecg_jax.report.write import conclude_study, validation_means, with_latency, write_report
+from ecg_jax.study import latency
 from ecg_jax.study.design import Grid, Scale, Trial
 from ecg_jax.study.results import collect
 from ecg_jax.study.workdir import add_grid, read_founded, trial_folder
@@ -148,7 +149,7 @@ def test_until_its_rate_is_chosen_a_scale_is_shown_at_its_best_rate():
 
 def test_the_worker_that_ends_a_study_writes_the_report(synthetic_set, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(latency, "measured", by_size)
-    worked(tmp_path, begun(tmp_path, synthetic_set), Fakes(), conclude=None)
+    worked(tmp_path, begun(tmp_path, synthetic_set), Fakes(), conclude=conclude_study)
     assert capsys.readouterr().out.endswith(f"report: {tmp_path / 'report.html'}\n")
     assert "Shallower is better" in (tmp_path / "report.html").read_text()
     (tmp_path / "report.html").unlink()

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from study_fakes import GRID, Fakes, begun, worked
 
-from ecg_jax.analysis import analyse, latency
+from ecg_jax.analysis import analyse
 from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.cli import TrainArguments, _parse, base_run, main, train
 from ecg_jax.errors import ConfigError
 from ecg_jax.report.recommend import recommend
+from ecg_jax.study import latency
 
 
 def costly(setting, seed=0):

@@ -28,6 +28,7 @@ FLOORS = {
     "config": -1,
     "import_path": -1,
     "formatting": -2,
+    "target": -2,
     "errors": -2,
 }
 

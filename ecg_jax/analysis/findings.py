@@ -1,0 +1,244 @@
+"""What an analysis finds, as values: these dataclasses are the documentation of the keys of `analysis.json`.
+
+Every interval, `low` to `high`, is a 95 % interval over training seeds and test records. None stands for what is not
+defined. A `scale` in an entry of a list is written as one key an axis (`to_dict`).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ecg_jax.analysis.axes import Axis, Level, Scale
+
+Verdict = Literal["holds", "does not hold", "not decided", "effect", "no effect"]
+"""Of a claim: `holds`, `does not hold` or `not decided`. Of an axis without a claim: `effect` (the interval excludes
+0), `no effect` (the interval lies within the margin) or `not decided`."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Change of a metric, by doubling a `log2` axis or over the whole range of a `linear` one."""
+
+    effect: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An effect with its verdict, and how many seeds or test records alone would decide it if it is what it seems."""
+
+    verdict: Verdict
+    effect: float | None
+    low: float | None
+    high: float | None
+    seeds_needed: int | None
+    records_needed: int | None
+    note: str | None = None
+    """Where the study has a single seed: by what its noise is judged. Left out of the file if None."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Difference of a metric between two levels of a categorical axis: `level` minus `reference`.
+
+    The interval is of this contrast alone; `p_holm` is corrected for all pairs of levels of the axis (Holm 1979), and
+    `differs` says whether it is below .05.
+    """
+
+    level: Level
+    reference: Level
+    effect: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The effect of one axis at one level of another."""
+
+    axis: str
+    at: str
+    level: Level
+    effect: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """How much the effect of one axis grows with each step of another (None if one of them is categorical)."""
+
+    effect: float | None
+    low: float | None
+    high: float | None
+    slopes: tuple[Slope, ...]
+
+
+@dataclass(frozen=True)
+class SelectedScale:
+    """A scale and the fraction of the sample splits in which it was selected."""
+
+    scale: Scale
+    share: float
+
+
+@dataclass(frozen=True)
+class BestScale:
+    """The scale with the largest mean macro AUROC, and the value of selecting a scale in this way.
+
+    `value` is read on records and seeds that did not select, so it has no selection bias.
+    """
+
+    scale: Scale
+    value: float | None
+    low: float | None
+    high: float | None
+    chosen: tuple[SelectedScale, ...]
+    indistinguishable: tuple[Scale, ...]
+
+
+@dataclass(frozen=True)
+class ScaleMean:
+    """A metric of a scale, averaged over its seeds, with the interval of that mean alone."""
+
+    scale: Scale
+    mean: float
+    mean_low: float | None
+    mean_high: float | None
+
+
+@dataclass(frozen=True)
+class LabelFindings:
+    """The best scale for one label, and its gain in AUROC on that label over the overall best scale.
+
+    `differs`: the gain is positive and significant, corrected for the number of labels (`p_holm`, Holm 1979).
+    """
+
+    scale: Scale
+    advantage: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    differs: bool
+    claims: dict[str, Claim]
+    scales: tuple[ScaleMean, ...]
+
+
+@dataclass(frozen=True)
+class CostRange:
+    """A cost of a scale: the mean over its trials, and the extremes."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ParetoPoint:
+    """A scale that no scale of at most its cost beats."""
+
+    scale: Scale
+    cost: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """The fit 1 - macro AUROC = factor x cost^exponent over all scales.
+
+    `fits`: the interval of the exponent excludes 0 and the fit explains half of the variance; else `why` not.
+    """
+
+    exponent: float | None
+    low: float | None
+    high: float | None
+    factor: float | None
+    r_squared: float | None
+    fits: bool
+    why: str | None
+
+
+@dataclass(frozen=True)
+class ScaleFindings:
+    """All that is known of a scale; `difference` is from the best scale, its interval holds for all scales at once."""
+
+    scale: Scale
+    mean: float | None
+    mean_low: float | None
+    mean_high: float | None
+    values: dict[str, float]
+    """Seed -> macro AUROC."""
+    difference: float | None
+    low: float | None
+    high: float | None
+    indistinguishable: bool
+    receptive_field_samples: int | None
+    receptive_field_ms: float | None
+    learning_rate: float | None
+    costs: dict[str, CostRange | None]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All findings of a study: the content of `analysis.json`."""
+
+    axes: tuple[Axis, ...]
+    claims: dict[str, Claim]
+    """Axis -> effect on macro AUROC; without categorical axes."""
+    contrasts: dict[str, tuple[Contrast, ...]]
+    """Categorical axis -> all pairs of its levels, those with the first level first."""
+    metrics: dict[str, dict[str, Claim]]
+    """Metric -> axis -> effect on it: `macro_auprc`, `macro_f1` and, where the data set has one, its own `score`."""
+    interactions: dict[str, Interaction]
+    """Pair of axes, joined by a colon."""
+    best: BestScale | None
+    per_label: dict[str, LabelFindings | None]
+    pareto: dict[str, tuple[ParetoPoint, ...] | None] | None
+    """Cost -> scales from cheap to expensive; None if the cost is not known."""
+    power_laws: dict[str, PowerLaw | None] | None
+    scales: tuple[ScaleFindings, ...]
+    taken_as_given: tuple[str, ...]
+    margin: float
+    seeds: int
+    records: int
+    patients: int
+    folds: int
+    labels: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `analysis.json`: plain values, None for what is not finite."""
+        return to_dict(self)
+
+
+def to_dict(value: Any) -> Any:
+    """A finding, or a mapping or sequence of findings, as JSON holds it."""
+    if isinstance(value, Scale):
+        return to_dict(value.to_dict())
+    if is_dataclass(value) and not isinstance(value, type):
+        return _entry(value)
+    if isinstance(value, Mapping):
+        return {str(key): to_dict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [to_dict(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+FLAT = (SelectedScale, ScaleMean, ParetoPoint, ScaleFindings)  # entries of lists: one key an axis
+
+
+def _entry(finding: Any) -> dict[str, Any]:
+    values = {field.name: getattr(finding, field.name) for field in fields(finding)}
+    scale = values.pop("scale").to_dict() if isinstance(finding, FLAT) else {}
+    if isinstance(finding, Claim) and finding.note is None:
+        del values["note"]
+    return to_dict({**scale, **values})

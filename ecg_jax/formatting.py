@@ -1,0 +1,41 @@
+"""Numbers, intervals, scales and durations as text. Standard library only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """A number with its sign; a dash if it is None."""
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def span(low: float | None, high: float | None, digits: int = 3) -> str:
+    """A 95 % interval in brackets, or that there is none."""
+    return "(no interval)" if low is None or high is None else f"(95 % {low:.{digits}f} to {high:.{digits}f})"
+
+
+def kernel_text(kernel: float, rate_hz: float) -> str:
+    """A kernel in samples and in ms, such as `3 (30 ms)`."""
+    return f"{kernel:g} ({1000 * kernel / rate_hz:.3g} ms)"
+
+
+def level_text(axis: str, level: Any, rate_hz: float) -> str:
+    """A level of an axis; kernels in ms too."""
+    if axis in ("kernel", "model.stem_kernel"):
+        return kernel_text(level, rate_hz)
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
+def scale_text(scale: Mapping[str, Any], rate_hz: float) -> str:
+    """A scale (axis -> level), such as `depth 1, channels 16, kernel 3 (30 ms), model.head gap`."""
+    return ", ".join(f"{axis} {level_text(axis, level, rate_hz)}" for axis, level in scale.items())
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `12 s`, `3 min 05 s` or `2 h 10 min`."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
