@@ -13,6 +13,7 @@ from ecg_jax.dataset import sampler
 from ecg_jax.dataset.batch import MISSING
 from ecg_jax.dataset.host_feed import HostFeed
 from ecg_jax.dataset.resident_feed import ResidentFeed
+from ecg_jax.errors import ConfigError
 from ecg_jax.training.devices import Devices
 
 WINDOW = 90
@@ -107,6 +108,12 @@ def test_processes_share_a_batch_without_overlap():
         devices = Devices("jit", jax.devices()[:1])
         parts += batches(HostFeed, TRAINING, 1, 2, devices, process=process, processes=2)
     np.testing.assert_array_equal(np.concatenate([part.signal for part in parts]), whole.signal)
+
+
+def test_without_tensorflow_the_host_feed_names_the_package_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # so every import of it fails
+    with pytest.raises(ConfigError, match=r"^--feed host needs TensorFlow.* pip install tensorflow-cpu .*$"):
+        batches(HostFeed, TRAINING, 0, 1, Devices("jit"))
 
 
 def test_a_run_with_the_resident_feed_never_loads_tensorflow(synthetic_set, tmp_path):

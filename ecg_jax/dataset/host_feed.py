@@ -1,8 +1,9 @@
 """Feed that reads records as they are needed, through tf.data: for sets that do not fit the device.
 
-The only file that loads TensorFlow, and only when a feed is made.
+The only file that loads TensorFlow, and only when a feed is read.
 """
 
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from ecg_jax.dataset.batch import Batch
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.resident_feed import Put, RowsAt
+from ecg_jax.errors import ConfigError
 from ecg_jax.records.record import MISSING
 
 
@@ -29,7 +31,14 @@ class HostFeed:
         process: int = 0,
         processes: int = 1,
     ):
-        """`put_rows` places this process's share of a batch on its devices."""
+        """`put_rows` places this process's share of a batch on its devices.
+
+        Raises:
+            ConfigError: TensorFlow is not installed.
+        """
+        if importlib.util.find_spec("tensorflow") is None:
+            remedy = "pip install tensorflow-cpu (on macOS and ARM: tensorflow), or use --feed resident"
+            raise ConfigError(f"--feed host needs TensorFlow, which is not installed: {remedy}")
         self._prepared, self._indices, self._window = prepared, np.asarray(indices), window
         self._put_rows, self._process, self._processes = put_rows, process, processes
         self._label = prepared.label[self._indices].astype(np.float32)
