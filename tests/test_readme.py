@@ -1,4 +1,4 @@
-"""What the README shows runs as it stands there."""
+"""What the README and the page on functions of one's own show runs as it stands there, and their links lead somewhere."""
 
 import os
 import re
@@ -8,23 +8,56 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory) -> Path:
-    """The README's Python blocks as the files that their first lines name."""
+    """The Python blocks of all pages as the files that their first lines name."""
     folder = tmp_path_factory.mktemp("readme")
-    for name, code in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README.read_text(), re.DOTALL):
-        (folder / name).write_text(code)
+    for page in PAGES:
+        for name, code in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page.read_text(), re.DOTALL):
+            assert not (folder / name).exists(), f"two blocks are called {name}"
+            (folder / name).write_text(code)
     return folder
 
 
-def in_folder(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    return subprocess.run(
+@pytest.fixture(scope="module")
+def recordings(shown, tmp_path_factory) -> Path:
+    """`my_records` beside the blocks: synthetic recordings in folders that are the names of two labels."""
+    from ecg_jax.synthetic import write
+
+    made = tmp_path_factory.mktemp("made")
+    write(made, records=60, seed=0)
+    folder = shown / "my_records"
+    for number, header in enumerate(sorted(made.rglob("*.hea"))):
+        for file in (header, header.with_suffix(".dat")):
+            place = folder / ("even" if number % 2 == 0 else "odd") / file.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.rename(place)
+    return folder
+
+
+def in_folder(folder: Path, *command: str) -> str:
+    """What the command writes to its standard output; it must succeed."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    done = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def prepare(folder: Path) -> None:
+    flags = ["--from", "my_records", "--to", "prepared/mine", "--workers", "1"]
+    in_folder(folder, "-m", "ecg_jax", "prepare", "my_source:by_folder", *flags)  # a second time it changes nothing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
 
 
 def test_the_network_of_ribeiro_has_its_published_number_of_parameters(shown):
@@ -36,29 +69,26 @@ window = jnp.zeros((1, 4096, 12))
 variables = jax.eval_shape(lambda: ribeiro(ModelConfig(), 6).init(jax.random.key(0), window, train=False))
 print(sum(leaf.size for leaf in jax.tree.leaves(variables["params"])))
 """
-    done = in_folder(shown, "-c", code)
-    assert done.stdout.strip() == "6421910", done.stderr
+    assert in_folder(shown, "-c", code).strip() == "6421910"
 
 
-def test_network_loss_augmentation_and_source_of_the_readme_work_together(shown, tmp_path_factory):
-    from ecg_jax.synthetic import write
-
-    made = tmp_path_factory.mktemp("made")
-    write(made, records=60, seed=0)
-    headers = sorted(made.rglob("*.hea"))
-    for number, header in enumerate(headers):
-        for file in (header, header.with_suffix(".dat")):
-            place = shown / "my_records" / ("even" if number % 2 == 0 else "odd") / file.name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            file.rename(place)
-    prepare = ["prepare", "my_source:by_folder", "--from", "my_records", "--to", "prepared/mine", "--workers", "1"]
-    steps = [["-m", "ecg_jax", *prepare], ["my_run.py"], ["-m", "ecg_jax", "evaluate", "--workdir", "runs/ribeiro"]]
-    for step in steps:
-        done = in_folder(shown, *step)
-        assert done.returncode == 0, done.stderr
+def test_network_loss_augmentation_and_source_of_ones_own_work_together(shown, recordings):
+    prepare(shown)
+    in_folder(shown, "my_run.py")
+    in_folder(shown, "-m", "ecg_jax", "evaluate", "--workdir", "runs/ribeiro")
     config = (shown / "runs" / "ribeiro" / "config.json").read_text()
     assert '"network": "ribeiro:ribeiro"' in config
-    record = str(next((shown / "my_records" / "odd").glob("*.hea")))
-    done = in_folder(shown, "-m", "ecg_jax", "predict", "--workdir", "runs/ribeiro", record)
-    assert done.returncode == 0, done.stderr
-    assert '"even"' in done.stdout
+    record = str(next((recordings / "odd").glob("*.hea")))
+    assert '"even"' in in_folder(shown, "-m", "ecg_jax", "predict", "--workdir", "runs/ribeiro", record)
+
+
+def test_training_and_prediction_from_python_work(shown, recordings):
+    prepare(shown)
+    header = next((recordings / "odd").glob("*.hea"))
+    record = recordings / "2023" / "r0001"
+    record.parent.mkdir()
+    record.with_suffix(".hea").write_text(header.read_text().replace(header.stem, record.name))
+    record.with_suffix(".dat").write_bytes(header.with_suffix(".dat").read_bytes())
+    printed = in_folder(shown, "my_training.py").splitlines()
+    assert "'value'" in printed[-2]
+    assert "'probabilities'" in printed[-1]
