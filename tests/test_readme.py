@@ -1,4 +1,4 @@
-"""What the README and the page on functions of one's own show runs as it stands there, and their links lead somewhere."""
+"""The Python blocks of the README and of docs/ run as they stand there, and their links lead somewhere."""
 
 import os
 import re
