@@ -1,6 +1,6 @@
-"""1-D residual networks of any scale, their presets, and what they cost.
+"""1-D residual networks of any scale, their presets and their costs.
 
-`ResNet1D` is loaded when it is asked for: presets and costs are had without JAX.
+`ResNet1D` is imported on first use, so presets and costs work without loading JAX.
 """
 
 from typing import TYPE_CHECKING, Any

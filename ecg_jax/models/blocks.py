@@ -1,6 +1,6 @@
-"""Stem and residual blocks: the parts that `resnet.py` stacks into stages.
+"""Stem and residual blocks, which `resnet.py` stacks into stages.
 
-Shapes and parameters only. May import jax, flax, `config` and its neighbours; nothing that reads files or trains.
+Shapes and parameters only. May import jax, flax, `config` and this room; nothing that reads files or trains.
 """
 
 from functools import partial
@@ -24,7 +24,7 @@ class Stem(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None, *, train: bool) -> tuple[Array, Array | None]:
-        """x is 0 where `valid` [B, T, 1] is; so is the result, with its own mask."""
+        """`x` is 0 where `valid` [B, T, 1] is 0. Returns the output and its mask, with the same property."""
         kept = coarser(valid, self.stride)
         for i, channels in enumerate(self.channels):
             x = Conv1D(channels, self.kernel, self.stride if i == 0 else 1)(x)
@@ -36,16 +36,16 @@ class Stem(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Convolutions beside a shortcut: [B, T, C_in] -> [B, ceil(T / stride), channels].
+    """Convolutions with a shortcut in parallel: [B, T, C_in] -> [B, ceil(T / stride), widths[-1]].
 
-    All scales start at one. Starting the last one at zero (Goyal et al. 2017, section 5.1) helps deep networks, but
-    the shallow ones that this project is about learn more slowly by it.
+    The scale parameters of all normalisations are initialised to one. Initialising the last one to zero (Goyal et al.
+    2017, section 5.1) helps deep networks, but slows the learning of shallow ones, which matter most here.
     """
 
     widths: tuple[int, ...]  # channels after each convolution
     kernels: tuple[int, ...]
     stride: int = 1
-    strided: int = 0  # which convolution strides
+    strided: int = 0  # index of the convolution that has the stride
     dilation: int = 1
     shortcut: str = "conv"
     dropout: float = 0.0
@@ -53,7 +53,7 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None, *, train: bool) -> tuple[Array, Array | None]:
-        """x is 0 where `valid` [B, T, 1] is; so is the result, with its own mask."""
+        """`x` is 0 where `valid` [B, T, 1] is 0. Returns the output and its mask, with the same property."""
         norm = partial(MaskedBatchNorm, train, self.axis_name)
         kept = coarser(valid, self.stride)  # [B, T', 1]
         last = len(self.widths) - 1
@@ -67,7 +67,7 @@ class ResidualBlock(nn.Module):
                 y = relu(y, mask)
                 y = RowDropout(self.dropout, train, self.axis_name)(y)
 
-        projected = x.shape[-1] != self.widths[-1]  # never by T: parameters must not depend on it
+        projected = x.shape[-1] != self.widths[-1]  # not decided by T: the parameters must not depend on it
         stride = self.stride
         if self.shortcut == "pool" and stride > 1:
             x, stride = average_pool(x, valid, stride), 1

@@ -1,4 +1,4 @@
-"""Dropout whose draws belong to the rows of the global batch. May import jax and flax only."""
+"""Dropout whose random draws depend on the row in the global batch, not on the device. May import jax and flax only."""
 
 import flax.linen as nn
 import jax
@@ -7,10 +7,10 @@ from jax import Array, lax
 
 
 class RowDropout(nn.Module):
-    """Drops a share of activations and scales up the rest: [B, ...] -> [B, ...].
+    """Sets a fraction of the activations to zero and scales up the others: [B, ...] -> [B, ...].
 
-    Row r of the global batch draws from `fold_in(key, r)`: whichever device it lies on, and however many there are, it
-    loses the same activations. The key comes from the stream "dropout", the same on all devices.
+    Row r of the global batch uses the key `fold_in(key, r)`, so the same activations are dropped on any device and for
+    any number of devices. The key comes from the random stream "dropout", which is the same on all devices.
     """
 
     rate: float
@@ -19,7 +19,7 @@ class RowDropout(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Returns x itself outside training and where nothing is dropped."""
+        """Returns `x` itself outside training, and if the rate is 0."""
         if not self.train or self.rate == 0:
             return x
         rows = jnp.arange(x.shape[0])

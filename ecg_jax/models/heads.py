@@ -1,7 +1,7 @@
-"""From the last stage to logits. May import jax, flax and its neighbours.
+"""Heads: from the last stage to logits. May import jax, flax and this room.
 
-Every head takes x [B, T, C] >= 0, which is 0 where `valid` [B, T, 1] is, and gives [B, K] float32. A row without any
-valid sample pools to zeros and counts in no statistic.
+Every head takes `x` [B, T, C] >= 0, which is 0 where `valid` [B, T, 1] is 0, and returns [B, K] float32. A row without
+a valid sample is pooled to zeros and has no influence on any statistic.
 """
 
 import flax.linen as nn
@@ -16,7 +16,7 @@ class Head(nn.Module):
     """`gap`: mean over time; `concat`: maximum and mean, then a hidden layer; `attention`; `flatten`: all samples.
 
     `concat` is the head of the PTB-XL benchmark (Strodthoff et al. 2021, arXiv 2004.13701). `flatten` has a weight for
-    every sample, so its parameters depend on T.
+    every sample, so the number of its parameters depends on T.
     """
 
     kind: str
@@ -53,5 +53,5 @@ class Head(nn.Module):
 
 
 def _samples(x: Array, valid: Array | None) -> Array | int:
-    """How many valid samples each row has, at least 1: [B, 1]."""
+    """Number of valid samples of each row, at least 1: [B, 1]."""
     return x.shape[1] if valid is None else jnp.maximum(jnp.sum(valid, axis=1, dtype=jnp.float32), 1)

@@ -1,18 +1,18 @@
-"""What blocks a `ModelConfig` stands for: read by `resnet.py`, which builds them, and `cost.py`, which counts them.
+"""The blocks that a `ModelConfig` describes; `resnet.py` builds them, `cost.py` counts them.
 
-Whole numbers only. May import `config`.
+Numbers only, no arrays. May import `config`.
 """
 
 from dataclasses import dataclass
 
 from ecg_jax.config import ModelConfig
 
-EXPANSION = 4  # channels at the end of a bottleneck, over those inside it
+EXPANSION = 4  # channels at the end of a bottleneck, divided by those inside it
 
 
 @dataclass(frozen=True)
 class Block:
-    """One residual block: channels after and length of each of its convolutions, and which of them strides."""
+    """One residual block: output channels and length of each convolution, its stride, and which convolution has it."""
 
     name: str
     widths: tuple[int, ...]
@@ -30,9 +30,9 @@ class Layout:
 
 
 def layout(config: ModelConfig) -> Layout:
-    """The blocks of a config, stage by stage; the first block of a stage strides.
+    """The blocks of a config, stage by stage; the first block of a stage has the stride.
 
-    A bottleneck strides on its middle convolution, as torchvision and fastai do (He et al. strode on the first).
+    A bottleneck has its stride in the middle convolution, as in torchvision and fastai (He et al.: in the first one).
     """
     stages = len(config.strides)
     depths = (config.depth,) * stages if isinstance(config.depth, int) else config.depth

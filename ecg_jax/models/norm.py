@@ -1,4 +1,4 @@
-"""Batch normalisation that counts valid samples only, over all devices. May import jax and flax only."""
+"""Batch normalisation over the valid samples of all devices. May import jax and flax only."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,11 +11,11 @@ EPSILON = 1e-5
 class MaskedBatchNorm(nn.Module):
     """Normalises each channel over the valid samples of the whole batch: [..., C] -> [..., C].
 
-    Sums, sums of squares and the count are added over the axis `axis_name` before anything is divided, so that devices
-    with unlike numbers of valid samples, or with none, agree with one device (averaging the devices' means would not).
-    Both sums are taken in one pass, in float32, and the result is folded to one multiply-add. A batch without any valid
-    sample leaves the running statistics as they are. Ioffe & Szegedy 2015, arXiv 1502.03167; the running variance is
-    the batch's own, without Bessel's correction.
+    Sums, sums of squares and counts are added over the axis `axis_name` before the division. So several devices give
+    the result of one device, even if their numbers of valid samples differ; an average of their means would not. Both
+    sums are computed in one pass, in float32, and the normalisation is one multiplication and one addition. A batch
+    without a valid sample does not change the running statistics. The running variance is that of the batch, without
+    Bessel's correction. Source: Ioffe & Szegedy 2015, arXiv 1502.03167.
     """
 
     train: bool
@@ -23,7 +23,7 @@ class MaskedBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None = None) -> Array:
-        """`valid` [..., 1] of zeros and ones, or None where all is valid. Invalid samples come out as anything."""
+        """`valid` [..., 1] is 0 or 1; None: all samples are valid. The outputs at invalid samples are undefined."""
         shape = (x.shape[-1],)
         mean_of = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
         var_of = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
@@ -41,7 +41,7 @@ class MaskedBatchNorm(nn.Module):
         return (x * _over(x, factor) + _over(x, offset)).astype(x.dtype)
 
     def _moments(self, x: Array, valid: Array | None) -> tuple[Array, Array, Array]:
-        """Mean [C], variance [C] and number of the valid samples on all devices."""
+        """Mean [C], variance [C] and number of valid samples, over all devices."""
         axes = tuple(range(x.ndim - 1))
         counted = x if valid is None else x * valid
         total = jnp.sum(counted, axes, dtype=jnp.float32)

@@ -1,4 +1,4 @@
-"""Published networks as settings of one model; `dataclasses.replace` varies them. May import `config` and `errors`.
+"""Published networks as `ModelConfig`; `dataclasses.replace` changes them. May import `config` and `errors`.
 
 Parameter counts are those at 12 leads and 5 labels.
 """
@@ -15,19 +15,19 @@ def resnet18_1d() -> ModelConfig:
 
 
 def resnet34_1d() -> ModelConfig:
-    """ResNet-34, as `resnet18_1d`: 7,225,733 parameters."""
+    """ResNet-34, adapted like `resnet18_1d`: 7,225,733 parameters."""
     return ModelConfig(depth=(3, 4, 6, 3), channels=64, kernel=3)
 
 
 def resnet50_1d() -> ModelConfig:
-    """ResNet-50 with the stride on the middle convolution, as torchvision has it: 15,969,413 parameters."""
+    """ResNet-50 with the stride in the middle convolution, as in torchvision: 15,969,413 parameters."""
     return ModelConfig(depth=(3, 4, 6, 3), channels=64, kernel=3, block="bottleneck")
 
 
 def resnet1d_wang() -> ModelConfig:
-    """The best on superdiagnostic PTB-XL of Strodthoff et al. 2021 (arXiv 2004.13701): 473,349 parameters.
+    """The best network of Strodthoff et al. 2021 (arXiv 2004.13701) on superdiagnostic PTB-XL: 473,349 parameters.
 
-    After Wang et al. 2017 (arXiv 1611.06455): three blocks of 128 channels that see 37 samples.
+    Based on Wang et al. 2017 (arXiv 1611.06455): three blocks of 128 channels, receptive field 37 samples.
     """
     return ModelConfig(
         depth=1,
@@ -102,5 +102,5 @@ def preset(name: str) -> ModelConfig:
         ConfigError: there is no preset of that name.
     """
     if name not in _BY_NAME:
-        raise ConfigError(f"there is no model preset {name!r}; there are {', '.join(PRESETS)}")
+        raise ConfigError(f"there is no model preset {name!r}; choose from {', '.join(PRESETS)}")
     return _BY_NAME[name]()

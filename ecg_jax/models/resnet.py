@@ -1,6 +1,6 @@
 """ResNet1D: a 1-D residual network of any scale, from a `ModelConfig`.
 
-May import jax, flax, `config` and its neighbours; nothing that reads files, knows a label or trains.
+May import jax, flax, `config` and this room; nothing that reads files, knows labels or trains.
 """
 
 import flax.linen as nn
@@ -14,9 +14,9 @@ from ecg_jax.models.layout import layout
 
 
 class ResNet1D(nn.Module):
-    """Stem, stages of residual blocks, head (He et al. 2016, arXiv 1512.03385, along time).
+    """Stem, stages of residual blocks, head (He et al. 2016, arXiv 1512.03385, in one dimension).
 
-    `axis_name` names the axis of `pmap` over which the batch is spread, if it is.
+    `axis_name` is the name of the `pmap` axis over which the batch is distributed, None without `pmap`.
     """
 
     config: ModelConfig
@@ -25,10 +25,10 @@ class ResNet1D(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None = None, *, train: bool) -> Array:
-        """Logits [B, K] float32 of x [B, T, L], normalised; `valid` [B, T] bool says which samples are signal.
+        """Logits [B, K] float32 of normalised `x` [B, T, L]; `valid` [B, T] bool is True where a sample is signal.
 
-        What stands in invalid samples, NaN included, changes nothing; padding rows are invalid throughout.
-        Needs the random stream "dropout" in training if the config drops anything.
+        The values of invalid samples, NaN included, have no influence; all samples of a padding row are invalid.
+        Training with a dropout rate above 0 needs the random stream "dropout".
         """
         config = self.config
         dtype = jnp.dtype(config.precision)
