@@ -84,7 +84,7 @@ def test_a_longer_recording_of_twelve_leads_goes_on_in_the_rhythm_strip():
 def test_half_an_hour_is_cut_to_a_page_that_can_be_read_and_says_so():
     figure = draw(np.zeros((180_000, 2)), 100, ("MLII", "V1"))
     assert figure.get_size_inches()[1] < 30
-    assert any("not all of it" in text for text in texts(figure))
+    assert any("the rest does not fit" in text for text in texts(figure))
 
 
 def test_missing_samples_are_gaps_and_a_missing_lead_is_said():
@@ -112,7 +112,7 @@ def test_any_number_of_leads_and_any_duration_fit_on_the_page_or_it_says_that_th
     all_named = set(names) <= set(texts(figure))
     # a strip ends on the first sample of the next one, which is drawn twice
     all_drawn = sum(len(np.asarray(line.get_xdata())) for line in traces(figure)) >= samples * leads
-    assert (all_named and all_drawn) != any("not all of it" in text for text in texts(figure))
+    assert (all_named and all_drawn) != any("the rest does not fit" in text for text in texts(figure))
 
 
 def test_a_signal_that_does_not_fit_its_leads_is_refused():

@@ -1,1 +1,1 @@
-"""Pictures: recordings on ECG paper, training curves, ROC curves. Matplotlib figures, never a window."""
+"""Matplotlib figures: recordings on ECG paper, training curves, ROC curves. Opens no window."""

@@ -1,7 +1,7 @@
-"""How a run went and how well it tells labels apart: training curves and ROC curves, for print.
+"""Training curves and ROC curves, for print.
 
 May import numpy, matplotlib and scikit-learn. Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/),
-told apart by the colour-blind; no line is known by its colour alone: dashes, markers or direct names go with it.
+which colour-blind readers can distinguish; dashes, markers or names also identify each line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
-_STYLES = [  # of eight labels at most: colour and dashes
+_STYLES = [  # of at most eight labels: colour and dashes
     (BLUE, "-"),
     (VERMILION, "--"),
     (GREEN, "-."),
@@ -22,13 +22,13 @@ _STYLES = [  # of eight labels at most: colour and dashes
     ("#555555", "-."),
     ("#000000", (0, (1, 1))),
 ]
-MOST_LABELS = len(_STYLES)  # beyond it only the best and the worst are named
+MOST_LABELS = len(_STYLES)  # if there are more, only the best and the worst are named
 _EXTREMES = 4
-_LINES = 26  # labels below each other in a column of dots
+_LINES = 26  # labels in one column of dots
 
 
 def _plain(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
-    """Title at the left, no box, faint grid."""
+    """Sets title, axis names and a faint grid, without a box."""
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes.set_xlabel(xlabel, fontsize=9)
     axes.set_ylabel(ylabel, fontsize=9)
@@ -41,16 +41,16 @@ def _plain(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
 def training_curves(
     metrics: Sequence[Mapping[str, float | None]], title: str = "", *, best_epoch: int | None = None
 ) -> Figure:
-    """Loss, validation AUROC and learning rate by epoch; the epoch that was chosen is marked.
+    """Loss, validation AUROC and learning rate by epoch; the chosen epoch is marked.
 
     Args:
         metrics: the lines of `metrics.jsonl`, in order: `epoch`, `train_loss`, `validation_loss`,
-            `validation_macro_auroc`, `learning_rate`; None or a missing key is a gap.
-        title: stands above the panels.
+            `validation_macro_auroc`, `learning_rate`; None or a missing key leaves a gap.
+        title: text above the panels.
         best_epoch: the epoch that the run chose; by default that of the highest AUROC.
 
     Raises:
-        ValueError: there is no line.
+        ValueError: `metrics` is empty.
     """
     if not metrics:
         raise ValueError("no epoch is finished, so there is no training curve to draw")
@@ -74,8 +74,8 @@ def training_curves(
     auroc_axes.plot(epoch, auroc, color=VERMILION, linestyle="--", **dot)
     if not np.isnan(auroc).all():
         best = int(np.nanargmax(auroc) if best_epoch is None else np.flatnonzero(epoch == best_epoch)[0])
-        said = f"best: {auroc[best]:.3f} at epoch {epoch[best]:g}"
-        auroc_axes.plot(epoch[best], auroc[best], marker="D", color="black", markersize=6, linestyle="none", label=said)
+        text = f"best: {auroc[best]:.3f} at epoch {epoch[best]:g}"
+        auroc_axes.plot(epoch[best], auroc[best], marker="D", color="black", markersize=6, linestyle="none", label=text)
         auroc_axes.legend(fontsize=8, frameon=False, loc="lower right")
 
     _plain(rate_axes, "Learning rate × 1000", "epoch", "")
@@ -87,22 +87,22 @@ def training_curves(
 
 
 def roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
-    """ROC curve of each label and their mean, beside the labels' AUROC.
+    """ROC curve of each label and their mean, with the AUROC of each label in panels to the right.
 
-    Up to eight labels are all named. Of more, the best four and the worst four are; the others are thin lines, and
-    dots at the right. The macro curve is the mean sensitivity of the labels at each false positive rate. Labels
-    without both classes have no curve; the picture says how many.
+    Up to eight labels are named. If there are more, the best four and the worst four are named; the others are thin
+    lines and grey dots. The macro curve is the mean sensitivity of the labels at each false positive rate. Labels
+    without both classes have no curve; the figure gives their number.
 
     Args:
         label: [N, K], 0 or 1.
-        probability: [N, K]; any score that rises with the label will do.
+        probability: [N, K]; any score that is higher for positive records.
         names: the K labels.
-        title: stands above the panels.
+        title: text above the panels.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: the shapes are not [N, K] for K names.
     """
-    from sklearn.metrics import roc_auc_score, roc_curve  # slow to import, and only this picture needs it
+    from sklearn.metrics import roc_auc_score, roc_curve  # slow to import, and only this figure needs it
 
     label, probability = np.asarray(label), np.asarray(probability)
     if label.shape != probability.shape or label.shape[1:] != (len(names),):

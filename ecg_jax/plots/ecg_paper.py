@@ -1,9 +1,9 @@
 """A recording on ECG paper: 25 mm/s, 10 mm/mV, true to scale when printed. May import numpy and matplotlib.
 
-Everything is drawn in millimetres on one page, so the layout is arithmetic: rows of 250 mm, a calibration pulse of
-1 mV and 0.2 s before each. Twelve standard leads of 10 s come in the usual three rows of four leads, 2.5 s each, and a
-rhythm strip of lead II, which goes on below for as long as the recording does; all else comes as it is, a row or more
-for each lead.
+All coordinates are millimetres on one page: rows of 250 mm, each after a calibration pulse of 1 mV and 0.2 s. The
+twelve standard leads of 10 s are drawn in the usual three rows of four leads, 2.5 s each, above a rhythm strip of lead
+II, which continues in further rows to the end of the recording. Any other set of leads gets one or more rows for each
+lead.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ MM_PER_SECOND = 25.0
 MM_PER_MV = 10.0
 ROW_SECONDS = 10.0
 STANDARD_ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"), ("II",))
-MOST_ROWS = 15  # what comes after is left out, and the page says so
+MOST_ROWS = 15  # further rows are left out, with a note on the page
 
 _PULSE_MM = 12.0  # the calibration pulse and the space after it
 _MARGIN_MM = 7.0
 _TITLE_MM = 9.0
 _FOOT_MM = 7.0
-_REACH_MM = (9.0, 9.0, 32.0)  # the least room below and above a row's baseline, and the most
-_TRACE, _FINE, _COARSE = "black", "#f7d9d5", "#e8a9a2"  # differ in lightness, so that they do in black and white too
+_REACH_MM = (9.0, 9.0, 32.0)  # smallest space below and above the baseline of a row, and the largest
+_TRACE, _FINE, _COARSE = "black", "#f7d9d5", "#e8a9a2"  # they differ in black and white, too
 
 
 @dataclass(frozen=True)
 class _Strip:
-    """A piece of one lead in a row: from where in the recording, how long, and where in the row it begins (s)."""
+    """A part of one lead in a row: its start in the recording, its length and its start in the row, in seconds."""
 
     lead: int
     start_seconds: float
@@ -51,11 +51,11 @@ def _layout(leads: Sequence[str], seconds: float) -> list[list[_Strip]]:
         return rows + [
             [_Strip(place["II"], s, ROW_SECONDS, 0)] for s in np.arange(ROW_SECONDS, seconds - 0.5, ROW_SECONDS)
         ]
-    if seconds > ROW_SECONDS:  # the leads go on together in the rows below
+    if seconds > ROW_SECONDS:  # all leads continue in the rows below
         starts = np.arange(0, seconds, ROW_SECONDS)
         return [[_Strip(lead, start, ROW_SECONDS, 0)] for start in starts for lead in range(len(leads))]
     columns = int(np.clip(ROW_SECONDS // seconds, 1, 4))
-    rows_needed = -(-len(leads) // columns)  # leads run down the columns, as on paper
+    rows_needed = -(-len(leads) // columns)  # leads in order down the columns, as on paper
     width = ROW_SECONDS / columns
     rows = [[] for _ in range(rows_needed)]
     for lead in range(len(leads)):
@@ -64,7 +64,7 @@ def _layout(leads: Sequence[str], seconds: float) -> list[list[_Strip]]:
 
 
 def _grid(axes: Axes, width: float, height: float) -> None:
-    """Lines every millimetre, stronger ones every five."""
+    """Draws a line every millimetre, and a stronger one every five."""
     for step, colour, line in ((1, _FINE, 0.25), (5, _COARSE, 0.5)):
         across = [((x, 0), (x, height)) for x in np.arange(0, width + 0.5, step)]
         along = [((0, y), (width, y)) for y in np.arange(0, height + 0.5, step)]
@@ -72,25 +72,25 @@ def _grid(axes: Axes, width: float, height: float) -> None:
 
 
 def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str = "") -> Figure:
-    """A page of ECG paper.
+    """Draws a page of ECG paper.
 
-    A lead is drawn about its own median, as a paper recorder would centre it; missing samples are gaps.
+    Each lead is centred on its median, as by a paper recorder; missing samples are gaps.
 
     Args:
         signal_mv: [T, L] in mV; a missing sample is NaN.
-        rate_hz: samples in a second.
+        rate_hz: sampling rate.
         leads: the L names.
-        title: stands at the head of the page, as it is.
+        title: text at the top of the page.
 
     Returns:
-        A figure of the page's true size; `savefig` writes it.
+        A figure with the true size of the page; `savefig` writes it.
 
     Raises:
-        ValueError: the shape is not [T, L] with T and L from 1 up.
+        ValueError: the shape is not [T, L], or T or L is 0.
     """
     signal_mv = np.asarray(signal_mv, dtype=np.float64)
     if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads) or not signal_mv.size:
-        raise ValueError(f"a page is drawn from [T, {len(leads)}], a column for each lead; got {list(signal_mv.shape)}")
+        raise ValueError(f"a page needs [T, {len(leads)}], one column for each lead; got {list(signal_mv.shape)}")
     signal_mv = np.where(np.isfinite(signal_mv), signal_mv, np.nan)
     present = ~np.isnan(signal_mv)
     medians = [np.median(lead[here]) if here.any() else 0.0 for lead, here in zip(signal_mv.T, present.T, strict=True)]
@@ -100,7 +100,7 @@ def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str
     all_rows = _layout(leads, seconds)
     rows = all_rows[:MOST_ROWS]
     least_low, least_high, most = _REACH_MM
-    reaches = []  # room above and below each baseline
+    reaches = []  # space above and below each baseline
     for row in rows:
         pieces = [traces_mm[_span(strip, rate_hz, len(traces_mm)), strip.lead] for strip in row]
         values = np.concatenate([piece[~np.isnan(piece)] for piece in pieces] + [np.zeros(1)])
@@ -129,14 +129,14 @@ def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str
             goes_on = strip.start_seconds > strip.at_seconds
             name = leads[strip.lead] + (f", from {strip.start_seconds:g} s" if goes_on else "")
             axes.text(x + 1, baseline + above - 4, name, fontsize=9, fontweight="normal" if goes_on else "bold")
-            if strip.at_seconds:  # where one lead ends and the next begins
+            if strip.at_seconds:  # a mark between two leads
                 axes.plot([x, x], [baseline - 2, baseline + 2], color=_TRACE, linewidth=0.8)
             if np.isnan(y).all():
                 axes.text(x + 12, baseline + 1, "no signal", fontsize=8, style="italic")
         baseline -= below
 
     shown = f"{rate_hz:g} Hz, {seconds:g} s" + (
-        "" if len(rows) == len(all_rows) else "; not all of it fits on this page"
+        "" if len(rows) == len(all_rows) else "; the rest does not fit on this page"
     )
     axes.text(_MARGIN_MM, height - 6.5, title, fontsize=10)
     axes.text(_MARGIN_MM, 2.5, f"{MM_PER_SECOND:g} mm/s   {MM_PER_MV:g} mm/mV   {shown}", fontsize=8)
@@ -144,6 +144,6 @@ def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str
 
 
 def _span(strip: _Strip, rate_hz: float, samples: int) -> slice:
-    """The samples of a strip."""
+    """The samples of a strip, as a slice of the recording."""
     start = round(strip.start_seconds * rate_hz)
     return slice(start, min(samples, round((strip.start_seconds + strip.seconds) * rate_hz) + 1))

@@ -1,4 +1,4 @@
-"""The generator of labelled 12-lead recordings, written as WFDB."""
+"""Generator of labelled 12-lead recordings, written as WFDB."""
 
 from ecg_jax.synthetic.cohort import LABELS, REACH_SECONDS
 from ecg_jax.synthetic.recordings import write

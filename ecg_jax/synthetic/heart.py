@@ -1,8 +1,8 @@
-"""A heart as a moving dipole: waves are Gaussian lobes of a vector in mV, beats are moments, leads are projections.
+"""A heart as a moving dipole: waves are Gaussian lobes of a vector in mV, leads are its projections.
 
 Axes as in Frank's leads: x to the patient's left, y to the feet, z to the back. May import numpy and the labels.
 
-Sources: lobes in place of a solved model, McSharry et al. 2003 (doi 10.1109/TBME.2003.808805), in three dimensions
+Sources: Gaussian lobes, McSharry et al. 2003 (doi 10.1109/TBME.2003.808805), in three dimensions
 Sameni et al. 2007 (doi 10.1155/2007/43407); vectors of the leads, Dower et al. 1980 (doi 10.1002/clc.4960030202);
 shapes and limits of the diagnoses, AHA/ACCF/HRS 2009 (doi 10.1161/CIRCULATIONAHA.108.191095).
 """
@@ -24,7 +24,7 @@ CHEST_VECTORS = np.array(  # V1-V6
     ]
 )
 CHEST_GAINS = np.array([0.78, 1.2, 1.15, 1.2, 1.1, 1.0])  # to the heights of R and S in normal recordings
-TERRITORIES = {  # where an injury current points (mV at full size), and where the dead muscle's initial force is lost
+TERRITORIES = {  # direction of the injury current (mV at full size), and the initial force that the infarct removes
     "STE_ANT": ((0.07, -0.10, -0.22), (0.00, 0.05, 0.45)),
     "STE_INF": ((-0.08, 0.24, 0.03), (0.05, -0.40, 0.00)),
     "STE_LAT": ((0.24, -0.12, 0.10), (-0.40, 0.05, 0.05)),
@@ -37,7 +37,7 @@ def _lobe(centre: float, before: float, after: float, vector: Sequence[float] | 
 
 
 def _rotation(degrees: np.ndarray) -> np.ndarray:
-    """[3, 3]: turns about x, then y, then z."""
+    """Rotation matrix [3, 3] about x, then y, then z, by angles in degrees."""
     (a, b, c), (i, j, k) = np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))
     about_x = np.array([[1, 0, 0], [0, i, -a], [0, a, i]])
     about_y = np.array([[j, 0, b], [0, 1, 0], [-b, 0, j]])
@@ -47,7 +47,7 @@ def _rotation(degrees: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Patient:
-    """What stays the same from beat to beat. Lobes are [M, 6]; their times count from the onset of P or QRS."""
+    """The properties that are the same for all beats. Lobes are [M, 6]; times are after the onset of P or QRS."""
 
     labels: frozenset[str]
     lead_vectors: np.ndarray  # [8, 3]: I, II, V1-V6
@@ -62,7 +62,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class Beat:
-    """One contraction: when its QRS begins, how long the cycle before it lasted, and whether P leads it."""
+    """One contraction: onset of its QRS complex, length of the cycle before it, and onset of its P wave, if any."""
 
     onset_seconds: float
     rr_seconds: float
@@ -71,8 +71,8 @@ class Beat:
 
 
 def _qrs(rng: np.random.Generator, labels: frozenset[str]) -> tuple[np.ndarray, float]:
-    """Lobes of the QRS complex [M, 6] before the patient's own rotation, and its duration in s."""
-    if "CLBBB" in labels:  # no septal force from the left; slow spread to the left and the back, notched
+    """Lobes of the QRS complex [M, 6] before the rotation of the patient's heart, and its duration in s."""
+    if "CLBBB" in labels:  # no septal force from the left; slow, notched spread to the left and the back
         d = rng.uniform(0.124, 0.165)
         shape = [
             (0.14, 0.07, (0.05, 0.08, -0.12 * rng.uniform(0, 2))),
@@ -96,7 +96,7 @@ def _qrs(rng: np.random.Generator, labels: frozenset[str]) -> tuple[np.ndarray, 
         if rng.random() < 0.5:
             lobes.append(_lobe(0.24 * d, 0.11 * d, 0.11 * d, np.array(TERRITORIES[name][1]) * rng.uniform(0.6, 1.3)))
     incomplete = rng.random() < 0.06
-    if "CRBBB" in labels or incomplete:  # the right ventricle comes late: a slow end to the right and the front
+    if "CRBBB" in labels or incomplete:  # the right ventricle is late: a slow end to the right and the front
         late = max(0.03, rng.uniform(0.122, 0.158) - d) if "CRBBB" in labels else rng.uniform(0.008, 0.014)
         size = rng.uniform(0.8, 1.6) if "CRBBB" in labels else rng.uniform(0.3, 0.5)
         centre, width = d * 0.80 + late / 2, 0.010 + late / 4
@@ -118,7 +118,7 @@ def _repolarisation(rng: np.random.Generator, labels: frozenset[str], qrs: np.nd
         st_vector = -0.045 * net * rng.uniform(0.6, 1.3)
     if "CRBBB" in labels:
         t_vector = t_vector + np.array((0.06, 0.03, 0.24)) * rng.uniform(0.7, 1.2)
-    if "LVH" in labels:  # strain, from none to full
+    if "LVH" in labels:  # strain, between none and full
         strain = max(0.0, rng.uniform(-0.4, 1.0))
         t_vector = (1 - strain) * t_vector - 0.13 * strain * net
         st_vector = st_vector - 0.05 * strain * net
@@ -134,7 +134,7 @@ def _repolarisation(rng: np.random.Generator, labels: frozenset[str], qrs: np.nd
 
 
 def _ectopic(rng: np.random.Generator) -> np.ndarray:
-    """Lobes of a beat from somewhere in the ventricles, [M, 6]: slow, large, and T against it."""
+    """Lobes of a beat with its origin in the ventricles, [M, 6]: slow and large, with an opposite T wave."""
     d = rng.uniform(0.135, 0.185)
     way = np.array([rng.choice([-1, 1]), rng.choice([-1, 1]), 1.0]) * rng.uniform(0.5, 1.0, 3)
     way[2] *= np.sign(way[0])  # from the right ventricle to the left and the back, or the other way round
@@ -147,7 +147,7 @@ def _ectopic(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_patient(rng: np.random.Generator, labels: frozenset[str]) -> Patient:
-    """A patient with exactly these labels; all else is drawn: axis, voltage, intervals, where the electrodes stick."""
+    """A patient with exactly these labels; axis, voltage, intervals and electrode positions are random."""
     turn = rng.normal(0, (10, 12, 22)) * (0.6 if "CLBBB" in labels else 1.0)
     voltage = np.clip(rng.lognormal(0, 0.24), 0.85 if "LVH" in labels else 0.6, 1.5)
     qrs, d = _qrs(rng, labels)
@@ -176,7 +176,7 @@ def draw_patient(rng: np.random.Generator, labels: frozenset[str]) -> Patient:
     if "STACH" in labels:
         pr = max(0.11, pr - 0.02)
 
-    shift = rng.normal(0, 0.2) + rng.normal(0, 0.12, 6)  # electrodes off their places, in distances to the next
+    shift = rng.normal(0, 0.2) + rng.normal(0, 0.12, 6)  # electrode displacement, in electrode distances
     places = np.clip(np.arange(6) + shift, 0, 5)
     chest = np.stack([np.interp(places, np.arange(6), column) for column in CHEST_VECTORS.T], axis=-1)
     chest *= CHEST_GAINS[:, None] * rng.lognormal(0, 0.1, (6, 1))
@@ -187,9 +187,9 @@ def draw_patient(rng: np.random.Generator, labels: frozenset[str]) -> Patient:
 def draw_beats(rng: np.random.Generator, patient: Patient, seconds: float) -> list[Beat]:
     """The beats of one recording, some of them before its start and after its end.
 
-    Sinus rhythm breathes: the RR intervals follow respiration and a slow drift, with a range of 0.12 s or more in
-    SARRH and less else. In AFIB every interval is drawn for itself. An ectopic beat comes early and takes the place
-    of a sinus beat, so that the pause after it is compensatory.
+    In sinus rhythm the RR intervals follow respiration and a slow drift, with a range of 0.12 s or more in SARRH and
+    less otherwise. In AFIB the intervals are independent. An ectopic beat is early and replaces a sinus beat, so that
+    the pause after it is compensatory.
     """
     labels, mean = patient.labels, patient.rr_seconds
     n = int(np.ceil((seconds + 2) / mean / 0.8)) + 5
@@ -202,12 +202,12 @@ def draw_beats(rng: np.random.Generator, patient: Patient, seconds: float) -> li
         wave = breath + 0.25 * drift + rng.normal(0, 0.12, n)
         spread = rng.uniform(0.16, 0.34) if "SARRH" in labels else min(rng.lognormal(np.log(0.04), 0.5), 0.105)
         rr = mean + spread * (wave - wave.mean()) / np.ptp(wave)
-    onsets = np.cumsum(rr) - rr[:3].sum() - rng.random() * mean  # if undisturbed; rr[k] lies before onsets[k]
+    onsets = np.cumsum(rr) - rr[:3].sum() - rng.random() * mean  # without ectopic beats; rr[k] precedes onsets[k]
     early = np.zeros(n)  # s
     if "PVC" in labels:
         inside = (onsets > 1.0) & (onsets < seconds - 0.8)
         places = np.flatnonzero(inside & (rr >= min(0.4, rr[inside].max())))
-        rate_matters = bool(labels & {"SBRAD", "STACH"})  # then two sinus beats must follow each other somewhere
+        rate_matters = bool(labels & {"SBRAD", "STACH"})  # then two successive sinus beats are needed somewhere
         if rng.random() < 0.15 and not rate_matters:  # every second beat
             places = places[rng.integers(2) :: 2]
         else:
@@ -220,7 +220,7 @@ def draw_beats(rng: np.random.Generator, patient: Patient, seconds: float) -> li
 
 
 def heart_vector(rng: np.random.Generator, patient: Patient, beats: Sequence[Beat], time: np.ndarray) -> np.ndarray:
-    """The dipole at each moment of `time` [T] in s: [T, 3] in mV."""
+    """The dipole at the times `time` [T] in s: [T, 3] in mV."""
     vector = np.zeros((len(time), 3))
 
     def add(lobes: np.ndarray, onset: float, size: float) -> None:
@@ -250,7 +250,7 @@ def heart_vector(rng: np.random.Generator, patient: Patient, beats: Sequence[Bea
 
 
 def _fibrillation(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
-    """Fibrillatory waves of 4-8 Hz, largest in V1 and II, from coarse to hardly visible: [T, 3] in mV."""
+    """Fibrillatory waves of 4-8 Hz, largest in V1 and II, coarse to almost invisible: [T, 3] in mV."""
     size = np.clip(rng.lognormal(np.log(0.05), 0.5), 0.015, 0.13)
     step = time[1] - time[0]
     total = np.zeros((len(time), 3))

@@ -1,6 +1,6 @@
-"""Labelled 12-lead recordings of hearts that do not exist, written as WFDB files and a table of labels.
+"""Synthetic 12-lead recordings with labels, written as WFDB files and a table of labels.
 
-May import numpy, `errors`, the names of leads in `records` and the other files of this room; reads nothing.
+May import numpy, `errors`, the lead names of `records` and this room; reads no file.
 """
 
 import csv
@@ -21,7 +21,7 @@ UNITS_PER_MV = 1000
 
 
 def signal_mv(visit: Visit, seed: int) -> np.ndarray:
-    """The recording of one visit, [T, 12] in mV, leads in the order of `STANDARD_LEADS`; a pure function of both."""
+    """The recording of one visit, [T, 12] in mV, leads in the order of `STANDARD_LEADS`; a pure function."""
     patient = draw_patient(np.random.default_rng([seed, 3, visit.patient]), visit.labels)
     rng = np.random.default_rng([seed, 4, visit.patient, visit.number])
     time = np.arange(SECONDS * RATE_HZ) / RATE_HZ
@@ -49,12 +49,12 @@ def write_format_16(path: Path, signal: np.ndarray, comments: tuple[str, ...] = 
 
 
 def write(folder: Path, *, records: int, seed: int) -> None:
-    """Writes `records` recordings below `folder` and, at last, `labels.csv` (record, labels, patient).
+    """Writes `records` recordings below `folder` and then `labels.csv` (record, labels, patient).
 
-    The same seed gives the same bytes; more records of a seed begin with the fewer ones.
+    The same seed gives the same bytes; a larger number of records begins with the same ones.
 
     Raises:
-        ConfigError: the number of records or the seed cannot be.
+        ConfigError: the number of records or the seed is out of range.
     """
     if records < 1:
         raise ConfigError(f"--records is {records}; give a whole number from 1 up")
