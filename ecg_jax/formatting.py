@@ -19,14 +19,14 @@ def kernel_text(kernel: float, rate_hz: float) -> str:
     return f"{kernel:g} ({1000 * kernel / rate_hz:.3g} ms)"
 
 
-def level_text(axis: str, level: Any, rate_hz: float) -> str:
-    """A level of an axis; kernels in ms too."""
-    if axis in ("kernel", "model.stem_kernel"):
+def level_text(axis: str, level: Any, rate_hz: float | None) -> str:
+    """A level of an axis; of a kernel in ms too, if the rate is known."""
+    if axis in ("kernel", "model.stem_kernel") and rate_hz is not None:
         return kernel_text(level, rate_hz)
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
-def scale_text(scale: Mapping[str, Any], rate_hz: float) -> str:
+def scale_text(scale: Mapping[str, Any], rate_hz: float | None) -> str:
     """A scale (axis -> level), such as `depth 1, channels 16, kernel 3 (30 ms), model.head gap`."""
     return ", ".join(f"{axis} {level_text(axis, level, rate_hz)}" for axis, level in scale.items())
 

@@ -1,120 +1,183 @@
-"""The three published claims, tested: what does doubling one axis do, all else equal? NumPy and SciPy."""
+"""Effects of the axes of a study on a metric, the verdicts on the claims, and interactions. NumPy and SciPy."""
 
 import itertools
-import math
 from collections.abc import Callable, Hashable
-from typing import Any
 
 import numpy as np
 
-from ecg_jax.analysis.influence import Measure, aurocs, mean_of
-from ecg_jax.analysis.predictions import AXES, StudyPredictions
-from ecg_jax.analysis.variance import ONE_SEED, Spread, VarianceModel
+from ecg_jax.analysis.axes import Axis
+from ecg_jax.analysis.findings import Claim, Contrast, Effect, Interaction, Slope, Verdict
+from ecg_jax.analysis.influence import macro_auroc
+from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE, holm
+from ecg_jax.analysis.predictions import StudyPredictions
+from ecg_jax.analysis.variance import ONE_SEED, VarianceComponents, VarianceModel, around
 
-CLAIMED = {"depth": -1, "channels": 1, "kernel": -1}
-"""The side on which the publication sees the effect: shallower, wider, smaller kernels."""
-MOST = 10**9  # seeds or records; what needs more is as good as never decided
+MOST = 10**9  # seeds or records; a number above it counts as never
 MARGIN = 0.002
+NO_EFFECT = Effect(None, None, None)
 
 
-def claims(outcomes: StudyPredictions, *, margin: float = MARGIN) -> dict[str, dict[str, Any]]:
-    """The claims of depth, channels and kernel on macro AUROC, each with verdict, effect, interval and needed numbers.
+def claims(predictions: StudyPredictions, *, margin: float = MARGIN) -> dict[str, Claim]:
+    """The effect of each axis on macro AUROC with its verdict; without categorical axes.
 
     Args:
-        outcomes: test predictions of all trials.
-        margin: an effect that is surely smaller than this, for each doubling, does not hold.
+        predictions: test predictions of all trials.
+        margin: the smallest change of macro AUROC that matters, for each doubling of a `log2` axis or over the whole
+            range of a `linear` one. A claim does not hold if its effect is significantly smaller.
     """
-    return claims_of(outcomes, mean_of(aurocs(outcomes)), margin=margin)
+    estimate = macro_auroc(predictions)
+    model = None if estimate is None else VarianceModel(predictions, estimate)
+    return claims_on(predictions, model, margin=margin)
 
 
-def claims_of(outcomes: StudyPredictions, measure: Measure | None, *, margin: float) -> dict[str, dict[str, Any]]:
-    """The three claims on any measure; None is one that is not defined."""
-    chance = None if measure is None else VarianceModel(outcomes, measure)
-    return {axis: _claim(chance, slope(outcomes, axis), side, margin) for axis, side in CLAIMED.items()}
+def claims_on(predictions: StudyPredictions, model: VarianceModel | None, *, margin: float) -> dict[str, Claim]:
+    """The same for any metric; `model` is None if the metric is not defined."""
+    numeric = [axis for axis in predictions.axes if axis.kind != "categorical"]
+    return {axis.name: _claim(model, slope(predictions, axis.name), axis.claim, margin) for axis in numeric}
 
 
-def slope(outcomes: StudyPredictions, axis: str, *, where: np.ndarray | None = None) -> np.ndarray | None:
-    """Weights of the trials [T] whose sum is the effect of doubling an axis; None where nothing shows one.
+def slope(predictions: StudyPredictions, axis: str, *, where: np.ndarray | None = None) -> np.ndarray | None:
+    """Weights [R] of the trials whose sum is the effect of an axis; None if no two trials differ in this axis alone.
 
-    Least squares on log2 of the axis, with an intercept for every combination of the other axes and seed; over the
-    trials `where` [T] says. Deviations from the mean of such a group, over their sum of squares, are the weights.
+    Least squares on the coordinate of the axis with an intercept for each combination of the other axes and the seed,
+    over the trials in the mask `where` [R]. The weights are the deviations from the mean of such a group, divided by
+    their sum of squares.
     """
-    rest = [name for name in (*AXES, "variant", "seed") if name != axis]
-    return _within(_log2(outcomes, axis), [_key(outcomes, *rest)], where)
+    return _within(_coordinate(predictions, axis), [_groups_without(predictions, axis)], where)
 
 
-def interaction(outcomes: StudyPredictions, one: str, other: str) -> np.ndarray | None:
-    """Weights [T] of how much the effect of doubling one axis grows with each doubling of the other; or None.
+def interaction(predictions: StudyPredictions, one: str, other: str) -> np.ndarray | None:
+    """Weights [R] of how much the effect of one axis grows with each step of another; None if there is none to see.
 
-    Least squares on the product of the logarithms, with intercepts that take all that either axis does without it.
+    Least squares on the product of both coordinates, with fixed effects that absorb the main effect of both axes.
     """
-    (third,) = (axis for axis in AXES if axis not in (one, other))
-    product = _log2(outcomes, one) * _log2(outcomes, other)
-    return _within(product, [_key(outcomes, axis, third, "variant", "seed") for axis in (one, other)], None)
+    product = _coordinate(predictions, one) * _coordinate(predictions, other)
+    return _within(product, [_groups_without(predictions, axis) for axis in (other, one)], None)
 
 
-def interactions(outcomes: StudyPredictions, measure: Measure | None) -> dict[str, dict[str, Any]]:
-    """For each pair of axes the interaction, and each axis's effect at each level of the other, all with intervals."""
-    chance = None if measure is None else VarianceModel(outcomes, measure)
-    found = {}
-    for one, other in itertools.combinations(AXES, 2):
-        slopes = [
-            {"axis": axis, "at": at, "level": level, **estimate(chance, slope(outcomes, axis, where=there))}
+def interactions(predictions: StudyPredictions, model: VarianceModel | None) -> dict[str, Interaction]:
+    """For each pair of axes the interaction, and the effect of each axis at each level of the other.
+
+    With a categorical axis there are only the effects of the other axis at its levels.
+    """
+    pairs = {}
+    for one, other in itertools.combinations(predictions.axes, 2):
+        if one.kind == other.kind == "categorical":
+            continue
+        slopes = tuple(
+            Slope(axis.name, at.name, level, **vars(estimate(model, slope(predictions, axis.name, where=rows))))
             for axis, at in ((one, other), (other, one))
-            for level, there in _levels(outcomes, at)
-        ]
-        found[f"{one}:{other}"] = {**estimate(chance, interaction(outcomes, one, other)), "slopes": slopes}
-    return found
+            if axis.kind != "categorical"
+            for level, rows in rows_by_level(predictions, at)
+        )
+        numeric = "categorical" not in (one.kind, other.kind)
+        effect = estimate(model, interaction(predictions, one.name, other.name)) if numeric else NO_EFFECT
+        pairs[f"{one.name}:{other.name}"] = Interaction(**vars(effect), slopes=slopes)
+    return pairs
 
 
-def estimate(chance: VarianceModel | None, weights: np.ndarray | None) -> dict[str, float | None]:
-    """`effect`, `low` and `high` of a combination; None where there is nothing to tell."""
-    if chance is None or weights is None:
-        return {"effect": None, "low": None, "high": None}
-    low, high = chance.interval(weights)
-    return {"effect": chance.value(weights), "low": low, "high": high}
+def contrasts(predictions: StudyPredictions, model: VarianceModel | None) -> dict[str, tuple[Contrast, ...]]:
+    """All pairs of levels of each categorical axis, compared within combinations of the other axes and the seed."""
+    return {axis.name: _contrasts(predictions, model, axis) for axis in predictions.axes if axis.kind == "categorical"}
 
 
-def _claim(chance: VarianceModel | None, weights: np.ndarray | None, side: int, margin: float) -> dict[str, Any]:
-    found = estimate(chance, weights)
-    answer = {"verdict": "not decided", **found, "seeds_needed": None, "records_needed": None}
-    if chance is None or weights is None or found["effect"] is None:
-        return answer
-    spread = chance.spread(weights)
-    answer["verdict"] = _verdict(side * found["effect"], spread.half_width(), margin)
-    answer["seeds_needed"], answer["records_needed"] = _needed(spread, side * found["effect"], margin)
-    return {**answer, "note": ONE_SEED} if chance.one_seed else answer
+def _contrasts(predictions: StudyPredictions, model: VarianceModel | None, axis: Axis) -> tuple[Contrast, ...]:
+    rows, groups = dict(rows_by_level(predictions, axis)), _groups_without(predictions, axis.name)
+    pairs = list(itertools.combinations(axis.levels, 2))
+    effects, p_values = [], []
+    for reference, level in pairs:
+        weights = _within(rows[level].astype(float), [groups], rows[reference] | rows[level])
+        effects.append(estimate(model, weights))
+        if model is None or weights is None:
+            p_values.append(None)
+        else:
+            p_values.append(model.components(weights).p_value(model.value(weights)))
+    return tuple(
+        Contrast(level, reference, **vars(effect), p=p, p_holm=corrected, differs=_significant(corrected))
+        for (reference, level), effect, p, corrected in zip(pairs, effects, p_values, holm(p_values), strict=True)
+    )
 
 
-def _verdict(effect: float, half: float | None, margin: float) -> str:
-    """The first that is true, of an effect counted positive on the claim's side."""
-    if half is None:
+def _significant(p: float | None) -> bool:
+    return p is not None and p < SIGNIFICANCE
+
+
+def effect_difference(predictions: StudyPredictions, axis: str, by: str) -> Effect:
+    """How much larger the effect of one axis on macro AUROC is at the last level of another than at its first."""
+    rows = [rows for other in predictions.axes if other.name == by for _, rows in rows_by_level(predictions, other)]
+    metric = macro_auroc(predictions)
+    first, last = (slope(predictions, axis, where=where) for where in (rows[0], rows[-1]))
+    if metric is None or first is None or last is None:
+        return NO_EFFECT
+    return estimate(VarianceModel(predictions, metric), last - first)
+
+
+def estimate(model: VarianceModel | None, weights: np.ndarray | None) -> Effect:
+    """A contrast with its interval; None throughout if there is no such contrast or the metric is not defined."""
+    if model is None or weights is None:
+        return NO_EFFECT
+    return Effect(model.value(weights), *model.interval(weights))
+
+
+def rows_by_level(predictions: StudyPredictions, axis: Axis) -> list[tuple[int | float | str | bool, np.ndarray]]:
+    """The levels of an axis, each with the mask [R] of the trials that have it."""
+    of_trial = [trial[axis.name] for trial in predictions.trials]
+    return [(level, np.array([value == level for value in of_trial])) for level in axis.levels]
+
+
+def _claim(model: VarianceModel | None, weights: np.ndarray | None, side: int, margin: float) -> Claim:
+    if model is None or weights is None:
+        return Claim("not decided", None, None, None, None, None)
+    effect, components = model.value(weights), model.components(weights)
+
+    def verdict_on(components: VarianceComponents) -> Verdict:
+        return verdict(effect, components.half_width(), side=side, margin=margin)
+
+    low, high = around(effect, components.half_width())
+    seeds, records = _needed(components, lambda c: verdict_on(c) != "not decided")
+    note = ONE_SEED if model.one_seed else None
+    return Claim(verdict_on(components), effect, low, high, seeds, records, note)
+
+
+def verdict(effect: float, half_width: float | None, *, side: int, margin: float) -> Verdict:
+    """The verdict on an effect and its interval.
+
+    Args:
+        effect: the estimate.
+        half_width: of its interval; None if the noise is not known.
+        side: the claimed sign, or 0 for no claim.
+        margin: the smallest effect that matters.
+    """
+    if half_width is None:
         return "not decided"
-    if effect + half < margin:
+    if side == 0:
+        if abs(effect) + half_width < margin:
+            return "no effect"
+        return "effect" if abs(effect) > half_width else "not decided"
+    if side * effect + half_width < margin:
         return "does not hold"
-    return "holds" if effect - half > 0 else "not decided"
+    return "holds" if side * effect > half_width else "not decided"
 
 
-def _needed(spread: Spread, effect: float, margin: float) -> tuple[int | None, int | None]:
-    """How many seeds, and how many records, decide the claim if the effect is what it seems."""
-
-    def decided(spread: Spread) -> bool:
-        return _verdict(effect, spread.half_width(), margin) != "not decided"
-
-    if spread.seed_dof <= 0:
+def _needed(
+    components: VarianceComponents, decides: Callable[[VarianceComponents], bool]
+) -> tuple[int | None, int | None]:
+    """How many seeds, and how many records, decide if the effect is as estimated; None if no number does."""
+    if components.seed_dof <= 0:
         return None, None
-    if decided(spread):
-        return spread.seeds, spread.records
+    if decides(components):
+        return components.seeds, components.records
     return (
-        _smallest(lambda seeds: decided(spread.at(seeds=seeds)), spread.seeds + 1),
-        _smallest(lambda records: decided(spread.at(records=records)), spread.records + 1),
+        _smallest(lambda seeds: decides(components.with_sizes(seeds=seeds)), components.seeds + 1),
+        _smallest(lambda records: decides(components.with_sizes(records=records)), components.records + 1),
     )
 
 
 def _smallest(enough: Callable[[int], bool], start: int) -> int | None:
-    """The smallest number from `start` up that is enough, found by doubling and halving; None where none is.
+    """The smallest number from `start` up that is enough, by doubling and bisection; None if none is.
 
-    More may be worse: few seeds leave t few degrees of freedom once the records' noise, which has many, is gone.
+    A larger number may not be enough although a smaller one is: with few seeds the t quantile is widest once the part
+    of the records, which has many degrees of freedom, is gone.
     """
     low, high = start - 1, start
     while not enough(high):
@@ -127,28 +190,32 @@ def _smallest(enough: Callable[[int], bool], start: int) -> int | None:
     return high
 
 
-def _log2(outcomes: StudyPredictions, axis: str) -> np.ndarray:
-    return np.array([math.log2(trial[axis]) for trial in outcomes.trials])
+def _coordinate(predictions: StudyPredictions, name: str) -> np.ndarray:
+    """[R]: log2 of the level, or for a linear axis its place in the range of levels, from 0 to 1."""
+    (axis,) = (axis for axis in predictions.axes if axis.name == name)
+    values = np.array([trial[name] for trial in predictions.trials], float)
+    if axis.kind == "log2":
+        return np.log2(values)
+    return (values - values.min()) / max(np.ptp(values), np.finfo(float).tiny)
 
 
-def _key(outcomes: StudyPredictions, *names: str) -> list[Hashable]:
-    return [tuple(trial.get(name) for name in names) for trial in outcomes.trials]
-
-
-def _levels(outcomes: StudyPredictions, axis: str) -> list[tuple[int, np.ndarray]]:
-    of_trial = np.array([trial[axis] for trial in outcomes.trials], int)
-    return [(int(level), of_trial == level) for level in np.unique(of_trial)]
+def _groups_without(predictions: StudyPredictions, axis: str) -> list[Hashable]:
+    """[R], the combination of all other axes and the seed."""
+    names = [other.name for other in predictions.axes if other.name != axis]
+    return [tuple(trial[name] for name in (*names, "seed")) for trial in predictions.trials]
 
 
 def _within(x: np.ndarray, groupings: list[list[Hashable]], where: np.ndarray | None) -> np.ndarray | None:
-    """Weights [T] of the least-squares slope on x [T] with an intercept for every group of each grouping."""
-    there = np.ones(len(x), bool) if where is None else where
+    """Weights [R] of the least-squares slope on x [R] with an intercept for every group of each grouping."""
+    rows = np.ones(len(x), bool) if where is None else where
+    if not rows.any():
+        return None
     columns = [[key == group for key in keys] for keys in groupings for group in dict.fromkeys(keys)]
-    dummies = np.array(columns, float).T[there]
-    inside = x[there] - dummies @ np.linalg.lstsq(dummies, x[there], rcond=None)[0]
-    size = float(inside @ inside)
+    dummies = np.array(columns, float).T[rows]
+    residual = x[rows] - dummies @ np.linalg.lstsq(dummies, x[rows], rcond=None)[0]
+    size = float(residual @ residual)
     if size < 1e-9:
         return None
     weights = np.zeros(len(x))
-    weights[there] = inside / size
+    weights[rows] = residual / size
     return weights

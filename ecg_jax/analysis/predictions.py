@@ -1,110 +1,149 @@
-"""What a finished study hands to its analysis: one value, checked where it is made. NumPy only."""
+"""The test predictions of a study: what every analysis starts from, checked where it is made. NumPy only.
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+Letters of this room: R trials, N records, K labels, F folds, U sampling units (patients as a rule), S seeds of a scale.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ecg_jax.analysis.axes import READY_MADE, SHORT_NAMES, Axis, Level, Scale
 from ecg_jax.errors import ConfigError
+from ecg_jax.target import Target
 
-AXES = ("depth", "channels", "kernel")
 COSTS = ("parameters", "macs", "seconds", "latency_ms")
-LEAST_OF_A_CLASS = 2  # records with and without a label that a figure of it needs, in a fold or in half of one
+FEWEST_OF_A_CLASS = 2  # records with and without a label that a metric of it needs, in a fold or in half of one
 
-Scale = tuple[Any, ...]
-"""Depth, channels, kernel; and the variant where trials have one."""
 Score = Callable[[np.ndarray, np.ndarray], float]
-"""A data set's own figure from labels [n, K] and probabilities [n, K]; NaN where it is not defined."""
+"""A data set's own metric from labels [n, K] and probabilities [n, K]; NaN where it is not defined."""
 
 
-@dataclass(frozen=True, eq=False)
 class StudyPredictions:
-    """Test predictions of all trials of a study on the same N records; T trials, K labels, F folds.
+    """Test predictions of all trials of a study on the same records.
 
-    Trials may come in any order, and scales may have different numbers of seeds; a scale has a seed once.
+    Trials may come in any order, and scales may have different numbers of seeds.
+
+    Attributes:
+        trials: [R].
+        labels: [N, K] bool.
+        probabilities: [R, N, K] float.
+        label_names: [K].
+        target: the kind of the labels.
+        thresholds: [R, K] or [R, F, K]; None stands for .5.
+        folds, patients: [N], as given.
+        score: the data set's own metric, or None.
+        axes: what the study varies, each with the levels that occur.
     """
 
-    trials: Sequence[dict[str, Any]]
-    """[T] with `depth`, `channels`, `kernel`, `seed`; where known `parameters`, `macs`, `seconds`, `latency_ms`. A
-    `variant` sets apart what differs in more than scale."""
-    labels: np.ndarray
-    """[N, K] of 0 and 1."""
-    probabilities: np.ndarray
-    """[T, N, K]; each record once, a cross-fitted trial's from the run that held it out."""
-    label_names: Sequence[str] | None = None
-    """[K]; without them label 0, label 1, ..."""
-    thresholds: np.ndarray | None = None
-    """[T, K], or [T, F, K] in the sorted order of the folds, fitted on validation; without them .5."""
-    folds: np.ndarray | None = None
-    """[N]; figures are computed within folds and averaged. Without them all records are one fold."""
-    patients: np.ndarray | None = None
-    """[N] names or numbers: records of a patient vary together. "" or None: a patient of its own."""
-    score: Score | None = None
-    """The set's own figure."""
-    exclusive: bool | None = None
-    """A record has exactly one label, decided by the largest probability. None: so it is where no thresholds are
-    given and every row of labels has exactly one 1 among two or more."""
+    def __init__(
+        self,
+        trials: Sequence[Mapping[str, Any]],
+        labels: Any,
+        probabilities: Any,
+        label_names: Sequence[str] | None = None,
+        thresholds: Any = None,
+        folds: Any = None,
+        patients: Any = None,
+        score: Score | None = None,
+        exclusive: bool | None = None,
+        axes: Sequence[Axis] | None = None,
+    ):
+        """Converts lists to arrays and checks that everything fits together.
 
-    def __post_init__(self) -> None:
-        """Takes arrays of their kind and refuses what does not fit, in one line."""
+        Args:
+            trials: [R] mappings with the level of each axis and `seed`; where known also `parameters`, `macs`,
+                `seconds`, `latency_ms`, `learning_rate`, `receptive_field_samples`, `receptive_field_ms` and
+                `validation_macro_auroc`. A scale has each seed once.
+            labels: [N, K] of 0 and 1.
+            probabilities: [R, N, K]; of a cross-fitted trial those of the run that held the record out.
+            label_names: [K]; by default label 0, label 1 and so on.
+            thresholds: [R, K], or [R, F, K] in the sorted order of the folds, fitted on validation; by default .5.
+            folds: [N]; metrics are computed within folds and averaged. By default all records are one fold.
+            patients: [N] names or numbers; "" or None is a patient of its own. By default each record is.
+            score: the data set's own metric.
+            exclusive: a record has exactly one label, decided by the largest probability. By default this holds if
+                no thresholds are given and every row of two or more labels has exactly one 1.
+            axes: what the study varies; by default depth, channels and kernel.
 
-        def put(name: str, value: Any) -> None:
-            object.__setattr__(self, name, value)  # the dataclass is frozen
-
-        put("trials", list(self.trials))
-        put("labels", _array("labels", self.labels))
-        probabilities = _array("probabilities", self.probabilities)
-        put("probabilities", probabilities if probabilities.dtype.kind == "f" else probabilities.astype(float))
-        _check_trials(self.trials)
-        self._check_arrays()
-        put("labels", self.labels.astype(bool))
-        names = self.label_names if self.label_names is not None else [f"label {k}" for k in range(self.n_labels)]
-        put("label_names", tuple(str(name) for name in names))
-        if len(self.names) != self.n_labels or len(set(self.names)) != self.n_labels:
-            raise ConfigError(f"label_names must be {self.n_labels} different names; got {list(self.names)}")
-        for name in ("folds", "patients"):
-            given = getattr(self, name)
-            if given is not None and np.shape(given) != (self.n_records,):
-                raise ConfigError(f"{name} must have the shape [{self.n_records}]; got {list(np.shape(given))}")
-        if self.thresholds is not None:
-            self._check_thresholds()
-        if self.score is not None and not callable(self.score):
+        Raises:
+            ConfigError: something does not fit; the message names it.
+        """
+        self.trials = [dict(trial) for trial in trials]
+        self.axes = _with_levels(self.trials, READY_MADE if axes is None else axes)
+        _check_trials(self.trials, self.axes)
+        self.labels, self.probabilities = _checked(labels, probabilities, n_trials=len(self.trials))
+        names = [f"label {k}" for k in range(self.n_labels)] if label_names is None else label_names
+        self.label_names = tuple(str(name) for name in names)
+        if len(self.label_names) != self.n_labels or len(set(self.label_names)) != self.n_labels:
+            raise ConfigError(f"label_names must be {self.n_labels} different names; got {list(self.label_names)}")
+        for name, value in (("folds", folds), ("patients", patients)):
+            if value is not None and np.shape(value) != (self.n_records,):
+                raise ConfigError(f"{name} must have the shape [{self.n_records}]; got {list(np.shape(value))}")
+        self.folds, self.patients = folds, patients
+        self.thresholds = None if thresholds is None else self._checked_thresholds(thresholds)
+        if score is not None and not callable(score):
             raise ConfigError("score must be a function of labels and probabilities")
-        if self.exclusive is None:
+        self.score = score
+        if exclusive is None:
             one_each = self.n_labels > 1 and bool((self.labels.sum(axis=1) == 1).all())
-            put("exclusive", self.thresholds is None and one_each)
+            exclusive = thresholds is None and one_each
+        self.target = Target("exclusive" if exclusive else "multilabel", self.label_names)
 
-    def _check_arrays(self) -> None:
-        labels, probabilities = self.labels, self.probabilities
-        if labels.ndim != 2 or not labels.size:
-            raise ConfigError(f"labels must have the shape [records, labels]; got {list(labels.shape)}")
-        if labels.dtype.kind not in "bif" or not np.isin(labels, (0, 1)).all():
-            raise ConfigError("labels must be 0 or 1")
-        wanted = (len(self.trials), *labels.shape)
-        if probabilities.shape != wanted:
+    def _checked_thresholds(self, thresholds: Any) -> np.ndarray:
+        array = _array("thresholds", thresholds)
+        shape, shape_by_fold = ((self.n_trials, *folds, self.n_labels) for folds in ((), (self.n_folds,)))
+        if array.shape not in (shape, shape_by_fold):
             raise ConfigError(
-                f"probabilities must have the shape [trials, records, labels], {list(wanted)}; "
-                f"got {list(probabilities.shape)}"
+                f"thresholds must have the shape [trials, labels], {list(shape)}, or [trials, folds, labels], "
+                f"{list(shape_by_fold)}; got {list(array.shape)}"
             )
-        if not np.isfinite(probabilities).all():
-            raise ConfigError("probabilities must be finite numbers")
+        return array.astype(float)
 
-    def _check_thresholds(self) -> None:
-        thresholds = _array("thresholds", self.thresholds)
-        flat, by_fold = ((self.n_trials, *folds, self.n_labels) for folds in ((), (self.n_folds,)))
-        if thresholds.dtype.kind not in "bif" or thresholds.shape not in (flat, by_fold):
-            raise ConfigError(
-                f"thresholds must have the shape [trials, labels], {list(flat)}, or [trials, folds, labels], "
-                f"{list(by_fold)}; got {list(thresholds.shape)}"
-            )
-        object.__setattr__(self, "thresholds", thresholds.astype(float))
+    def replace(self, **changes: Any) -> "StudyPredictions":
+        """The same predictions with other arguments of the constructor."""
+        given = {
+            "trials": self.trials,
+            "labels": self.labels,
+            "probabilities": self.probabilities,
+            "label_names": self.label_names,
+            "thresholds": self.thresholds,
+            "folds": self.folds,
+            "patients": self.patients,
+            "score": self.score,
+            "exclusive": self.target.kind == "exclusive",
+            "axes": self.axes,
+        }
+        return StudyPredictions(**{**given, **changes})
+
+    def with_trials(self, trials: Sequence[Mapping[str, Any]]) -> "StudyPredictions":
+        """The same predictions with other facts about their trials."""
+        return self.replace(trials=trials)
+
+    def of_trials(self, kept: Iterable[int]) -> "StudyPredictions":
+        """The predictions of these trials only, on the same records."""
+        places = [int(r) for r in kept]
+        thresholds = None if self.thresholds is None else self.thresholds[places]
+        trials, probabilities = [self.trials[r] for r in places], self.probabilities[places]
+        return self.replace(trials=trials, probabilities=probabilities, thresholds=thresholds)
+
+    def of_label(self, name: str) -> "StudyPredictions":
+        """The predictions of one label only, without thresholds and score.
+
+        Raises:
+            ConfigError: there is no such label.
+        """
+        if name not in self.label_names:
+            raise ConfigError(f"--label {name}: there is no such label; choose from {', '.join(self.label_names)}")
+        k = [self.label_names.index(name)]
+        labels, probabilities = self.labels[:, k], self.probabilities[:, :, k]
+        changes = {"labels": labels, "probabilities": probabilities, "label_names": (name,)}
+        return self.replace(**changes, thresholds=None, score=None, exclusive=False)
 
     @property
     def n_trials(self) -> int:
-        """T."""
+        """R."""
         return len(self.trials)
 
     @property
@@ -124,24 +163,8 @@ class StudyPredictions:
 
     @property
     def n_patients(self) -> int:
-        """U, the units that vary independently."""
+        """The number of patients; a record without a patient counts as one."""
         return int(self.patient_of.max()) + 1
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the K labels."""
-        return tuple(self.label_names or ())
-
-    @cached_property
-    def scales(self) -> list[Scale]:
-        """The different scales [C], sorted."""
-        return sorted({_scale(trial) for trial in self.trials})
-
-    @cached_property
-    def scale_of(self) -> np.ndarray:
-        """[T], each trial's place in `scales`."""
-        place = {scale: c for c, scale in enumerate(self.scales)}
-        return np.array([place[_scale(trial)] for trial in self.trials])
 
     @cached_property
     def n_seeds(self) -> int:
@@ -149,15 +172,37 @@ class StudyPredictions:
         return len({trial["seed"] for trial in self.trials})
 
     @cached_property
+    def scales(self) -> list[Scale]:
+        """The different scales, sorted by their levels, axis by axis."""
+        place = [{level: i for i, level in enumerate(axis.levels)} for axis in self.axes]
+        different = {Scale.of(trial, self.axes) for trial in self.trials}
+        return sorted(different, key=lambda s: [where[x] for where, x in zip(place, s.levels, strict=True)])
+
+    @cached_property
+    def scale_of(self) -> np.ndarray:
+        """[R], the place of each trial's scale in `scales`."""
+        place = {scale: c for c, scale in enumerate(self.scales)}
+        return np.array([place[Scale.of(trial, self.axes)] for trial in self.trials])
+
+    def trials_of(self, scale: int) -> np.ndarray:
+        """The places of the trials of the scale with this place in `scales`."""
+        return np.flatnonzero(self.scale_of == scale)
+
+    def mean_weights(self) -> np.ndarray:
+        """Weights [scales, R] of the scales' means over their seeds."""
+        member = (np.arange(len(self.scales))[:, None] == self.scale_of).astype(float)
+        return member / member.sum(axis=1, keepdims=True)
+
+    @cached_property
     def fold_of(self) -> np.ndarray:
-        """[N], each record's place among the sorted folds."""
+        """[N], the place of each record's fold among the sorted folds."""
         if self.folds is None:
             return np.zeros(self.n_records, int)
         return np.unique(np.asarray(self.folds), return_inverse=True)[1].reshape(-1)
 
     @cached_property
     def patient_of(self) -> np.ndarray:
-        """[N], each record's patient as a number from 0 to U - 1."""
+        """[N], the patient of each record as a number from 0 up."""
         if self.patients is None:
             return np.arange(self.n_records)
         names = ["" if p is None or p != p else str(p) for p in np.asarray(self.patients).tolist()]
@@ -167,11 +212,11 @@ class StudyPredictions:
 
     @cached_property
     def unit_of(self) -> np.ndarray:
-        """[N], what varies as one: the patient, or the record where one patient alone makes up a class of a fold."""
+        """[N], the sampling unit: the patient, or the record where a single patient makes up a class of a fold."""
         alone = np.zeros(self.n_records, bool)
         for k, fold in zip(*np.nonzero(self.defined), strict=True):
-            here = self.fold_of == fold
-            for rows in (here & self.labels[:, k], here & ~self.labels[:, k]):
+            in_fold = self.fold_of == fold
+            for rows in (in_fold & self.labels[:, k], in_fold & ~self.labels[:, k]):
                 alone |= rows & (len(np.unique(self.patient_of[rows])) == 1)
         own = np.where(alone, self.n_patients + np.arange(self.n_records), self.patient_of)
         return np.unique(own, return_inverse=True)[1].reshape(-1)
@@ -179,23 +224,9 @@ class StudyPredictions:
     @cached_property
     def defined(self) -> np.ndarray:
         """[K, F]: the label has enough records of both classes in the fold to be counted there."""
-        there = np.stack([np.bincount(self.fold_of, weights=y, minlength=self.n_folds) for y in self.labels.T])
+        positives = np.stack([np.bincount(self.fold_of, weights=y, minlength=self.n_folds) for y in self.labels.T])
         size = np.bincount(self.fold_of, minlength=self.n_folds)
-        return (there >= LEAST_OF_A_CLASS) & (size - there >= LEAST_OF_A_CLASS)
-
-    def trials_of(self, scale: int) -> np.ndarray:
-        """Which trials are of the scale with this place in `scales`."""
-        return np.flatnonzero(self.scale_of == scale)
-
-    def of_trials(self, kept: Iterable[int]) -> "StudyPredictions":
-        """The same records with these trials only."""
-        places = [int(t) for t in kept]
-        return replace(
-            self,
-            trials=[self.trials[t] for t in places],
-            probabilities=self.probabilities[places],
-            thresholds=None if self.thresholds is None else self.thresholds[places],
-        )
+        return (positives >= FEWEST_OF_A_CLASS) & (size - positives >= FEWEST_OF_A_CLASS)
 
 
 def _array(name: str, given: Any) -> np.ndarray:
@@ -208,26 +239,72 @@ def _array(name: str, given: Any) -> np.ndarray:
     return array.astype(int) if array.dtype.kind == "u" else array
 
 
-def _scale(trial: dict[str, Any]) -> Scale:
-    scale = int(trial["depth"]), int(trial["channels"]), int(trial["kernel"])
-    return (*scale, trial["variant"]) if "variant" in trial else scale
+def _checked(given_labels: Any, given_probabilities: Any, *, n_trials: int) -> tuple[np.ndarray, np.ndarray]:
+    labels, probabilities = _array("labels", given_labels), _array("probabilities", given_probabilities)
+    if labels.ndim != 2 or not labels.size:
+        raise ConfigError(f"labels must have the shape [records, labels]; got {list(labels.shape)}")
+    if not np.isin(labels, (0, 1)).all():
+        raise ConfigError("labels must be 0 or 1")
+    shape = (n_trials, *labels.shape)
+    if probabilities.shape != shape:
+        raise ConfigError(
+            f"probabilities must have the shape [trials, records, labels], {list(shape)}; "
+            f"got {list(probabilities.shape)}"
+        )
+    if not np.isfinite(probabilities).all():
+        raise ConfigError("probabilities must be finite numbers")
+    return labels.astype(bool), probabilities if probabilities.dtype.kind == "f" else probabilities.astype(float)
 
 
-def _check_trials(trials: Sequence[dict[str, Any]]) -> None:
+def _with_levels(trials: list[dict[str, Any]], axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    """The axes with the levels that occur, after each trial's levels were turned into values of the axis."""
     if not trials:
         raise ConfigError("a study needs at least one trial")
+    if not axes or len({axis.name for axis in axes}) < len(axes):
+        raise ConfigError("a study needs one axis or more, each once")
+    for r, trial in enumerate(trials):
+        for axis in axes:
+            trial[axis.name] = _level(trial.get(axis.name), axis, r)
+    levels = {axis: list(dict.fromkeys(trial[axis.name] for trial in trials)) for axis in axes}
+    return tuple(
+        axis.with_levels([*(x for x in axis.levels if x in levels[axis]), *(sorted(levels[axis], key=str))])
+        for axis in axes
+    )
+
+
+def _level(value: Any, axis: Axis, trial: int) -> Level:
+    """The value as a plain number or text.
+
+    Raises:
+        ConfigError: it is no level of such an axis.
+    """
+    value = value.item() if isinstance(value, np.generic) else value
+    if axis.kind == "categorical":
+        if not isinstance(value, (str, int, float)):
+            raise ConfigError(f"trial {trial}: {axis.name} must be a text or a number; got {value!r}")
+        return value
+    whole = axis.field in SHORT_NAMES  # blocks, channels and samples
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
+    if whole:
+        if not (number and value >= 1 and float(value).is_integer()):
+            raise ConfigError(f"trial {trial}: {axis.name} must be a whole number from 1 up; got {value!r}")
+        return int(value)
+    if not number or (axis.kind == "log2" and value <= 0):
+        wanted = "a number above 0" if axis.kind == "log2" else "a number"
+        raise ConfigError(f"trial {trial}: {axis.name} must be {wanted}; got {value!r}")
+    return value
+
+
+def _check_trials(trials: list[dict[str, Any]], axes: tuple[Axis, ...]) -> None:
     seen: dict[tuple[Any, ...], int] = {}
-    for t, trial in enumerate(trials):
-        for name, least in (*((axis, 1) for axis in AXES), ("seed", 0)):
-            value = trial.get(name)
-            number = float(value) if isinstance(value, (int, float, np.integer, np.floating)) else math.nan
-            if not (number >= least and number.is_integer()):
-                raise ConfigError(f"trial {t}: {name} must be a whole number from {least} up; got {value!r}")
-        key = (*_scale(trial), int(trial["seed"]))
-        if key in seen:
-            depth, channels, kernel, *_, seed = key
+    for r, trial in enumerate(trials):
+        seed = trial.get("seed")
+        if not (isinstance(seed, (int, float, np.integer, np.floating)) and seed >= 0 and float(seed).is_integer()):
+            raise ConfigError(f"trial {r}: seed must be a whole number from 0 up; got {seed!r}")
+        scale = Scale.of(trial, axes)
+        if (scale, int(seed)) in seen:
+            levels = ", ".join(f"{name} {level}" for name, level in scale.to_dict().items())
             raise ConfigError(
-                f"trials {seen[key]} and {t} are the same: depth {depth}, channels {channels}, kernel {kernel}, "
-                f"seed {seed}; give each once"
+                f"trials {seen[scale, int(seed)]} and {r} are the same: {levels}, seed {int(seed)}; give each once"
             )
-        seen[key] = t
+        seen[scale, int(seed)] = r

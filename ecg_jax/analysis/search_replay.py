@@ -1,64 +1,87 @@
-"""Does a search in a narrowed space do better for less? Random search replayed from finished trials. Pure; NumPy.
+"""Does a search in a narrowed space find better scales for less? Random search replayed from finished trials. NumPy.
 
-A replay draws trials without return, pays for each, and holds the one that is best on validation. The mean over the
-replays of what it holds, read on test, is a weighted mean of trials: so its interval comes from seeds and records, as
-that of every other figure of a study, and not from the spread of the replays, which more replays would shrink.
+A replay draws trials without replacement, pays for each, and keeps the one that is best on validation. The mean over
+the replays of the test metric of the trial kept is a weighted mean of trials. Its interval therefore comes from seeds
+and records, as every interval of a study does, and not from the scatter of the replays, which more replays shrink.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ecg_jax.analysis.effects import MARGIN
-from ecg_jax.analysis.influence import aurocs, mean_of
-from ecg_jax.analysis.predictions import AXES, StudyPredictions
+from ecg_jax.analysis.axes import Level
+from ecg_jax.analysis.effects import MARGIN, verdict
+from ecg_jax.analysis.findings import Claim, Verdict
+from ecg_jax.analysis.influence import macro_auroc
+from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.variance import VarianceModel
 from ecg_jax.errors import ConfigError
 
 REPLAYS = 1000
 POINTS = 25  # budgets of a curve
-Levels = dict[str, list[int]]
+Levels = dict[str, list[Level]]
+
+
+@dataclass(frozen=True)
+class SearchDifference:
+    """Mean test macro AUROC of the trials that the replays keep in both spaces, and its difference."""
+
+    whole: float
+    narrowed: float
+    difference: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class CurvePoint(SearchDifference):
+    """The same at a budget, in training MACs."""
+
+    budget: float
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What replaying came to.
+    """The result of the replays.
 
     Attributes:
         kept: the levels of each axis in the narrowed space.
-        dropped: those left out; empty where the other study showed no effect.
-        curves: by `budget` (training MACs): `whole`, `narrowed` (mean test macro AUROC of what the replays hold),
-            `difference`, `low`, `high`.
-        average: the same over all budgets of the curves, which are spaced evenly by their logarithm.
-        verdict: on the average, of "the narrowed space does better".
+        dropped: the other levels; none of an axis on which the other study showed no effect.
+        curves: one point a budget, evenly spaced on a logarithmic scale.
+        average: over all budgets of the curves.
+        verdict: on the average, of the claim that the narrowed space does better.
     """
 
     kept: Levels
     dropped: Levels
-    curves: list[dict[str, float | None]]
-    average: dict[str, float | None]
-    verdict: str
+    curves: tuple[CurvePoint, ...]
+    average: SearchDifference
+    verdict: Verdict
 
 
-def narrowed(outcomes: StudyPredictions, claims: Mapping[str, Mapping[str, Any]]) -> tuple[Levels, Levels]:
-    """Levels of each axis kept and dropped: where the effect's interval is off 0, the worse half, rounded down."""
+def narrowed(predictions: StudyPredictions, claims: Mapping[str, Claim]) -> tuple[Levels, Levels]:
+    """The levels of each axis kept and dropped: if the interval of the effect excludes 0, the worse half is dropped.
+
+    The half is rounded down. All levels of an axis without a claim, as of every categorical axis, are kept.
+    """
     kept, dropped = {}, {}
-    for axis in AXES:
-        levels = sorted({int(trial[axis]) for trial in outcomes.trials})
-        low, high = claims[axis]["low"], claims[axis]["high"]
-        sure = low is not None and (low > 0 or high < 0)
-        half = len(levels) // 2 if sure else 0
-        better_first = levels if sure and high < 0 else levels[::-1]
-        kept[axis] = sorted(better_first[: len(levels) - half])
-        dropped[axis] = sorted(better_first[len(levels) - half :])
+    for axis in predictions.axes:
+        levels, claim = list(axis.levels), claims.get(axis.name)
+        low, high = (None, None) if claim is None else (claim.low, claim.high)
+        significant = low is not None and high is not None and (low > 0 or high < 0)
+        n_dropped = len(levels) // 2 if significant else 0
+        falls = high is not None and high < 0
+        best_first = levels if falls else levels[::-1]
+        n_kept = len(levels) - n_dropped
+        kept[axis.name] = [level for level in levels if level in best_first[:n_kept]]
+        dropped[axis.name] = [level for level in levels if level in best_first[n_kept:]]
     return kept, dropped
 
 
 def replay(
-    outcomes: StudyPredictions,
-    claims: Mapping[str, Mapping[str, Any]],
+    predictions: StudyPredictions,
+    claims: Mapping[str, Claim],
     *,
     macs: np.ndarray,
     rate_macs: np.ndarray,
@@ -69,49 +92,50 @@ def replay(
     """Random search over the whole space and over the space that another study's claims narrow, at equal budgets.
 
     Args:
-        outcomes: of the study that is replayed, its trials with `validation_macro_auroc`.
-        claims: of another study.
-        macs: [T], training MACs of each trial.
-        rate_macs: [T], those of the other learning rates that were tried for its scale, paid with its first trial.
-        margin: a gain surely smaller than this does not hold.
-        replays: how many.
+        predictions: of the study that is replayed; its trials have `validation_macro_auroc`.
+        claims: of the other study.
+        macs: [R], training MACs of each trial.
+        rate_macs: [R], those of the other learning rates that were tried for its scale, paid with its first trial.
+        margin: the smallest gain that matters.
+        replays: number of replays.
         seed: of the draws.
 
     Raises:
-        ConfigError: validation figures are missing, no AUROC is defined, or no trial lies in the narrowed space.
+        ConfigError: validation metrics are missing, no AUROC is defined, or no trial lies in the narrowed space.
     """
-    measure = mean_of(aurocs(outcomes))
-    validation = np.array([np.nan if (v := t.get("validation_macro_auroc")) is None else v for t in outcomes.trials])
-    if measure is None or np.isnan(validation).any():
+    estimate = macro_auroc(predictions)
+    validation = np.array([trial.get("validation_macro_auroc") for trial in predictions.trials], float)  # None: NaN
+    if estimate is None or np.isnan(validation).any():
         raise ConfigError("a replay needs macro AUROC of every trial, on validation and on test")
-    kept, dropped = narrowed(outcomes, claims)
-    inside = np.array([all(trial[axis] in kept[axis] for axis in AXES) for trial in outcomes.trials])
+    kept, dropped = narrowed(predictions, claims)
+    inside = np.array([all(trial[axis] in levels for axis, levels in kept.items()) for trial in predictions.trials])
     if not inside.any():
         space = ", ".join(f"{axis} {' '.join(map(str, levels))}" for axis, levels in kept.items())
         raise ConfigError(f"the study has no trial in the narrowed space ({space}); replay one that has")
-    spaces = {"whole": np.arange(outcomes.n_trials), "narrowed": np.flatnonzero(inside)}
-    first = float((macs + rate_macs).max())  # so that every replay holds a trial, whichever it draws first
-    last = max(_price(outcomes, spaces["narrowed"], macs, rate_macs), 2 * first)  # then the narrowed space is used up
+    spaces = {"whole": np.arange(predictions.n_trials), "narrowed": np.flatnonzero(inside)}
+    first = float((macs + rate_macs).max())  # so that every replay keeps a trial, whichever it draws first
+    last = max(_price(predictions, spaces["narrowed"], macs, rate_macs), 2 * first)  # all of the narrowed space
     budgets = np.geomspace(first, last, POINTS)
     weights = {
-        name: held(outcomes, trials, validation, macs, rate_macs, budgets, replays=replays, seed=seed)
+        name: kept_trials(predictions, trials, validation, macs, rate_macs, budgets, replays=replays, seed=seed)
         for name, trials in spaces.items()
     }
-    chance = VarianceModel(outcomes, measure)
+    model = VarianceModel(predictions, estimate)
 
-    def point(whole: np.ndarray, narrow: np.ndarray) -> dict[str, float | None]:
-        low, high = chance.interval(narrow - whole)
-        values = {"whole": chance.value(whole), "narrowed": chance.value(narrow)}
-        return {**values, "difference": chance.value(narrow - whole), "low": low, "high": high}
+    def difference(whole: np.ndarray, narrow: np.ndarray) -> SearchDifference:
+        away = narrow - whole
+        return SearchDifference(model.value(whole), model.value(narrow), model.value(away), *model.interval(away))
 
-    pairs = zip(budgets, weights["whole"], weights["narrowed"], strict=True)
-    curves = [{"budget": float(budget), **point(whole, narrow)} for budget, whole, narrow in pairs]
-    average = point(weights["whole"].mean(axis=0), weights["narrowed"].mean(axis=0))
-    return Replay(kept, dropped, curves, average, _verdict(average, any(dropped.values()), margin))
+    points = zip(budgets, weights["whole"], weights["narrowed"], strict=True)
+    curves = tuple(CurvePoint(**vars(difference(w, n)), budget=float(budget)) for budget, w, n in points)
+    mean_weights = [weights[name].mean(axis=0) for name in ("whole", "narrowed")]
+    average = difference(*mean_weights)
+    half = model.components(mean_weights[1] - mean_weights[0]).half_width() if any(dropped.values()) else None
+    return Replay(kept, dropped, curves, average, verdict(average.difference, half, side=1, margin=margin))
 
 
-def held(
-    outcomes: StudyPredictions,
+def kept_trials(
+    predictions: StudyPredictions,
     trials: Sequence[int] | np.ndarray,
     validation: np.ndarray,
     macs: np.ndarray,
@@ -121,32 +145,23 @@ def held(
     replays: int,
     seed: int,
 ) -> np.ndarray:
-    """The share of replays [budgets, T] that hold each trial at each budget; all rows sum to 1 from `first` up."""
+    """The fraction of replays [budgets, R] that keep each trial at each budget; rows sum to 1 once all have one."""
     trials = np.asarray(trials)
-    share = np.zeros((len(budgets), outcomes.n_trials))
+    share = np.zeros((len(budgets), predictions.n_trials))
     for number in range(replays):
         order = np.random.default_rng([seed, number]).permutation(trials)
-        scale = outcomes.scale_of[order]
-        new = np.zeros(len(order), bool)
-        new[np.unique(scale, return_index=True)[1]] = True
-        spent = np.cumsum(macs[order] + np.where(new, rate_macs[order], 0.0))
+        scale = predictions.scale_of[order]
+        first_of_scale = np.zeros(len(order), bool)
+        first_of_scale[np.unique(scale, return_index=True)[1]] = True
+        spent = np.cumsum(macs[order] + np.where(first_of_scale, rate_macs[order], 0.0))
         best = np.maximum.accumulate(validation[order])
-        leads = np.maximum.accumulate(np.where(validation[order] == best, np.arange(len(order)), 0))
+        best_place = np.maximum.accumulate(np.where(validation[order] == best, np.arange(len(order)), 0))
         drawn = np.searchsorted(spent, budgets * (1 + 1e-12), side="right") - 1
-        share[np.flatnonzero(drawn >= 0), order[leads[drawn[drawn >= 0]]]] += 1
+        share[np.flatnonzero(drawn >= 0), order[best_place[drawn[drawn >= 0]]]] += 1
     return share / replays
 
 
-def _price(outcomes: StudyPredictions, trials: np.ndarray, macs: np.ndarray, rate_macs: np.ndarray) -> float:
+def _price(predictions: StudyPredictions, trials: np.ndarray, macs: np.ndarray, rate_macs: np.ndarray) -> float:
     """Training MACs of a whole space."""
-    first = np.unique(outcomes.scale_of[trials], return_index=True)[1]
+    first = np.unique(predictions.scale_of[trials], return_index=True)[1]
     return float(macs[trials].sum() + rate_macs[trials[first]].sum())
-
-
-def _verdict(found: Mapping[str, float | None], narrower: bool, margin: float) -> str:
-    low, high = found["low"], found["high"]
-    if not narrower or low is None or high is None:
-        return "not decided"
-    if high < margin:
-        return "does not hold"
-    return "holds" if low > 0 else "not decided"

@@ -1,8 +1,8 @@
-"""Made-up studies whose truth is known: does the instrument measure? NumPy and SciPy.
+"""Simulated studies with known true effects, to test the analysis. NumPy and SciPy.
 
-The score of a label in a record is binormal: d at records that have it, 0 at the others, and noise of variance 1 in
-four parts, drawn anew for all trials together, for each scale, and for each trial (a patient's records share half). A
-trained network is better or worse than its scale for all records alike: d moves by a seed's shift of variance tau^2.
+The score of a label in a record is binormal: d at records that have it, 0 at the others, and noise of variance 1. The
+noise has a part that all trials share, one for each scale, and one for each trial; records of a patient share half of
+it. A trained network is better or worse than its scale on all records alike: each seed shifts d with variance tau^2.
 Then the AUROC of a scale, over seeds and records, is Phi(d / sqrt(2 + tau^2)).
 """
 
@@ -14,12 +14,13 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ecg_jax.analysis.predictions import AXES, StudyPredictions
+from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale
+from ecg_jax.analysis.predictions import StudyPredictions
 
 BASE = (0.78, 0.84, 0.90)
 """AUROC of the labels at the middle of the grid."""
 SCALE_PART, TRIAL_PART = 0.06, 0.06
-"""Of the records' variance of 1: what differs between scales but repeats with every seed, and what no seed repeats."""
+"""Parts of the noise of variance 1: that of each scale, the same for all its seeds, and that of each trial."""
 
 
 @dataclass(frozen=True)
@@ -28,67 +29,77 @@ class Setting:
 
     seeds: int = 3
     ratio: float = 1.0
-    """Noise of seeds to noise of records, as standard deviations of one trial's macro AUROC about what all share."""
+    """Standard deviation of one trial's macro AUROC over seeds, divided by that over records (without the shared
+    part)."""
     effects: tuple[float, ...] = (0.0, 0.0, 0.0)
-    """Change of every label's AUROC for each doubling of depth, channels and kernel."""
+    """Change of the AUROC of every label for each axis: for each doubling, over the whole range of a linear axis, or
+    from level to level of a categorical one."""
     unevenness: float = 0.0
-    """Standard deviation of the scales' true AUROC about those effects: interactions of all orders, always the same."""
-    levels: tuple[tuple[int, ...], ...] = ((1, 2, 4), (16, 32), (3, 7, 15))
+    """Standard deviation of the true AUROC of the scales around those effects: interactions of all orders."""
+    levels: tuple[tuple[Level, ...], ...] = ((1, 2, 4), (16, 32), (3, 7, 15))
     records: int = 400
     records_of_a_patient: int = 1
     folds: int = 1
     prevalence: float = 0.25
     base: tuple[float, ...] = BASE
+    axes: tuple[Axis, ...] = READY_MADE
 
     @cached_property
-    def scales(self) -> list[tuple[int, ...]]:
-        """All scales [C] of the grid, sorted."""
-        return list(itertools.product(*self.levels))
+    def scales(self) -> list[Scale]:
+        """All scales of the grid, sorted."""
+        names = tuple(axis.name for axis in self.axes)
+        return [Scale(names, levels) for levels in itertools.product(*self.levels)]
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """The true AUROC of each scale and label [C, K], over all seeds and records."""
-        doublings = np.log2(np.array(self.scales, float))
-        change = (doublings - doublings.mean(axis=0)) @ np.array(self.effects)
+        """The true AUROC of each scale and label [scales, K], over all seeds and records."""
+        place = np.array(list(itertools.product(*map(_coordinates, self.axes, self.levels))))  # [scales, axes]
+        change = (place - place.mean(axis=0)) @ np.array(self.effects)
         uneven = np.random.default_rng(0).normal(size=len(self.scales))
-        design = np.column_stack([np.ones(len(uneven)), doublings])
-        uneven -= design @ np.linalg.lstsq(design, uneven, rcond=None)[0]  # so that the effects stay what they are
+        design = np.column_stack([np.ones(len(uneven)), place])
+        uneven -= design @ np.linalg.lstsq(design, uneven, rcond=None)[0]  # so that the effects stay as they are set
         return np.array(self.base) + (change + self.unevenness * uneven)[:, None]
 
     @property
     def shift(self) -> float:
         """tau, the standard deviation of d over seeds."""
         positives = self.prevalence * self.records
-        of_records = (SCALE_PART + TRIAL_PART) * (1 / positives + 1 / (self.records - positives))  # variance of d
-        return self.ratio * float(np.sqrt(of_records))
+        over_records = (SCALE_PART + TRIAL_PART) * (1 / positives + 1 / (self.records - positives))  # variance of d
+        return self.ratio * float(np.sqrt(over_records))
+
+
+def _coordinates(axis: Axis, levels: tuple[Level, ...]) -> np.ndarray:
+    if axis.kind == "categorical":
+        return np.arange(len(levels), dtype=float)
+    values = np.array(levels, float)
+    return np.log2(values) if axis.kind == "log2" else (values - values.min()) / max(np.ptp(values), 1e-12)
 
 
 def simulate(setting: Setting, *, seed: int | Sequence[int]) -> StudyPredictions:
-    """One study: its trials in any order, labels, and scores through the normal distribution as probabilities."""
+    """One study: its trials in random order, labels, and normal scores mapped to probabilities."""
     rng = np.random.default_rng(seed)
     n, k, c, s = setting.records, len(setting.base), len(setting.scales), setting.seeds
     patient = np.arange(n) // setting.records_of_a_patient
     labels = (rng.random((patient[-1] + 1, k)) < setting.prevalence)[patient]
 
-    def noise(*drawn: int) -> np.ndarray:  # [*drawn, N, K] of variance 1, half of it a patient's
-        own = rng.normal(size=(*drawn, n, k))
+    def noise(*size: int) -> np.ndarray:  # [*size, N, K] of variance 1, half of it shared by the records of a patient
+        own = rng.normal(size=(*size, n, k))
         if setting.records_of_a_patient == 1:
             return own
-        return (own + rng.normal(size=(*drawn, patient[-1] + 1, k))[..., patient, :]) / np.sqrt(2)
+        return (own + rng.normal(size=(*size, patient[-1] + 1, k))[..., patient, :]) / np.sqrt(2)
 
     tau = setting.shift
-    distance = np.sqrt(2 + tau**2) * ndtri(setting.truth)  # [C, K]
-    moved = distance[:, None] + tau * rng.normal(size=(c, s, k))  # [C, S, K]
-    shared = np.sqrt(1 - SCALE_PART - TRIAL_PART) * noise() + np.sqrt(SCALE_PART) * noise(c)  # [C, N, K]
-    score = moved[:, :, None] * labels + shared[:, None] + np.sqrt(TRIAL_PART) * noise(c, s)  # [C, S, N, K]
+    distance = np.sqrt(2 + tau**2) * ndtri(setting.truth)  # [scales, K]
+    shifted = distance[:, None] + tau * rng.normal(size=(c, s, k))  # [scales, S, K]
+    shared = np.sqrt(1 - SCALE_PART - TRIAL_PART) * noise() + np.sqrt(SCALE_PART) * noise(c)  # [scales, N, K]
+    score = shifted[:, :, None] * labels + shared[:, None] + np.sqrt(TRIAL_PART) * noise(c, s)  # [scales, S, N, K]
     order = rng.permutation(c * s)
-    trials = [
-        {**dict(zip(AXES, scale, strict=True)), "seed": number} for scale in setting.scales for number in range(s)
-    ]
+    trials = [{**scale.to_dict(), "seed": number} for scale in setting.scales for number in range(s)]
     return StudyPredictions(
-        [trials[t] for t in order],
+        [trials[r] for r in order],
         labels,
         ndtr(score.reshape(-1, n, k)[order] - 1),
         folds=patient % setting.folds,
         patients=patient,
+        axes=tuple(axis.with_levels(levels) for axis, levels in zip(setting.axes, setting.levels, strict=True)),
     )
