@@ -1,11 +1,12 @@
-"""Every knob of a run as frozen dataclasses, with the only defaults there are; JSON in and out; nothing else.
+"""All settings of a run as frozen dataclasses, with their defaults; to and from JSON, dotted names and flags.
 
-The text under a field is its help on the command line. May import nothing of ours but `errors`.
+The text under a field is its help on the command line. May import only `errors` from this package.
 """
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,20 +23,20 @@ def _require(holds: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which prepared set, which of its folds, and how much of a record the network sees at once."""
+    """Which prepared set, which of its folds, and how long a window of a record the network sees."""
 
     path: Annotated[Path, tyro.conf.arg(aliases=("--data",))] = Path()
     """Folder of a prepared set."""
     window_seconds: float = 10.0
-    """Length of the window that the network sees; shorter records are padded and masked."""
+    """Length of the window that the network sees, in seconds; shorter records are padded, and the padding is masked."""
     test_folds: tuple[int, ...] | None = None
-    """Folds kept for `evaluate`; without a number none; by default the last fold that is present."""
+    """Folds that are only read by `evaluate`; by default the last fold of the set; the flag without a number: none."""
     validation_folds: tuple[int, ...] | None = None
-    """Folds that choose epoch and thresholds; by default the last one before the test folds, cyclically."""
+    """Folds on which the epoch and the thresholds are chosen; by default the fold before the test folds, cyclically."""
     training_share: float = 1.0
-    """Share of the training patients that train: the same ones, and more, in every larger share."""
+    """Share of the training patients whose records are used; a larger share contains the patients of a smaller one."""
     feed: Annotated[Literal["auto", "host", "resident"], tyro.conf.arg(aliases=("--feed",))] = "auto"
-    """`resident` keeps the set on the device, `host` reads through tf.data; `auto`: resident where it fits."""
+    """`resident` keeps the set in device memory, `host` reads it through tf.data; `auto`: resident if the set fits."""
 
     def __post_init__(self) -> None:
         _require(self.window_seconds > 0, f"--data.window-seconds is {self.window_seconds:g}; give more than 0")
@@ -45,42 +46,44 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Scale and shape of a 1-D ResNet. Depth, channels and kernel can each be varied alone."""
+    """Scale and shape of a 1-D ResNet. Depth, channels and kernel can be varied independently."""
 
     depth: int | tuple[int, ...] = 2
-    """Residual blocks in each stage (D), one number for all or one for each stage."""
+    """Residual blocks in each stage (D): one number for all stages, or one for each."""
     channels: int = 32
-    """Channels of the first stage (C)."""
+    """Channels in the first stage (C)."""
     kernel: int | tuple[int, ...] = 7
-    """Length of the block convolutions in samples (K), one number or one for each convolution of a block."""
+    """Kernel length of the block convolutions, in samples (K): one number, or one for each convolution of a block."""
     growth: float = 2.0
-    """Factor of the channels from stage to stage."""
+    """Factor by which the channels grow from one stage to the next."""
     strides: tuple[int, ...] = (1, 2, 2, 2)
-    """Stride of each stage; there are as many stages as strides."""
+    """Stride of each stage; the number of strides is the number of stages."""
     stem_kernel: int = 7
-    """Length of the stem's convolutions in samples."""
+    """Kernel length of the stem convolutions, in samples."""
     stem_stride: int = 2
-    """Stride of the stem's first convolution."""
+    """Stride of the first stem convolution."""
     stem_channels: tuple[int, ...] = ()
-    """Channels of each convolution of the stem; by default one convolution with the channels of the first stage."""
+    """Channels of each stem convolution; by default there is one, with as many channels as the first stage."""
     stem_pool: bool = True
-    """Maximum pooling (3 samples, stride 2) after the stem."""
+    """Whether maximum pooling (3 samples, stride 2) follows the stem."""
     block: Literal["basic", "bottleneck"] = "basic"
-    """`basic`: two convolutions; `bottleneck`: 1, kernel, 1 with four times the channels at its end."""
+    """`basic`: two convolutions; `bottleneck`: kernels 1, K and 1, and four times as many channels after the last."""
     shortcut: Literal["conv", "pool"] = "conv"
-    """Where a block strides: a strided 1x1 convolution, or average pooling (and a 1x1 one if channels change)."""
+    """The shortcut of a block with a stride: a strided 1x1 convolution, or average pooling, with a 1x1 convolution if
+    the number of channels changes."""
     dilation: int = 1
-    """Spacing of the samples that a block convolution sees."""
+    """Distance between the samples that a block convolution reads."""
     dropout: float = 0.0
-    """Share of activations dropped between the convolutions of a block."""
+    """Dropout probability between the convolutions of a block."""
     head: Literal["gap", "concat", "attention", "flatten"] = "gap"
-    """From [T, C] to labels: mean over time; maximum and mean, then a hidden layer; attention; all samples."""
+    """From [T, C] to the labels: `gap`: mean over time; `concat`: maximum and mean over time, then a hidden layer;
+    `attention`: weighted mean over time; `flatten`: a dense layer over all samples."""
     head_hidden: int = 128
-    """Width of the hidden layer of the `concat` head."""
+    """Width of the hidden layer in the `concat` head."""
     head_dropout: float = 0.0
-    """Share dropped before the last layer (in `concat` half of it before the hidden layer too)."""
+    """Dropout probability before the last layer (in `concat` also half of it before the hidden layer)."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the activations; parameters and normalisation sums stay float32."""
+    """Number format of the activations; parameters and sums for the normalisation are always float32."""
 
     def __post_init__(self) -> None:
         for knob in ("depth", "channels", "kernel", "stem_kernel", "stem_stride", "dilation", "head_hidden"):
@@ -106,34 +109,35 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and by which rule the parameters are fitted."""
+    """How the parameters are fitted."""
 
     epochs: int = 30
-    """Passes over the training records, one random window of each a pass."""
+    """Passes over the training records; each pass takes one random window of every record."""
     batch_size: int = 64
-    """Windows in a step, over all devices together."""
+    """Windows in one step, summed over all devices."""
     seed: int = 0
-    """Decides parameters, order, crops, augmentation and dropout."""
+    """Random seed of the initial parameters, order of records, windows, augmentation and dropout."""
     loss: Literal["auto", "bce", "cross_entropy", "weighted", "focal"] = "auto"
-    """`auto`: cross-entropy where labels exclude each other, else binary; `weighted`: rare classes count more."""
+    """`auto`: cross-entropy if the labels exclude each other, else binary cross-entropy; `weighted`: rare classes
+    count more."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or SGD with Nesterov momentum 0.9."""
     learning_rate: float = 3e-3
-    """The schedule's highest rate."""
+    """The highest learning rate of the schedule."""
     schedule: Literal["one_cycle", "warmup_cosine"] = "one_cycle"
-    """`one_cycle` warms up for 30 % of the steps, `warmup_cosine` for 5 %; both end in a cosine."""
+    """`one_cycle` warms up for 30 % of the steps, `warmup_cosine` for 5 %; then both decay as a cosine."""
     weight_decay: float = 1e-2
-    """Decoupled decay of the convolution and dense kernels; norms and biases are left alone."""
+    """Decoupled weight decay of convolution and dense kernels; normalisation parameters and biases do not decay."""
     clip_norm: float = 1.0
-    """Largest norm of the gradient; 0 does not clip."""
+    """Largest norm of the gradient; 0: no clipping."""
     ema: float = 0.99
-    """Decay of the averaged parameters that are evaluated; 0 evaluates the last ones."""
+    """Decay of the moving average of the parameters, which is evaluated; 0: the last parameters are evaluated."""
     best_metric: Literal["macro_auroc", "macro_auprc", "macro_f1", "loss", "cinc2017"] = "macro_auroc"
-    """Validation figure that chooses the best epoch."""
+    """Validation metric by which the best epoch is chosen."""
     parallel: Annotated[Literal["jit", "pmap"], tyro.conf.arg(aliases=("--parallel",))] = "jit"
-    """How a step is spread over devices."""
+    """How a step is distributed over devices."""
     tensorboard: bool = False
-    """Write event files too (needs the extra [tensorboard])."""
+    """Whether TensorBoard event files are written too (needs the extra [tensorboard])."""
 
     def __post_init__(self) -> None:
         for knob in ("epochs", "batch_size"):
@@ -146,22 +150,22 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Changes of the training windows, each drawn anew for every window; 0 leaves one out."""
+    """Random changes of the training windows, drawn for each window separately; 0 turns a change off."""
 
     gain: float = 0.0
-    """Largest change of amplitude: 0.2 scales by 0.8 to 1.2."""
+    """Largest relative change of amplitude: 0.2 multiplies by 0.8 to 1.2."""
     sign: float = 0.0
-    """Chance of turning all leads upside down."""
+    """Probability that the sign of all leads is inverted."""
     noise: float = 0.0
     """Largest standard deviation of white noise, in standard deviations of the signal."""
     baseline: float = 0.0
-    """Largest amplitude of a slow wave (0.05-0.5 Hz) in each lead, in standard deviations of the signal."""
+    """Largest amplitude of a slow wave (0.05-0.5 Hz) added to each lead, in standard deviations of the signal."""
     time_mask: float = 0.0
-    """Longest share of the window that is blanked."""
+    """Largest share of the window that is set to zero."""
     lead_drop: float = 0.0
-    """Chance of blanking each lead (never all)."""
+    """Probability that a lead is set to zero (never all leads)."""
     mixup: float = 0.0
-    """Alpha of the Beta distribution from which two windows' shares are drawn."""
+    """Alpha of the Beta distribution from which the weights of two mixed windows are drawn."""
 
     def __post_init__(self) -> None:
         for knob, most in (("gain", 1), ("sign", 1), ("time_mask", 1), ("lead_drop", 1)):
@@ -173,14 +177,14 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """How a record's windows become one prediction."""
+    """How the windows of a record are combined into one prediction."""
 
     overlap: float = 0.5
-    """Share that neighbouring windows have in common."""
+    """Share by which neighbouring windows overlap."""
     pool: Literal["mean", "max"] = "mean"
-    """How the windows' probabilities become the record's."""
+    """How the probabilities of the windows are combined into that of the record."""
     resamples: int = 1000
-    """Bootstrap resamples of patients behind each 95 % interval."""
+    """Number of bootstrap resamples of patients for each 95 % interval."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.overlap < 1, f"--evaluate.overlap is {self.overlap:g}; give a share from 0 up to 1")
@@ -189,7 +193,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class Functions:
-    """Functions of the user's own that take the place of ours, as `module:name`; empty: ours."""
+    """The user's own functions, as `module:name`; empty: those of this package."""
 
     network: str = ""
     loss: str = ""
@@ -198,7 +202,7 @@ class Functions:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """All that decides a run. The command line is made from it, and `config.json` in a workdir is it."""
+    """All settings of a run. The command line is generated from it, and a workdir holds it as `config.json`."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -220,7 +224,7 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
         ConfigError: a key is unknown or missing, or a value has the wrong type.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"{kind.__name__} cannot be read from this JSON: it is no object")
+        raise ConfigError(f"{kind.__name__} cannot be read from this JSON: it is not an object")
     try:
         return dacite.from_dict(kind, values, dacite.Config(strict=True, cast=[tuple, Path], type_hooks={float: float}))
     except dacite.DaciteError as error:
@@ -228,6 +232,47 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
 
 
 def same_run(config: RunConfig) -> RunConfig:
-    """The config without what may differ at a restart: the data's path, the feed and the parallel mode."""
-    data = dataclasses.replace(config.data, path=Path(), feed="auto")
-    return dataclasses.replace(config, data=data, train=dataclasses.replace(config.train, parallel="jit"))
+    """The config without the fields that may differ at a restart: data path, feed and parallel mode."""
+    return with_fields(config, {"data.path": Path(), "data.feed": "auto", "train.parallel": "jit"})
+
+
+def get_field(config: Any, name: str) -> Any:
+    """The value of a field by its dotted name, such as `model.depth`."""
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def with_fields(config: Any, values: Mapping[str, Any]) -> Any:
+    """A copy of the config with other values of some fields, given by dotted names.
+
+    Raises:
+        ConfigError: a value is refused by the config.
+    """
+    changed: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        first, _, rest = name.partition(".")
+        if rest:
+            inner.setdefault(first, {})[rest] = value
+        else:
+            changed[first] = value
+    parts = {first: with_fields(getattr(config, first), fields) for first, fields in inner.items()}
+    return replace(config, **changed, **parts)
+
+
+def flags(config: RunConfig) -> list[str]:
+    """The command-line flags that make a config from the default one, without data path, feed and parallel mode."""
+    found: list[str] = []
+    default = same_run(RunConfig())
+    for part in ("data", "model", "train", "augment", "evaluate"):
+        for knob in dataclasses.fields(getattr(default, part)):
+            value = getattr(getattr(same_run(config), part), knob.name)
+            if value == getattr(getattr(default, part), knob.name):
+                continue
+            flag = knob.name.replace("_", "-")
+            if isinstance(value, bool):
+                found.append(f"--{part}.{flag}" if value else f"--{part}.no-{flag}")
+            else:
+                found += [f"--{part}.{flag}", *map(str, value if isinstance(value, tuple) else [value])]
+    return found
