@@ -60,12 +60,16 @@ def interactions(predictions: StudyPredictions, model: VarianceModel | None) -> 
 
     With a categorical axis there are only the effects of the other axis at its levels.
     """
+
+    def effect_at(axis: Axis, rows: np.ndarray) -> Effect:
+        return estimate(model, slope(predictions, axis.name, where=rows))
+
     pairs = {}
     for one, other in itertools.combinations(predictions.axes, 2):
         if one.kind == other.kind == "categorical":
             continue
         slopes = tuple(
-            Slope(axis.name, at.name, level, **vars(estimate(model, slope(predictions, axis.name, where=rows))))
+            Slope(**vars(effect_at(axis, rows)), axis=axis.name, at=at.name, level=level)
             for axis, at in ((one, other), (other, one))
             if axis.kind != "categorical"
             for level, rows in rows_by_level(predictions, at)
@@ -93,7 +97,9 @@ def _contrasts(predictions: StudyPredictions, model: VarianceModel | None, axis:
         else:
             p_values.append(model.components(weights).p_value(model.value(weights)))
     return tuple(
-        Contrast(level, reference, **vars(effect), p=p, p_holm=corrected, differs=_significant(corrected))
+        Contrast(
+            **vars(effect), level=level, reference=reference, p=p, p_holm=corrected, differs=_significant(corrected)
+        )
         for (reference, level), effect, p, corrected in zip(pairs, effects, p_values, holm(p_values), strict=True)
     )
 
@@ -127,7 +133,7 @@ def rows_by_level(predictions: StudyPredictions, axis: Axis) -> list[tuple[int |
 
 def _claim(model: VarianceModel | None, weights: np.ndarray | None, side: int, margin: float) -> Claim:
     if model is None or weights is None:
-        return Claim("not decided", None, None, None, None, None)
+        return Claim(None, None, None, "not decided", None, None)
     effect, components = model.value(weights), model.components(weights)
 
     def verdict_on(components: VarianceComponents) -> Verdict:
@@ -136,7 +142,7 @@ def _claim(model: VarianceModel | None, weights: np.ndarray | None, side: int, m
     low, high = around(effect, components.half_width())
     seeds, records = _needed(components, lambda c: verdict_on(c) != "not decided")
     note = ONE_SEED if model.one_seed else None
-    return Claim(verdict_on(components), effect, low, high, seeds, records, note)
+    return Claim(effect, low, high, verdict_on(components), seeds, records, note)
 
 
 def verdict(effect: float, half_width: float | None, *, side: int, margin: float) -> Verdict:

@@ -28,13 +28,10 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """An effect with its verdict, and how many seeds or test records alone would decide it if it is what it seems."""
+class Claim(Effect):
+    """An effect with its verdict, and how many seeds or test records alone would decide it if it is as estimated."""
 
     verdict: Verdict
-    effect: float | None
-    low: float | None
-    high: float | None
     seeds_needed: int | None
     records_needed: int | None
     note: str | None = None
@@ -42,7 +39,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Contrast(Effect):
     """Difference of a metric between two levels of a categorical axis: `level` minus `reference`.
 
     The interval is of this contrast alone; `p_holm` is corrected for all pairs of levels of the axis (Holm 1979), and
@@ -51,33 +48,24 @@ class Contrast:
 
     level: Level
     reference: Level
-    effect: float | None
-    low: float | None
-    high: float | None
     p: float | None
     p_holm: float | None
     differs: bool
 
 
 @dataclass(frozen=True)
-class Slope:
+class Slope(Effect):
     """The effect of one axis at one level of another."""
 
     axis: str
     at: str
     level: Level
-    effect: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
-class Interaction:
+class Interaction(Effect):
     """How much the effect of one axis grows with each step of another (None if one of them is categorical)."""
 
-    effect: float | None
-    low: float | None
-    high: float | None
     slopes: tuple[Slope, ...]
 
 
