@@ -28,6 +28,7 @@ from ecg_jax.dataset.staging import staging
 from ecg_jax.dataset.summary import summary
 from ecg_jax.errors import ConfigError, DataError
 from ecg_jax.records import MISSING
+from ecg_jax.target import Target
 
 RECORDS = 80  # five chunks: enough for several workers
 
@@ -347,10 +348,11 @@ def test_a_request_that_cannot_be_meant_is_refused_where_it_is_made(tmp_path, va
 def test_a_source_of_ones_own_is_a_function_named_by_module(recordings, tmp_path, monkeypatch):
     (tmp_path / "my_source.py").write_text(
         "from ecg_jax.sources import Listing, RecordRef\n"
+        "from ecg_jax.target import Target\n"
         "def mine(root):\n"
         "    paths = [path.with_suffix('') for path in root.glob('r*1.hea')]\n"
         "    refs = [RecordRef(path.name, path, frozenset({'odd'}), fold=1) for path in paths]\n"
-        "    return Listing(tuple(refs), ('odd',), False, {}, ('I',), 0)\n"
+        "    return Listing(tuple(refs), Target('multilabel', ('odd',)), ('I',), folds=0)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     prepared = prepare(PrepareConfig("my_source:mine", tmp_path / "set", recordings, workers=1), quiet())
@@ -387,6 +389,34 @@ def test_the_records_of_each_label_and_fold_are_readable_in_a_narrow_terminal(fo
 def test_a_folder_that_is_no_set_cannot_be_opened(tmp_path):
     with pytest.raises(DataError, match="is not a prepared set"):
         open_prepared(tmp_path)
+
+
+def test_a_set_whose_description_has_neither_target_nor_score_is_read_as_before(real_data, tmp_path):
+    config = PrepareConfig("cinc2017", tmp_path / "set", real_data / "cinc2017", workers=1)
+    path = prepare(config, quiet()).path
+    about = json.loads((path / "prepared.json").read_text())
+    del about["target"], about["score"]
+    (path / "prepared.json").write_text(json.dumps(about | {"exclusive": True}))
+    prepared = open_prepared(path)
+    assert prepared.target == Target("exclusive", ("A", "N", "O", "~"))
+    assert prepared.score == "cinc2017"
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "fingerprint"),
+    [
+        (False, "7c042b27ced3441ed15ebc2066b0bed8a21279ecb14a8beed5a9001f96c4dd19"),
+        (True, "dcd8a3ae7f3de6247342a3deb550aab8f1a997fa5f3c9dff22f3604409386ef7"),
+    ],
+)
+def test_the_fingerprint_of_a_content_is_the_same_in_every_version(tmp_path, exclusive, fingerprint):
+    for name in ("x", "y"):
+        write_record(tmp_path, name)
+    (tmp_path / "labels.csv").write_text("record,labels,patient,fold\nx,AF,p1,1\ny,N,p2,2\n")
+    config = PrepareConfig(
+        "wfdb", tmp_path / "set", tmp_path, labels=tmp_path / "labels.csv", exclusive=exclusive, workers=1
+    )
+    assert prepare(config, quiet()).fingerprint == fingerprint  # as version 0.1.0 computed it
 
 
 def test_a_set_of_another_version_is_refused(request_for):

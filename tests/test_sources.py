@@ -8,6 +8,7 @@ from wfdb_writing import write_record
 
 from ecg_jax.errors import DataError
 from ecg_jax.sources import cinc2017, ptb_xl, wfdb_folder
+from ecg_jax.target import Target
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def labelled(tmp_path):
     [("all", 71), ("diagnostic", 44), ("subdiagnostic", 23), ("superdiagnostic", 5), ("form", 19), ("rhythm", 12)],
 )
 def test_ptb_xl_has_the_published_number_of_labels_in_each_task(real_data, task, names):
-    labels = ptb_xl(real_data / "ptb_xl", task=task).labels
+    labels = ptb_xl(real_data / "ptb_xl", task=task).target.names
     assert len(labels) == names
     assert list(labels) == sorted(labels)
 
@@ -38,7 +39,7 @@ def test_ptb_xl_has_labels_folds_and_patients_of_the_official_table(real_data):
     listing = ptb_xl(real_data / "ptb_xl")
     with (real_data / "ptb_xl" / "ptbxl_database_present.csv").open(newline="") as file:
         present = {f"{int(row['ecg_id']):05}_lr": row for row in csv.DictReader(file)}
-    counts = {name: sum(name in ref.labels for ref in listing.refs) for name in listing.labels}
+    counts = {name: sum(name in ref.labels for ref in listing.refs) for name in listing.target.names}
     assert counts == {"CD": 172, "HYP": 91, "MI": 166, "NORM": 476, "STTC": 205}  # as the data's README counts them
     for ref in listing.refs:
         row = present[ref.record_id]
@@ -59,7 +60,7 @@ def test_ptb_xl_keeps_its_label_set_where_one_record_is_present(real_data, tmp_p
     for suffix in (".hea", ".dat"):
         shutil.copy(real_data / "ptb_xl" / "records100" / "00000" / f"00001_lr{suffix}", folder)
     for task in ("all", "superdiagnostic"):
-        assert ptb_xl(tmp_path, task=task).labels == ptb_xl(real_data / "ptb_xl", task=task).labels
+        assert ptb_xl(tmp_path, task=task).target.names == ptb_xl(real_data / "ptb_xl", task=task).target.names
 
 
 def test_ptb_xl_above_100_hz_comes_from_the_500_hz_files(real_data):
@@ -74,8 +75,8 @@ def test_ptb_xl_without_its_table_says_where_to_get_it(tmp_path):
 
 def test_cinc2017_has_four_exclusive_classes_of_its_newest_table(real_data):
     listing = cinc2017(real_data / "cinc2017")
-    assert (listing.labels, listing.exclusive, listing.leads) == (("A", "N", "O", "~"), True, ("ECG",))
-    counts = [sum(ref.labels == {name} for ref in listing.refs) for name in listing.labels]
+    assert (listing.target, listing.leads) == (Target("exclusive", ("A", "N", "O", "~")), ("ECG",))
+    counts = [sum(ref.labels == {name} for ref in listing.refs) for name in listing.target.names]
     assert counts == [6, 56, 32, 6]  # as the data's README counts them
 
 
@@ -98,7 +99,7 @@ def test_records_are_found_by_path_by_name_if_unique_and_with_extension(labelled
     listing = labelled("record,labels\na/x,AF\ny,AF;PVC\nb/x.hea,\nz,AF\n")
     found = {ref.record_id: ref.labels for ref in listing.refs}
     assert found == {"a/x": {"AF"}, "b/y": {"AF", "PVC"}, "b/x": set()}
-    assert (listing.labels, listing.left_out) == (("AF", "PVC"), {"no file": 1})
+    assert (listing.target.names, listing.left_out) == (("AF", "PVC"), {"no file": 1})
 
 
 def test_patient_and_fold_are_taken_where_the_table_has_them(labelled):

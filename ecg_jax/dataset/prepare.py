@@ -52,7 +52,7 @@ def prepare(request: PrepareConfig, console: Console | None = None) -> PreparedS
         if len({ref.record_id for ref in refs}) < len(refs):
             raise DataError(f"source {request.source} names a record twice; give every record an id of its own")
         leads = request.leads or listing.leads
-        collected = _Collected(listing.labels)
+        collected = _Collected(listing.target.names)
         loaded = read_all(refs, leads=leads, rate_hz=request.rate_hz, workers=request.workers)
         examples = collected.examples(refs, _folds(refs, listing, request), _with_bar(loaded, len(refs), console))
         first = next(examples, None)
@@ -60,7 +60,7 @@ def prepare(request: PrepareConfig, console: Console | None = None) -> PreparedS
             raise DataError(f"no record is left: {_rejections(collected.rejected)}")
         built = folder / "set"
         built.mkdir()
-        write_tfds(built, chain([first], examples), leads=len(leads), labels=len(listing.labels))
+        write_tfds(built, chain([first], examples), leads=len(leads), labels=len(listing.target.names))
         if request.strict and collected.rejected:
             raise DataError(f"--strict: {_rejections(collected.rejected)}; mend them or leave --strict out")
         about = _about(request, listing, leads, collected)
@@ -162,7 +162,7 @@ def _folds(refs: Sequence[RecordRef], listing: Listing, request: PrepareConfig) 
     patients = [f"patient {ref.patient}" if ref.patient else f"record {ref.record_id}" for ref in refs]
     folds = request.folds or listing.folds
     if folds:
-        label = np.array([[name in ref.labels for name in listing.labels] for ref in refs], float)
+        label = np.array([[name in ref.labels for name in listing.target.names] for ref in refs], float)
         return assign_folds(label, patients, folds=folds, seed=request.seed)
     fold_of: dict[str, int] = {}
     for ref, patient in zip(refs, patients, strict=True):
@@ -177,11 +177,13 @@ def _about(request: PrepareConfig, listing: Listing, leads: Sequence[str], colle
         "rate_hz": float(request.rate_hz),
         "leads": list(leads),
         "unit": "mV",
-        "labels": list(listing.labels),
-        "exclusive": listing.exclusive,
+        "labels": list(listing.target.names),
     }
-    whole = hashlib.sha256(json.dumps(contract).encode() + collected.content.digest())
+    hashed = contract | {"exclusive": listing.target.kind == "exclusive"}  # as in the sets prepared so far
+    whole = hashlib.sha256(json.dumps(hashed).encode() + collected.content.digest())
     return contract | {
+        "target": listing.target.kind,
+        "score": listing.score,
         "format": FORMAT,
         "fingerprint": whole.hexdigest(),
         "source": f"ptb_xl {request.task}" if request.source == "ptb_xl" else request.source,
@@ -227,7 +229,7 @@ def _with_bar(loaded: Iterable[Loaded | Rejected], total: int, console: Console)
 
 def _say(prepared: PreparedSet, console: Console) -> None:
     counts = prepared.about["counts"]
-    labels = f"{len(prepared.labels)} {'exclusive ' if prepared.exclusive else ''}labels"
+    labels = f"{len(prepared.labels)} {'exclusive ' if prepared.target.kind == 'exclusive' else ''}labels"
     lines = [
         f"{prepared.path}: {len(prepared):,} records, {len(prepared.leads)} leads, {prepared.rate_hz:g} Hz, {labels}"
     ]

@@ -15,6 +15,7 @@ import numpy as np
 
 from ecg_jax.errors import DataError
 from ecg_jax.records.record import MISSING
+from ecg_jax.target import Target
 
 ABOUT, INDEX, REJECTED, SPLIT = "prepared.json", "index.npz", "rejected.csv", "records"
 FORMAT = 1  # of the files beside the TFDS ones
@@ -25,7 +26,8 @@ class PreparedSet:
     """A prepared set, its records in the order of their sorted ids: index n is the n-th example of the TFDS split.
 
     Attributes:
-        rate_hz, leads, labels, exclusive: the contract of its signals and labels.
+        rate_hz, leads, target: the contract of its signals and labels.
+        score: name of the score that the data set defines for itself, in `ecg_jax.evaluation.scores.SCORES`.
         fingerprint: hash over contract and content.
         source: name of the source, and its task.
         about: all that `prepared.json` says.
@@ -40,8 +42,8 @@ class PreparedSet:
     path: Path
     rate_hz: float
     leads: tuple[str, ...]
-    labels: tuple[str, ...]
-    exclusive: bool
+    target: Target
+    score: str | None
     fingerprint: str
     source: str
     about: dict[str, Any]
@@ -52,6 +54,16 @@ class PreparedSet:
     samples: np.ndarray
     missing: np.ndarray
     gapless: np.ndarray
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the labels, in the order of the columns of `label`."""
+        return self.target.names
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether each record has exactly one label."""
+        return self.target.kind == "exclusive"
 
     def __len__(self) -> int:
         return len(self.record_ids)
@@ -99,12 +111,15 @@ def open_prepared(path: Path) -> PreparedSet:
         raise DataError(f"{path} is not a prepared set ({error}); make one with ecg-jax prepare") from error
     if about.get("format") != FORMAT:
         raise DataError(f"{path} was prepared by another version of ecg_jax; prepare it again")
+    if "target" not in about:  # as sets were written at first
+        about["target"] = "exclusive" if about["exclusive"] else "multilabel"
+        about["score"] = "cinc2017" if about["source"] == "cinc2017" else None
     return PreparedSet(
         path=path,
         rate_hz=about["rate_hz"],
         leads=tuple(about["leads"]),
-        labels=tuple(about["labels"]),
-        exclusive=about["exclusive"],
+        target=Target(about["target"], tuple(about["labels"])),
+        score=about["score"],
         fingerprint=about["fingerprint"],
         source=about["source"],
         about=about,

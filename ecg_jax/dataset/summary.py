@@ -43,7 +43,8 @@ def _by_label_and_fold(prepared: PreparedSet) -> Table:
     within: dict[str, Any] = {str(fold): prepared.folds == fold for fold in np.unique(prepared.folds)}
     labels, folds = borne | {"records": everyone}, within | {"all": everyone}
     corner, down, across = ("fold", folds, labels) if len(folds) > len(labels) else ("label", labels, folds)
-    table = Table(title="records by label and fold" + (" (labels exclude each other)" if prepared.exclusive else ""))
+    note = " (labels exclude each other)" if prepared.target.kind == "exclusive" else ""
+    table = Table(title=f"records by label and fold{note}")
     table.add_column(corner)
     for name in across:
         table.add_column(name, justify="right")

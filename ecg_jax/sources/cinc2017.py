@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ecg_jax.errors import DataError
 from ecg_jax.sources.listing import Listing, RecordRef
+from ecg_jax.target import Target
 
 LABELS = ("A", "N", "O", "~")
 TABLES = (
@@ -41,4 +42,5 @@ def cinc2017(root: Path) -> Listing:
             absent += 1
         else:
             refs.append(RecordRef(name, path, frozenset({label})))
-    return Listing(tuple(refs), LABELS, True, {"no file": absent} if absent else {}, ("ECG",), folds=5)
+    left_out = {"no file": absent} if absent else {}
+    return Listing(tuple(refs), Target("exclusive", LABELS), ("ECG",), 5, left_out, score="cinc2017")

@@ -2,10 +2,11 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecg_jax.errors import DataError
+from ecg_jax.target import Target
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,23 @@ class RecordRef:
 
 @dataclass(frozen=True)
 class Listing:
-    """The records of a source whose files are there.
+    """The records of a source whose files exist.
 
-    `labels` in alphabetical order; `left_out` counts rows by the reason why they are not among `refs`; `leads` and
-    `folds` are the source's defaults (0 folds: it has its own).
+    Attributes:
+        refs: the records.
+        target: the labels in alphabetical order, and whether they exclude each other.
+        leads: the leads that are kept where `--leads` is not given.
+        folds: how many folds are made where `--folds` is not given; 0 keeps the folds of the source.
+        left_out: rows of the table that are not among `refs`, counted by reason.
+        score: the score that this data set defines for itself, by its name in `ecg_jax.evaluation.scores.SCORES`.
     """
 
     refs: tuple[RecordRef, ...]
-    labels: tuple[str, ...]
-    exclusive: bool
-    left_out: dict[str, int]
+    target: Target
     leads: tuple[str, ...]
-    folds: int
+    folds: int = 10
+    left_out: dict[str, int] = field(default_factory=dict)
+    score: str | None = None
 
 
 def rows(path: Path, *, needs: tuple[str, ...], get: str) -> Iterator[dict[str, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ecg_jax.errors import DataError
 from ecg_jax.records.leads import STANDARD_LEADS
 from ecg_jax.sources.listing import Listing, RecordRef, rows
+from ecg_jax.target import Target
 
 TASKS = ("all", "diagnostic", "subdiagnostic", "superdiagnostic", "form", "rhythm")
 GET = "download it from https://physionet.org/content/ptb-xl/ and give the folder that holds it with --from"
@@ -41,7 +42,7 @@ def ptb_xl(
         else:
             patient = row["patient_id"].removesuffix(".0")
             refs.append(RecordRef(path.name, path, labels, patient, fold))
-    return Listing(tuple(refs), tuple(sorted(names)), False, dict(left_out), STANDARD_LEADS, folds=0)
+    return Listing(tuple(refs), Target("multilabel", tuple(sorted(names))), STANDARD_LEADS, 0, dict(left_out))
 
 
 def _labels_of_statements(root: Path, task: str) -> dict[str, str]:

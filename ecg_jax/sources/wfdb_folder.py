@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from ecg_jax.errors import DataError
 from ecg_jax.records.leads import STANDARD_LEADS
 from ecg_jax.sources.listing import Listing, RecordRef, rows
+from ecg_jax.target import Target
 
 GET = "give a CSV with the columns record, labels and, if known, patient and fold with --labels"
 
@@ -51,7 +52,8 @@ def wfdb_folder(root: Path, labels_csv: Path, exclusive: bool = False) -> Listin
         raise DataError(f"{labels_csv} has {given[False]} records without a fold; give all a fold or none")
     left_out = {"no file": absent} if absent else {}
     folds = 0 if given[True] else 10
-    return Listing(tuple(refs.values()), tuple(sorted(names)), exclusive, left_out, STANDARD_LEADS, folds)
+    target = Target("exclusive" if exclusive else "multilabel", tuple(sorted(names)))
+    return Listing(tuple(refs.values()), target, STANDARD_LEADS, folds, left_out)
 
 
 def _exists(path: Path) -> bool:
