@@ -1,11 +1,11 @@
-"""How fast is a training step, and what does a study take beside its trainings?
+"""Benchmarks: the speed of a training step, and the overhead of a study over its trainings.
 
     python tools/bench.py step --json step.json
     python tools/bench.py study --data prepared/ptb_xl --workdir runs/overhead
 
-Run it alone on the machine. `step` sets ours against an equal network in eager PyTorch, interleaved in one run. Both
-sides take whole steps: forward, backward, AdamW, running statistics of the normalisation; ours starts from int16
-samples, as in training. It needs PyTorch: the extra [bench].
+Run it on an idle machine. `step` compares our network with an equal network in eager PyTorch, alternately in one run.
+Both execute whole steps: forward, backward, AdamW, running statistics of the normalisation; our step starts from int16
+samples, as in training. It needs PyTorch (extra [bench]).
 """
 
 import itertools
@@ -25,16 +25,16 @@ from ecg_jax.errors import UserError
 
 LEADS, LABELS, SAMPLES = 12, 5, 1000
 CELLS = (*itertools.product((1, 4), (16, 128), (3, 15)), (2, 32, 7))
-SMALL_BATCH = {(4, 128, 15): 8}  # its steps take minutes otherwise
-RATE, BETAS, EPSILON, DECAY = 3e-3, (0.9, 0.999), 1e-8, 1e-2  # of AdamW, on both sides
-CHUNK_SECONDS = 1.0  # steps are timed in chunks of about this length, of ten at most
+SMALL_BATCH = {(4, 128, 15): 8}  # its steps would take minutes with 64
+RATE, BETAS, EPSILON, DECAY = 3e-3, (0.9, 0.999), 1e-8, 1e-2  # AdamW, for both networks
+CHUNK_SECONDS = 1.0  # length of a timed chunk of steps; a chunk has at most ten steps
 
 Steps = Callable[[int], None]
-"""Takes that many training steps and waits until they are done."""
+"""Executes the given number of training steps and waits until they are finished."""
 
 
 def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
-    """The steps of the product, and the number of its parameters."""
+    """Training steps of our network, and the number of its parameters."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -80,7 +80,7 @@ def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
 
 
 def theirs(config: ModelConfig, batch: int) -> tuple[Steps, int]:
-    """The steps of the equal PyTorch network, on the same kind of device, and the number of its parameters."""
+    """Training steps of the PyTorch network on the same kind of device, and the number of its parameters."""
     import jax
 
     try:
@@ -111,10 +111,10 @@ def theirs(config: ModelConfig, batch: int) -> tuple[Steps, int]:
 
 
 def torch_network(torch: Any, config: ModelConfig) -> Any:
-    """The network of a default `ModelConfig` of the given depth, channels and kernel, in PyTorch's own layers."""
+    """The network of a default `ModelConfig` with the given depth, channels and kernel, from PyTorch layers."""
     nn = torch.nn
     if not (isinstance(config.depth, int) and isinstance(config.kernel, int)):
-        raise TypeError("the PyTorch network knows one depth and one kernel only")
+        raise TypeError("the PyTorch network supports one depth and one kernel only")
 
     def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[Any]:
         conv = nn.Conv1d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False)
@@ -143,7 +143,7 @@ def torch_network(torch: Any, config: ModelConfig) -> Any:
 
 
 def interleaved(arms: list[Steps], rounds: int) -> list[list[float]]:
-    """Seconds a step of each arm, one figure a round; the arms take turns, after two steps each to warm up."""
+    """Seconds per step, one value for each arm and round; the arms alternate, after two warm-up steps each."""
     sizes = []
     for steps in arms:
         steps(2)
@@ -156,7 +156,7 @@ def interleaved(arms: list[Steps], rounds: int) -> list[list[float]]:
 
 
 def timed(steps: Steps, number: int) -> float:
-    """Seconds a step."""
+    """Seconds per step."""
     start = time.perf_counter()
     steps(number)
     return (time.perf_counter() - start) / number
@@ -171,10 +171,10 @@ def step(
     """Times whole training steps of each scale.
 
     Args:
-        cells: Scales as depth, channels, kernel, one after the other: 1 16 3 2 32 7.
-        rounds: Figures a median is taken over, at least 5; each is the mean of up to ten steps.
-        masked: Let ours mask invalid samples, as it does where windows may hold some.
-        json_path: File for the figures.
+        cells: Depth, channels and kernel of each scale, all in one list: 1 16 3 2 32 7.
+        rounds: Number of measurements for each median, at least 5; each is the mean of up to ten steps.
+        masked: Mask invalid samples in our network, as for windows that may contain some.
+        json_path: Output file for the results.
     """
     from rich.console import Console
     from rich.table import Table
@@ -182,7 +182,7 @@ def step(
     if rounds < 5:
         raise UserError(f"--rounds is {rounds}; a median needs 5 or more")
     if os.getloadavg()[0] > 1:
-        print("this machine is busy, and PyTorch suffers from that more than JAX: the ratio will flatter ours")
+        print("this machine is busy, which slows PyTorch more than JAX: the ratio will be too high")
     table = Table("ratio", "spread", "depth", "channels", "kernel", "batch", "ours", "PyTorch")
     rows = []
     console = Console()
@@ -211,19 +211,20 @@ def step(
     mean = statistics.geometric_mean(row["ratio"] for row in rows)
     console.print(table)
     console.print(
-        f"ratio, geometric mean of {len(rows)}: {mean:.2f}; spread: of the single rounds; /s: examples a second"
+        f"geometric mean of the {len(rows)} ratios: {mean:.2f}; spread: smallest and largest round; "
+        "ours, PyTorch: examples per second"
     )
     if json_path:
         json_path.write_text(json.dumps({"rows": rows, "ratio_geometric_mean": mean}, indent=1) + "\n")
 
 
 def study(data: Path, workdir: Path, epochs: int = 90) -> None:
-    """Times a small study from nothing: the whole of it, report included, over the sum of its runs.
+    """Measures the time of a small new study, report included, divided by the sum of its runs.
 
     Args:
         data: A prepared set.
-        workdir: A folder that is not there yet.
-        epochs: Of each of the four trials, which should take 20 s or more.
+        workdir: A folder that does not exist yet.
+        epochs: Epochs of each of the four trials; a trial should take 20 s or more.
     """
     from ecg_jax.config import DataConfig, RunConfig, TrainConfig
     from ecg_jax.dataset.prepared import open_prepared
@@ -235,7 +236,7 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
     from ecg_jax.training.devices import keep_compiled
 
     if workdir.exists():
-        raise UserError(f"{workdir} is there already; what it holds would not be done again")
+        raise UserError(f"{workdir} exists; give a new folder, since finished trials would not be trained again")
     began = time.perf_counter()
     prepared = open_prepared(data)
     base = RunConfig(
@@ -262,7 +263,7 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
 
 
 def main() -> None:
-    """Runs the subcommand; what the user can mend is one line."""
+    """Runs the subcommand; an error of the user is one line."""
     try:
         tyro.extras.subcommand_cli_from_dict({"step": step, "study": study}, description=__doc__)
     except UserError as error:

@@ -1,15 +1,15 @@
-"""Does the whole instrument find what is there, and nothing where nothing is? Studies of data with known answers.
+"""Control studies: does a study detect an effect that exists, and none where none exists?
 
     python tools/controls.py context --workdir runs/controls
     python tools/controls.py shuffles --workdir runs/controls
 
-`context`: trains of pulses with two labels. `wide` is in every single pulse, .2 s long. `alternating` is in the gaps
-alone: 1.0 and 2.0 s by turns against always 1.5 s, so that pulses are equally many. A network that sees .51 s must
-know the first and cannot know the second; one that sees 3.15 s knows both.
-`shuffles`: the labels of such records dealt out anew, ten times. There is nothing to find: of the thirty verdicts at
-most two may be "holds".
+`context`: trains of pulses with two labels. `wide` is visible in every pulse, .2 s long. `alternating` is visible in
+the gaps only: alternately 1.0 and 2.0 s instead of always 1.5 s, so that the number of pulses is the same. A network
+with a receptive field of .51 s must recognise the first and cannot recognise the second; one with 3.15 s recognises
+both. `shuffles`: the labels of such records are randomly permuted, ten times. No effect exists, so at most two of the
+thirty verdicts may be "holds".
 
-Started again, each goes on where it stopped; it leaves with status 1 if the answer is not the known one.
+A control that was stopped continues when it is started again. The exit status is 1 if the result is not as expected.
 """
 
 import sys
@@ -44,26 +44,26 @@ WIDTH_SECONDS = {False: 0.025, True: 0.05}
 
 @dataclass(frozen=True)
 class Args:
-    """Studies data whose answer is known."""
+    """Runs a study whose result is known."""
 
     control: tyro.conf.Positional[Literal["context", "shuffles"]]
-    """Which."""
+    """Which control."""
     workdir: Path
-    """Folder of the sets and studies."""
+    """Folder of the data sets and studies."""
     records: int = 400
-    """In each set."""
+    """Records in each data set."""
     seeds: int = 3
-    """Of each study."""
+    """Seeds of each study."""
     epochs: int = 20
-    """Of each training."""
+    """Epochs of each training."""
     shuffles: int = 10
-    """How often labels are dealt out anew."""
+    """Number of random permutations of the labels."""
 
 
 def main(args: Args) -> bool:
-    """Runs the control and prints what it found; whether that is as it must be."""
+    """Runs the control and prints its result; returns whether the result is as expected."""
     if args.seeds < 2:
-        raise ConfigError(f"--seeds is {args.seeds}; give 2 or more: these grids are too small to tell noise from one")
+        raise ConfigError(f"--seeds is {args.seeds}; give 2 or more, to estimate the noise of so small a grid")
     if args.control == "shuffles":
         return shuffles(args)
     analysis = context(args)
@@ -71,10 +71,10 @@ def main(args: Args) -> bool:
 
 
 def context(args: Args) -> dict[str, Any]:
-    """A short and a long kernel on labels that need a short and a long context: the analysis, which it prints too."""
+    """Studies a short and a long kernel on labels that need a short and a long context; prints the analysis, too."""
     analysis = study(args, "context", Grid((1,), (8,), (3, 15), args.seeds, (0.01,)))
     sees = {scale["kernel"]: scale["receptive_field_ms"] for scale in analysis["scales"]}
-    shown = Table("label", *(f"sees {ms:g} ms" for ms in sees.values()), "for each doubling of the kernel")
+    shown = Table("label", *(f"receptive field {ms:g} ms" for ms in sees.values()), "effect of doubling the kernel")
     for label, about in analysis["per_label"].items():
         of_kernel = {scale["kernel"]: f"{scale['mean']:.3f}" for scale in about["scales"]}
         claim = about["claims"]["kernel"]
@@ -85,19 +85,19 @@ def context(args: Args) -> dict[str, Any]:
 
 
 def short_suffices(analysis: dict[str, Any]) -> bool:
-    """`wide` is known from .51 s, and a kernel twice as long surely adds less than .03."""
+    """`wide` is recognised from .51 s, and doubling the kernel gains significantly less than .03."""
     about = analysis["per_label"]["wide"]
     return about["scales"][0]["mean"] > 0.95 and about["claims"]["kernel"]["high"] < 0.03
 
 
 def length_is_needed(analysis: dict[str, Any]) -> bool:
-    """`alternating` is surely better with a longer kernel, and far from known from .51 s."""
+    """`alternating` is significantly better with a longer kernel, and not recognised from .51 s."""
     about = analysis["per_label"]["alternating"]
     return about["scales"][0]["mean"] < 0.7 and about["claims"]["kernel"]["low"] > 0.05
 
 
 def shuffles(args: Args) -> bool:
-    """The same study of many sets whose labels mean nothing."""
+    """Repeats a study on data sets whose labels are unrelated to the signal."""
     grid = Grid((1, 2), (4, 8), (3, 7), args.seeds, (0.01,))
     shown = Table("shuffle", "depth", "channels", "kernel", "macro AUROC of the best")
     verdicts = []
@@ -111,7 +111,7 @@ def shuffles(args: Args) -> bool:
 
 
 def study(args: Args, name: str, grid: Grid, *, shuffle: int | None = None) -> dict[str, Any]:
-    """What the study of a grid on a set of its own finds."""
+    """Analysis of the study of a grid, on a data set made for it."""
     folder = args.workdir / name
     write(folder / "source", records=args.records, shuffle=shuffle)
     labels = folder / "source" / "labels.csv"
@@ -132,7 +132,7 @@ def study(args: Args, name: str, grid: Grid, *, shuffle: int | None = None) -> d
 
 
 def write(folder: Path, *, records: int, shuffle: int | None) -> None:
-    """WFDB records of pulses and `labels.csv`; with `shuffle`, a seed, whose labels they are is chance."""
+    """Writes WFDB records of pulses and `labels.csv`; `shuffle` is the seed of a random permutation of the labels."""
     if (folder / "labels.csv").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
