@@ -7,7 +7,7 @@ the mean of these readings has no selection bias. (If it were read with the same
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,39 +117,37 @@ def label_findings(
     models: Sequence[VarianceModel | None], selection: SplitSelection, *, margin: float
 ) -> list[LabelFindings | None]:
     """For each label its best scale and what that gains over the overall best one; None for a label defined nowhere."""
-    gains = [None if model is None else selection.gain_for_label(k) for k, model in enumerate(models)]
-    p_values, intervals = [], []
-    for model, gain in zip(models, gains, strict=True):
-        if model is None or gain is None:
-            p_values.append(None)
-            intervals.append((None, None))
-            continue
-        weights = model.predictions.mean_weights()
+    findings = [
+        None if model is None else _label_findings(model, selection.gain_for_label(k), margin)
+        for k, model in enumerate(models)
+    ]
+    corrected = holm([None if label is None else label.p for label in findings])
+    return [
+        label and replace(label, p_holm=p, differs=p is not None and p < SIGNIFICANCE and (label.advantage or 0) > 0)
+        for label, p in zip(findings, corrected, strict=True)
+    ]
+
+
+def _label_findings(model: VarianceModel, gain: Gain | None, margin: float) -> LabelFindings:
+    """The findings on one label before the correction for the number of labels."""
+    predictions, weights = model.predictions, model.predictions.mean_weights()
+    value = p = low = high = None
+    if gain is not None:
         # as in `best_scale`: the selection varies between the splits, and this is part of the noise
         components = model.components(weights[gain.pairs[:, 0]] - weights[gain.pairs[:, 1]], gain.share)
-        p_values.append(components.p_value(gain.value))
-        intervals.append(around(gain.value, components.half_width()))
-    findings: list[LabelFindings | None] = []
-    for model, gain, interval, p, corrected in zip(models, gains, intervals, p_values, holm(p_values), strict=True):
-        if model is None:
-            findings.append(None)
-            continue
-        predictions = model.predictions
-        top = int((predictions.mean_weights() @ model.estimate.value).argmax())
-        findings.append(
-            LabelFindings(
-                scale=predictions.scales[top],
-                advantage=None if gain is None else gain.value,
-                low=interval[0],
-                high=interval[1],
-                p=p,
-                p_holm=corrected,
-                differs=gain is not None and gain.value > 0 and corrected is not None and corrected < SIGNIFICANCE,
-                claims=claims_on(predictions, model, margin=margin),
-                scales=scale_means(model),
-            )
-        )
-    return findings
+        value, p = gain.value, components.p_value(gain.value)
+        low, high = around(value, components.half_width())
+    return LabelFindings(
+        scale=predictions.scales[int((weights @ model.estimate.value).argmax())],
+        advantage=value,
+        low=low,
+        high=high,
+        p=p,
+        p_holm=None,
+        differs=False,
+        claims=claims_on(predictions, model, margin=margin),
+        scales=scale_means(model),
+    )
 
 
 def scale_means(model: VarianceModel) -> tuple[ScaleMean, ...]:
