@@ -1,4 +1,4 @@
-"""Recordings: read, put in order, judged, brought to one rate. May import numpy, scipy and wfdb; never jax."""
+"""Recordings: read, leads put in order, checked, resampled. May import numpy, scipy and wfdb; never jax."""
 
 from ecg_jax.records.leads import STANDARD_LEADS
 from ecg_jax.records.record import MISSING, Quantised, Record, Rejected, quantise

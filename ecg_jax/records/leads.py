@@ -1,4 +1,4 @@
-"""Leads by name: in the order asked for, derived where Einthoven and Goldberger allow it. May import numpy alone."""
+"""Leads by name: put in a given order, and derived from I and II where possible. May import numpy alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,18 +14,18 @@ DERIVED = {"iii": (-1.0, 1.0), "avr": (-0.5, -0.5), "avl": (1.0, -0.5), "avf": (
 
 
 def same_lead(name: str) -> str:
-    """What two spellings of one lead have in common."""
+    """A lead name in lower case and without spaces around it, to compare spellings."""
     return name.strip().lower()
 
 
 def needed(leads: Sequence[str]) -> set[str]:
-    """The leads (as `same_lead` spells them) from which `leads` can be arranged."""
-    asked = {same_lead(lead) for lead in leads}
-    return asked | ({"i", "ii"} if asked & set(DERIVED) else set())
+    """The leads that are read to obtain `leads`, as spelled by `same_lead`."""
+    names = {same_lead(lead) for lead in leads}
+    return names | ({"i", "ii"} if names & set(DERIVED) else set())
 
 
 def arrange(record: Record, leads: Sequence[str]) -> Record:
-    """The record with exactly `leads`, in this order; what it has not and cannot be derived is missing throughout."""
+    """The record with exactly `leads`, in this order; a lead that cannot be taken or derived is missing."""
     place = {same_lead(name): at for at, name in reversed(list(enumerate(record.leads)))}
     place = {name: at for name, at in place.items() if not record.missing[:, at].all()}
     signal_mv = np.zeros((len(record.signal_mv), len(leads)), np.float32)  # [T, L]

@@ -1,20 +1,21 @@
-"""What a recording is once it has been read, and what it becomes on disk. May import numpy alone.
+"""A recording in memory, its quantised form on disk, and a rejected recording. May import numpy alone.
 
-A bad recording is a value, `Rejected`, that is counted and shown like anything else.
+A recording that cannot be used is a value, `Rejected`, not an exception, so that it can be counted and shown.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-MISSING = -32768  # int16 mark of a sample that was not recorded
+MISSING = -32768  # int16 value of a sample that was not recorded
 
 
 @dataclass(frozen=True)
 class Record:
     """One recording in mV.
 
-    `signal_mv` [T, L] float32 is 0 wherever `missing` [T, L] bool is True; `warnings` name what was odd but harmless.
+    `signal_mv` [T, L] float32 is 0 wherever `missing` [T, L] bool is True; `warnings` describe
+    harmless irregularities.
     """
 
     record_id: str
@@ -27,7 +28,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A recording that is left out. `reason` is "kind: detail"; rejections are counted by kind."""
+    """A recording that cannot be used. `reason` is "kind: detail"; rejections are counted by kind."""
 
     record: str
     reason: str
@@ -35,7 +36,7 @@ class Rejected:
 
     @property
     def kind(self) -> str:
-        """The reason without its detail."""
+        """The part of the reason before the colon."""
         return self.reason.partition(":")[0]
 
 
@@ -48,10 +49,10 @@ class Quantised:
 
 
 def quantise(record: Record) -> Quantised:
-    """Rounds each lead to 16 bits over its own range, so that the error is at most 1/65534 of its largest amplitude.
+    """Rounds each lead to 16 bits of its own range, so that the error is at most 1/65534 of its largest amplitude.
 
-    Missing samples become `MISSING`. A lead without a measurable amplitude (below 1 nV) has scale 0.001 and zeros:
-    a scale of 0 could not be divided by, and a tiny one would turn rounding noise into signal.
+    Missing samples become `MISSING`. A lead without a measurable amplitude (below 1 nV) gets scale 0.001 and zeros,
+    because division by a scale of 0 is undefined and a tiny scale would amplify rounding noise.
     """
     peak_mv = np.abs(record.signal_mv).max(axis=0, initial=0.0)  # [L]
     scale_mv = np.where(peak_mv < 1e-6, 1e-3, peak_mv / 32767).astype(np.float32)

@@ -1,4 +1,4 @@
-"""From one sampling rate to another, with missing samples carried over. May import numpy and scipy."""
+"""Resampling, missing samples included. May import numpy and scipy."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -9,7 +9,7 @@ from ecg_jax.records.record import Record
 
 
 def ratio(rate_hz: float, to_hz: float) -> Fraction:
-    """`to_hz / rate_hz` as a fraction of small numbers."""
+    """`to_hz / rate_hz` as a fraction of small whole numbers."""
     exact = Fraction(to_hz).limit_denominator(1000) / Fraction(rate_hz).limit_denominator(1000)
     return exact.limit_denominator(10_000)
 
@@ -17,13 +17,13 @@ def ratio(rate_hz: float, to_hz: float) -> Fraction:
 def resample(record: Record, to_hz: float) -> Record:
     """The record at `to_hz`: anti-aliased polyphase filtering; T' = ceil(T * to_hz / rate_hz).
 
-    Missing samples are bridged by straight lines before the filter; an output sample is missing when any input sample
-    is that lies nearer to it than half an output period (or than one input period, where the rate rises).
+    Missing samples are interpolated linearly before the filter. An output sample is missing if any input sample within
+    half an output period of it is missing (within one input period, if the rate increases).
     """
     change = ratio(record.rate_hz, to_hz)
     if change == 1:
         return replace(record, rate_hz=to_hz)
-    from scipy.signal import resample_poly  # half a second to import
+    from scipy.signal import resample_poly  # takes half a second to import
 
     bridged = bridge(record.signal_mv.astype(np.float64), record.missing)
     signal_mv = resample_poly(bridged, change.numerator, change.denominator, axis=0, padtype="line")
@@ -37,9 +37,9 @@ def resample(record: Record, to_hz: float) -> Record:
 
 
 def bridge(signal: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """[T, L] with straight lines across the missing samples, and the nearest value before the first and after the last.
+    """Interpolates missing samples [T, L] linearly; before the first and after the last known sample, holds its value.
 
-    A lead that is missing throughout becomes 0.
+    A lead without a known sample becomes 0.
     """
     bridged = np.where(missing, 0.0, signal)
     for lead in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
@@ -49,11 +49,11 @@ def bridge(signal: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 
 def _carry(missing: np.ndarray, change: Fraction, length: int) -> np.ndarray:
-    """[T, L] -> [T', L]: which output samples are missing."""
+    """Which output samples are missing: [T, L] -> [T', L]."""
     if not missing.any():
         return np.zeros((length, missing.shape[1]), bool)
     up, down = change.numerator, change.denominator
-    reach = max(down, 2 * up)  # of each output sample to both sides, in input samples times 2 * up
+    reach = max(down, 2 * up)  # on both sides of each output sample, in units of 1 / (2 * up) input samples
     centre = 2 * down * np.arange(length)
     first = np.clip((centre - reach) // (2 * up) + 1, 0, len(missing) - 1)
     last = np.clip(-((-centre - reach) // (2 * up)) - 1, first, len(missing) - 1)
