@@ -92,3 +92,9 @@ def test_training_and_prediction_from_python_work(shown, recordings):
     printed = in_folder(shown, "my_training.py").splitlines()
     assert "'value'" in printed[-2]
     assert "'probabilities'" in printed[-1]
+
+
+def test_the_statistics_work_without_a_study(shown):
+    verdict, best = in_folder(shown, "my_statistics.py").splitlines()
+    assert verdict in ("holds", "does not hold", "not decided")
+    assert "'indistinguishable'" in best
