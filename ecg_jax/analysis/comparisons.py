@@ -42,7 +42,7 @@ class ScaleComparison:
     seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it, with one key an axis."""
+        """Plain values for JSON, with one key for each axis."""
         values = {name: value for name, value in vars(self).items() if name != "scale"}
         return to_dict({**self.scale.to_dict(), **values})
 

@@ -14,7 +14,7 @@ from ecg_jax.analysis.summary import analyse
 
 SEEDS = (2, 3, 5)
 RATIOS = (1 / 3, 1.0, 3.0)
-EFFECT = 0.004  # on the side of the claim, for each doubling; in every study one axis in turn has no effect
+EFFECT = 0.004  # on the side of the claim, for each doubling; in each study one axis, in turn, has no effect
 UNEVENNESS = 0.002
 
 
@@ -24,7 +24,7 @@ class Counts:
 
     studies: int = 0
     intervals: int = 0
-    """Three in a study, one an axis."""
+    """Three in each study, one for each axis."""
     covered: int = 0
     """Intervals that contain the true effect."""
     without_effect: int = 0

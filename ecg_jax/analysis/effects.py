@@ -47,7 +47,7 @@ def slope(predictions: StudyPredictions, axis: str, *, where: np.ndarray | None 
 
 
 def interaction(predictions: StudyPredictions, one: str, other: str) -> np.ndarray | None:
-    """Weights [R] of how much the effect of one axis grows with each step of another; None if there is none to see.
+    """Weights [R] of how much the effect of one axis grows with each step of another; None if the study cannot show it.
 
     Least squares on the product of both coordinates, with fixed effects that absorb the main effect of both axes.
     """

@@ -1,7 +1,7 @@
 """What an analysis finds, as values: these dataclasses are the documentation of the keys of `analysis.json`.
 
 Every interval, `low` to `high`, is a 95 % interval over training seeds and test records. None stands for what is not
-defined. A `scale` in an entry of a list is written as one key an axis (`to_dict`).
+defined. A `scale` in an entry of a list is written as one key for each axis (`to_dict`).
 """
 
 import math
@@ -221,7 +221,7 @@ def to_dict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-FLAT = (SelectedScale, ScaleMean, ParetoPoint, ScaleFindings)  # entries of lists: one key an axis
+FLAT = (SelectedScale, ScaleMean, ParetoPoint, ScaleFindings)  # entries of lists: one key for each axis
 
 
 def _entry(finding: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Metrics of all trials with their influence functions: how much each sampling unit contributes. NumPy only.
 
-The variance over records of a linear contrast of trials is the sum of squares of the same contrast of the influences:
-all intervals of a study come from that. AUROC uses placement values, ranked once for all trials; the other metrics use
-the jackknife over `evaluation.metrics`.
+The variance over records of a linear contrast of trials is the sum of squares of the same contrast of the influences;
+all intervals of a study are derived from it. AUROC uses placement values, ranked once for all trials; the other
+metrics use the jackknife over `evaluation.metrics`.
 """
 
 from collections.abc import Sequence
@@ -155,7 +155,7 @@ def _thresholds(predictions: StudyPredictions, trial: int, fold: int) -> np.ndar
 
 
 def _groups(label: np.ndarray, unit: np.ndarray, most: int) -> np.ndarray:
-    """The group [n] of each record: units are distributed in the order of their labels, so that groups are alike."""
+    """The group [n] of each record: units are distributed in the order of their labels, so that groups are similar."""
     unit = np.unique(unit, return_inverse=True)[1]
     first = np.unique(unit, return_index=True)[1]
     place = np.empty(len(first), int)
@@ -170,7 +170,7 @@ def _jackknife(by_fold: list[np.ndarray], counted: np.ndarray) -> MetricEstimate
     value, influence = np.zeros(len(by_fold[0])), []
     for values, weight in zip(by_fold, counted.T, strict=True):
         whole = values[:, :1]
-        known = np.where(np.isnan(values), whole, values)  # without the only group that has a label it is not defined
+        known = np.where(np.isnan(values), whole, values)  # not defined without the only group that has a label
         total = np.where(weight > 0, known, 0) @ weight  # [R, 1 + G]
         without = total[:, 1:]
         value += total[:, 0]

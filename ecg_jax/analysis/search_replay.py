@@ -1,8 +1,8 @@
-"""Does a search in a narrowed space find better scales for less? Random search replayed from finished trials. NumPy.
+"""Replays random search from finished trials: does a narrowed space give better scales at equal cost? NumPy.
 
 A replay draws trials without replacement, pays for each, and keeps the one that is best on validation. The mean over
 the replays of the test metric of the trial kept is a weighted mean of trials. Its interval therefore comes from seeds
-and records, as every interval of a study does, and not from the scatter of the replays, which more replays shrink.
+and records, like every interval of a study, and not from the scatter of the replays, which depends on their number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ class SearchDifference:
 
 @dataclass(frozen=True)
 class CurvePoint(SearchDifference):
-    """The same at a budget, in training MACs."""
+    """The same for one budget, in training MACs."""
 
     budget: float
 
@@ -48,7 +48,7 @@ class Replay:
     Attributes:
         kept: the levels of each axis in the narrowed space.
         dropped: the other levels; none of an axis on which the other study showed no effect.
-        curves: one point a budget, evenly spaced on a logarithmic scale.
+        curves: one point for each budget, evenly spaced on a logarithmic scale.
         average: over all budgets of the curves.
         verdict: on the average, of the claim that the narrowed space does better.
     """

@@ -1,6 +1,6 @@
 """Selects the best scale, over all labels and for each label, and estimates its value without selection bias.
 
-The best of many scales is partly so by the noise of its records and of its seeds. Therefore, in 200 splits, the scale
+The best of many scales is partly the best because of noise in records and seeds. Therefore, in 200 splits, the scale
 that is best on one half of the patients and of each scale's seeds is read on the other half of both, each half in turn;
 the mean of these readings has no selection bias. (If it were read with the same seeds, the estimate would be .007 to
 .010 too high in simulated studies in which the noise of the seeds is the larger one.) NumPy and SciPy.
