@@ -1,6 +1,6 @@
-"""Which window of which record stands in which row of which step: pure functions of seed and step.
+"""The window in each row of each step, as pure functions of seed and step.
 
-Nothing needs the steps before, so a restart, another feed or more devices see the same windows. NumPy only.
+No step depends on earlier ones, so a restart, another feed or more devices see the same windows. NumPy only.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from ecg_jax.dataset.batch import Rows
 
 @lru_cache(maxsize=4)
 def _epoch(seed: int, epoch: int, n_records: int) -> tuple[np.ndarray, np.ndarray]:
-    """The order of the records in an epoch [N], and for each record where its crop lies, from 0 up to 1 [N]."""
+    """The order of the records in an epoch [N], and the relative position of each record's crop, in [0, 1) [N]."""
     order = np.random.default_rng([seed, epoch, 0]).permutation(n_records)
     return order, np.random.default_rng([seed, epoch, 1]).random(n_records)
 
 
 def training_rows(step: int, *, samples: np.ndarray, window: int, batch_size: int, seed: int) -> Rows:
-    """The rows of a training step: an endless walk that visits every record once an epoch, cut into batches.
+    """The rows of a training step. Each epoch visits every record once; batches continue across epochs.
 
     Args:
-        step: from 0; a batch may straddle epochs.
+        step: from 0; a batch may contain records of two epochs.
         samples: [N], the length of each record.
-        window: samples in a window; a record that is not longer starts at 0.
+        window: samples in a window; the window of a record that is not longer starts at 0.
         batch_size: rows in a step.
         seed: below 2**32.
     """
@@ -42,14 +42,14 @@ def training_rows(step: int, *, samples: np.ndarray, window: int, batch_size: in
 
 
 def steps_until(epoch: int, *, n_records: int, batch_size: int) -> int:
-    """Steps after which the first `epoch` epochs have been seen whole."""
+    """The number of steps that complete the first `epoch` epochs."""
     return -(-epoch * n_records // batch_size)
 
 
 def evaluation_windows(samples: Sequence[int] | np.ndarray, *, window: int, overlap: float) -> Rows:
-    """All windows [M] of all records in order: evenly spread from each record's start to its end.
+    """All windows [M] of all records, in order: evenly spaced from the start of each record to its end.
 
-    Neighbours share at least `overlap` of a window; a record that is not longer than a window has one.
+    Neighbours overlap by at least the fraction `overlap`; a record that is not longer than a window has one window.
     """
     stride = max(1, round(window * (1 - overlap)))
     record, offset = [], []
@@ -63,12 +63,12 @@ def evaluation_windows(samples: Sequence[int] | np.ndarray, *, window: int, over
 
 
 def evaluation_rows(step: int, windows: Rows, *, batch_size: int) -> Rows:
-    """The rows [B] of an evaluation step; the last one is filled up with padding rows."""
+    """The rows [B] of an evaluation step; the last step is filled up with padding rows."""
     part = slice(step * batch_size, (step + 1) * batch_size)
     return padded(Rows(windows.record[part], windows.offset[part], windows.weight[part]), batch_size)
 
 
 def padded(rows: Rows, multiple: int) -> Rows:
-    """The rows, filled up with rows of weight 0 to a multiple, so that devices get equal shares."""
+    """The rows, filled up to a multiple with rows of weight 0, so that all devices get the same number."""
     extra = -len(rows.record) % multiple
     return Rows(*(np.pad(np.asarray(column), (0, extra)) for column in (rows.record, rows.offset, rows.weight)))

@@ -1,4 +1,4 @@
-"""Which records train, which choose, which test: by folds. NumPy only."""
+"""Training, validation and test records of a run, by folds. NumPy only."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -29,12 +29,12 @@ class Splits:
 
 
 def split_records(prepared: PreparedSet, config: DataConfig) -> Splits:
-    """Splits a set by its folds, and keeps the config's share of the training patients.
+    """Splits a prepared set by its folds, and keeps the config's fraction of the training patients.
 
-    Their order is that of a hash of their names, so a smaller share lies within every larger one.
+    Patients are ordered by a hash of their names, so a larger fraction contains every smaller one.
 
     Raises:
-        ConfigError: as `split_by_folds`.
+        ConfigError: see `split_by_folds`.
     """
     splits = split_by_folds(prepared.folds, config)
     if config.training_share == 1:
@@ -49,11 +49,11 @@ def split_records(prepared: PreparedSet, config: DataConfig) -> Splits:
 def split_by_folds(folds: np.ndarray, config: DataConfig) -> Splits:
     """Splits records by their fold [N].
 
-    Where the config names no test folds, the last fold that is present is it; where it names no validation folds, the
-    fold before the first test fold is it, cyclically (before none: the last).
+    Without test folds in the config, the last fold present is the test fold. Without validation folds, the fold before
+    the first test fold, cyclically, is the validation fold (the last fold, if there is no test fold).
 
     Raises:
-        ConfigError: a fold has no record, stands in two splits, or a split that a run needs is empty.
+        ConfigError: a fold has no record or is in two splits, or the training or validation split is empty.
     """
     present = sorted(set(folds.tolist()))
     test = (present[-1],) if config.test_folds is None else config.test_folds
@@ -67,16 +67,16 @@ def split_by_folds(folds: np.ndarray, config: DataConfig) -> Splits:
     _check_present("--data.validation-folds", validation, present)
     both = set(test) & set(validation)
     if both:
-        raise ConfigError(f"fold {min(both)} is in --data.test-folds and --data.validation-folds; leave it in one")
+        raise ConfigError(f"fold {min(both)} is in --data.test-folds and --data.validation-folds; remove it from one")
     training = tuple(fold for fold in present if fold not in (*test, *validation))
     if not validation or not training:
-        lacking = "validation" if not validation else "training"
-        raise ConfigError(f"no fold is left for {lacking}: the set has folds {present}, test folds are {list(test)}")
+        empty = "validation" if not validation else "training"
+        raise ConfigError(f"no fold is left for {empty}: the set has folds {present}, test folds are {list(test)}")
     chosen = {"training": training, "validation": validation, "test": test}
     return Splits(folds=chosen, **{name: np.flatnonzero(np.isin(folds, which)) for name, which in chosen.items()})
 
 
-def _check_present(flag: str, wanted: tuple[int, ...], present: list[int]) -> None:
-    for fold in wanted:
+def _check_present(flag: str, folds: tuple[int, ...], present: list[int]) -> None:
+    for fold in folds:
         if fold not in present:
             raise ConfigError(f"{flag} {fold}: no record is in fold {fold}; the set has folds {present}")

@@ -1,4 +1,4 @@
-"""Normalisation numbers of a run, from its own training records. NumPy only."""
+"""Mean and standard deviation for the normalisation of a run, from its training records. NumPy only."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ CHUNK = 256  # records read at once
 def mean_and_std_mv(prepared: PreparedSet, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each lead [L], in mV, over the measured samples of these records.
 
-    A lead that is never measured, or is flat, gets mean 0 and deviation 1.
+    A lead that has no measured sample or is constant gets mean 0 and standard deviation 1.
     """
     count, total, square = (np.zeros(len(prepared.leads)) for _ in range(3))
     for first in range(0, len(indices), CHUNK):

@@ -1,4 +1,4 @@
-"""Examples to a TFDS data set on disk, one after another. May import tensorflow_datasets; loads TensorFlow never."""
+"""Writes examples as a TFDS data set. May import tensorflow_datasets; never loads TensorFlow."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds  # here, since it must not be imported while another thread imports
+import tensorflow_datasets as tfds  # at the top: it must not be imported while another thread imports
 
 from ecg_jax.dataset.prepared import SPLIT
 
@@ -16,10 +16,10 @@ BATCH = 64  # examples between two updates of the description
 
 
 def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels: int) -> None:
-    """Writes the examples, in their order, into an empty folder that `tfds.builder_from_directory` then opens.
+    """Writes the examples, in order, into an empty folder, which `tfds.builder_from_directory` can open.
 
     Args:
-        folder: it can be moved afterwards.
+        folder: an empty folder; it can be moved afterwards.
         examples: record_id, signal int16 [T, L], scale_mv float32 [L], labels uint8 [K], patient, fold int32.
         leads: L.
         labels: K.

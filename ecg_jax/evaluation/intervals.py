@@ -1,12 +1,12 @@
-"""Intervals by resampling patients. NumPy only."""
+"""Intervals by bootstrap over patients. NumPy only."""
 
 import numpy as np
 
 
 def patient_resamples(patients: np.ndarray, *, resamples: int, seed: int = 0) -> np.ndarray:
-    """How often each record counts in each bootstrap resample of the patients: [R, N] float64.
+    """How often each record occurs in each bootstrap resample of the patients: [R, N] float64.
 
-    A record without a patient name stands for itself. Source: the cluster bootstrap, Davison and Hinkley 1997, 3.8.
+    A record without a patient name is its own patient. Source: the cluster bootstrap, Davison and Hinkley 1997, 3.8.
     """
     names = np.where(patients == "", [f"record {i}" for i in range(len(patients))], patients)
     of_record = np.unique(names, return_inverse=True)[1]
@@ -16,7 +16,7 @@ def patient_resamples(patients: np.ndarray, *, resamples: int, seed: int = 0) ->
 
 
 def interval(values: np.ndarray) -> tuple[float, float] | None:
-    """The middle 95 % of a metric's resamples [R], those left out where it is not defined; None if too few are left."""
+    """The middle 95 % of a metric over resamples [R] in which it is defined; None if these are too few."""
     defined = values[~np.isnan(values)]
     if len(defined) < max(20, len(values) // 2):
         return None

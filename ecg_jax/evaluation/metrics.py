@@ -1,7 +1,7 @@
-"""Metrics of records under weights: one weight vector gives the point value, thousands give a bootstrap.
+"""Metrics of weighted records: one weight vector gives the point value, thousands give a bootstrap. NumPy only.
 
-A weight is how often a record counts in a resample. Every function takes weights [R, N] and returns one value a
-resample, [R] or [R, K]; NaN where it is not defined. Equal to scikit-learn where that has the metric (tested). NumPy.
+A weight is the number of times a record occurs in a resample. Every function takes weights [R, N] and returns one value
+for each resample, [R] or [R, K]; NaN if it is not defined. Metrics that scikit-learn has are equal to it (tested).
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ ECE_BINS = 15
 
 
 def auroc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve [R] of one label [N]: the chance that a positive outranks a negative, ties half."""
+    """Area under the ROC curve [R] of one label [N]: probability that a positive outranks a negative; ties half."""
     order, first, last = _ranked(score)
     positive = weight[:, order] * label[order]
     negative = weight[:, order] * (1 - label[order])
-    below = np.pad(np.cumsum(negative, axis=1), ((0, 0), (1, 0)))  # [R, N + 1]: negatives before each place
+    below = np.pad(np.cumsum(negative, axis=1), ((0, 0), (1, 0)))  # [R, N + 1]: negatives before each position
     wins = (positive * (below[:, first] + below[:, last + 1]) / 2).sum(axis=1)
     return _over(wins, positive.sum(axis=1) * negative.sum(axis=1))
 
@@ -25,25 +25,25 @@ def auprc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarra
     """Average precision [R] of one label [N]: precision at each score that occurs, weighted by the recall it adds."""
     order, _, last = _ranked(-score)
     positive = weight[:, order] * label[order]
-    said = np.cumsum(weight[:, order], axis=1)[:, last]  # [R, N]: all that are called positive at this score
+    decided = np.cumsum(weight[:, order], axis=1)[:, last]  # [R, N]: all records with this score or a higher one
     hits = np.cumsum(positive, axis=1)[:, last]
     total = positive.sum(axis=1)
     negatives = weight.sum(axis=1) - total
-    value = _over((positive * _over(hits, said, otherwise=0.0)).sum(axis=1), total)
+    value = _over((positive * _over(hits, decided, otherwise=0.0)).sum(axis=1), total)
     return np.where(negatives > 0, value, np.nan)
 
 
 def _ranked(score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The order by score, and for each place in it the first and the last place with the same score."""
+    """The order by score, and for each position in it the first and the last position with the same score."""
     order = np.argsort(score, kind="stable")
     ranked = score[order]
     return order, np.searchsorted(ranked, ranked, "left"), np.searchsorted(ranked, ranked, "right") - 1
 
 
 def f1(label: np.ndarray, decision: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """F1 [R, K] of decisions [N, K]; 0 where a label is neither there nor said, NaN where it is not in the resample."""
-    hits, said, there = (weight @ x.astype(float) for x in (label * decision, decision, label))
-    return np.where(there > 0, _over(2 * hits, said + there), np.nan)
+    """F1 [R, K] of decisions [N, K]; NaN if no record of the resample has the label."""
+    hits, decided, present = (weight @ x.astype(float) for x in (label * decision, decision, label))
+    return np.where(present > 0, _over(2 * hits, decided + present), np.nan)
 
 
 def brier(label: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -66,12 +66,12 @@ def per_label(
     score: np.ndarray,
     weight: np.ndarray,
 ) -> np.ndarray:
-    """A metric of one label for each of them: [R, K]."""
+    """Applies a metric of one label to each label: [R, K]."""
     return np.stack([metric(y, s, weight) for y, s in zip(label.T, score.T, strict=True)], axis=1)
 
 
 def macro(values: np.ndarray) -> np.ndarray:
-    """Mean over the labels that are defined [R, K] -> [R]; NaN where none is."""
+    """Mean over the labels that are defined [R, K] -> [R]; NaN if none is."""
     defined = ~np.isnan(values)
     return _over(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1))
 
