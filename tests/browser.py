@@ -1,4 +1,4 @@
-"""A real browser for tests: Chromium without a window, spoken to over a pipe. Standard library alone."""
+"""A real browser for tests: headless Chromium, controlled over a pipe. Standard library only."""
 
 import base64
 import fcntl
@@ -19,43 +19,43 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def program() -> str | None:
-    """Chromium, or None where there is none."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    """The path of Chromium, or None if it is not installed."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Page:
-    """One page, and all that it complained of in `errors`."""
+    """One page; `errors` collects its errors, its warnings and its requests to the network."""
 
     def __init__(self, to_browser: int, from_browser: int):
         self._to, self._from, self._rest, self._number, self._session = to_browser, from_browser, b"", 0, None
         self.errors: list[str] = []
-        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
-            self.ask(f"{domain}.enable")
+            self.send(f"{domain}.enable")
 
-    def ask(self, method: str, **params: Any) -> dict[str, Any]:
-        """Sends a command of the DevTools protocol and waits for its answer."""
+    def send(self, method: str, **params: Any) -> dict[str, Any]:
+        """Sends a command of the DevTools protocol and waits for its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": params}
         message |= {"sessionId": self._session} if self._session else {}
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
-            told = self._read()
-            if told.get("id") == self._number:
-                assert "error" not in told, f"{method}: {told['error']}"
-                return told["result"]
-            self._note(told)
+            received = self._read()
+            if received.get("id") == self._number:
+                assert "error" not in received, f"{method}: {received['error']}"
+                return received["result"]
+            self._note(received)
 
     def open(self, file: Path) -> None:
-        self.ask("Page.navigate", url=file.resolve().as_uri())
+        self.send("Page.navigate", url=file.resolve().as_uri())
         self.until("document.documentElement?.dataset.drawn !== undefined")
 
     def value(self, code: str) -> Any:
-        """What a piece of JavaScript comes to."""
-        found = self.ask("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        """The value of a JavaScript expression."""
+        answer = self.send("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def until(self, code: str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
@@ -64,62 +64,62 @@ class Page:
             time.sleep(0.1)
 
     def point_at(self, code: str) -> None:
-        """Moves the pointer, as a hand does, to the middle of the element that the code finds."""
+        """Moves the pointer in steps to the middle of the element that the code selects."""
         self.value(f"({code}).scrollIntoView({{block: 'center'}})")
         box = self.value(f"(({code}).getBoundingClientRect()).toJSON()")
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         for step in (8, 4, 0):
-            self.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x + step, y=y + step)
+            self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x + step, y=y + step)
 
     def click(self, code: str) -> None:
         self.value(f"({code}).scrollIntoView({{block: 'center'}})")
         box = self.value(f"(({code}).getBoundingClientRect()).toJSON()")
         at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "button": "left", "clickCount": 1}
         for kind in ("mousePressed", "mouseReleased"):
-            self.ask("Input.dispatchMouseEvent", type=kind, **at)
+            self.send("Input.dispatchMouseEvent", type=kind, **at)
 
     def look(self, *, width: int, dark: bool = False, height: int = 900) -> None:
-        """A screen of this width, light or dark."""
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        """Sets the width of the screen, and the light or dark colour scheme."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.ask("Emulation.setEmulatedMedia", features=[scheme])
+        self.send("Emulation.setEmulatedMedia", features=[scheme])
 
     def picture(self, file: Path) -> None:
         """The whole page as PNG."""
-        found = self.ask("Page.captureScreenshot", captureBeyondViewport=True)
-        file.write_bytes(base64.b64decode(found["data"]))
+        answer = self.send("Page.captureScreenshot", captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(answer["data"]))
 
     def pdf(self, file: Path) -> None:
-        file.write_bytes(base64.b64decode(self.ask("Page.printToPDF", preferCSSPageSize=True)["data"]))
+        file.write_bytes(base64.b64decode(self.send("Page.printToPDF", preferCSSPageSize=True)["data"]))
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             assert select.select([self._from], [], [], 120)[0], "the browser does not answer"
             more = os.read(self._from, 2**20)
-            assert more, "the browser has gone"
+            assert more, "the browser has exited"
             self._rest += more
         message, _, self._rest = self._rest.partition(b"\0")
         return json.loads(message)
 
-    def _note(self, told: dict[str, Any]) -> None:
-        what = told.get("params", {})
-        if told.get("method") == "Runtime.exceptionThrown":
+    def _note(self, event: dict[str, Any]) -> None:
+        what = event.get("params", {})
+        if event.get("method") == "Runtime.exceptionThrown":
             self.errors.append(str(what["exceptionDetails"]))
-        elif told.get("method") == "Runtime.consoleAPICalled" and what["type"] in ("error", "warning", "assert"):
+        elif event.get("method") == "Runtime.consoleAPICalled" and what["type"] in ("error", "warning", "assert"):
             self.errors.append(str([arg.get("value", arg.get("description")) for arg in what["args"]]))
-        elif told.get("method") == "Log.entryAdded" and what["entry"]["level"] in ("error", "warning"):
+        elif event.get("method") == "Log.entryAdded" and what["entry"]["level"] in ("error", "warning"):
             self.errors.append(what["entry"]["text"])
-        elif told.get("method") == "Network.requestWillBeSent":
+        elif event.get("method") == "Network.requestWillBeSent":
             url = what["request"]["url"]
             if not url.startswith(("file:", "data:", "blob:", "about:")):
-                self.errors.append(f"asked the network for {url}")
+                self.errors.append(f"requested {url} from the network")
 
 
 @contextmanager
 def browser() -> Iterator[Page]:
-    """A page of a fresh Chromium, which is closed afterwards."""
-    found = program()
-    assert found, "no Chromium is installed"
+    """A page in a new Chromium, which is closed afterwards."""
+    path = program()
+    assert path, "no Chromium is installed"
     read_theirs, write_ours = os.pipe()
     read_ours, write_theirs = os.pipe()
     with tempfile.TemporaryDirectory(prefix="browser_", ignore_cleanup_errors=True) as profile:
@@ -127,7 +127,7 @@ def browser() -> Iterator[Page]:
         flags += ["--remote-debugging-pipe", f"--user-data-dir={profile}", "--hide-scrollbars"]
         fds = tuple(fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (read_theirs, write_theirs))
         as_3_and_4 = f"import os, sys; os.dup2({fds[0]}, 3); os.dup2({fds[1]}, 4); os.execv(sys.argv[1], sys.argv[1:])"
-        line = [sys.executable, "-c", as_3_and_4, found, *flags]
+        line = [sys.executable, "-c", as_3_and_4, path, *flags]
         process = subprocess.Popen(line, pass_fds=fds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for fd in (*fds, read_theirs, write_theirs):
             os.close(fd)

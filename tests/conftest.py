@@ -1,4 +1,4 @@
-"""What all tests share: where the real recordings are, and two virtual devices."""
+"""Shared by all tests: the folder of the real recordings, and two virtual devices."""
 
 import importlib.util
 import os

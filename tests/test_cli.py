@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it leaves, and one line for every mistake."""
+"""The command line: output, exit status, files, and one line for each mistake."""
 
 import json
 import subprocess

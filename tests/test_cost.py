@@ -1,4 +1,4 @@
-"""Costs by arithmetic, against the built network, XLA's own count, and gradients."""
+"""Computed costs against the built network, XLA's own count, and gradients."""
 
 from dataclasses import replace
 from functools import partial

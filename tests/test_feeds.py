@@ -1,4 +1,4 @@
-"""Both feeds hand the step the same windows, byte for byte, and each loads only what it needs."""
+"""Both feeds give the step the same windows, byte for byte, and each loads only what it needs."""
 
 import subprocess
 import sys

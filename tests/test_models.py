@@ -1,4 +1,4 @@
-"""The whole network: against a plain NumPy network, masked against cropped, presets against their published counts."""
+"""The whole network: against a plain NumPy network, masked against cropped, presets against published counts."""
 
 import subprocess
 import sys

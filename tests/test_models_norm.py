@@ -1,4 +1,4 @@
-"""Batch normalisation and dropout: against NumPy on the valid samples alone, and over two devices against one."""
+"""Batch normalisation and dropout: against NumPy on the valid samples, and two devices against one."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The pictures: true to scale, complete, honest about what is missing; curves that agree with scikit-learn."""
+"""Figures: true to scale, complete, with notes on what is missing; ROC curves that agree with scikit-learn."""
 
 import subprocess
 import sys

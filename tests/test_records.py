@@ -1,4 +1,4 @@
-"""Recordings: leads, resampling, quantisation, judgement."""
+"""Recordings: leads, resampling, quantisation, checks."""
 
 import numpy as np
 import pytest

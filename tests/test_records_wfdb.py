@@ -1,4 +1,4 @@
-"""WFDB files: what wfdb reads in silence is found and named, what real sets are full of is read."""
+"""WFDB files: silent defaults of wfdb are detected and named; common irregularities of real sets are read."""
 
 import os
 

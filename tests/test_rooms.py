@@ -1,4 +1,4 @@
-"""The rules of the house that can be run: who may import whom, and what each door keeps out."""
+"""The rules of the house that can be run: which room may import which, and what each room must not load."""
 
 import ast
 import subprocess

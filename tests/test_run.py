@@ -1,4 +1,4 @@
-"""`run`: one loop, resumable to the same bytes, that refuses what it must not mix."""
+"""`run`: one training loop, resumed to the same bytes, which refuses other configs and data in its workdir."""
 
 import json
 import os

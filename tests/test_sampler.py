@@ -1,4 +1,4 @@
-"""The plan: which window stands where, as a pure function of seed and step."""
+"""The sampler: which window is in which row, as a pure function of seed and step."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Folds become splits: by default the last tests and the one before it validates."""
+"""Folds become splits: by default the last fold is the test fold, and the one before it validates."""
 
 import numpy as np
 import pytest

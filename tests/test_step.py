@@ -1,4 +1,4 @@
-"""One step, however it is spread: one device, several, `jit` over a mesh and `pmap` train the same network."""
+"""One step on one device, on several, with `jit` over a mesh and with `pmap`: all train the same network."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The generated recordings: the files that wfdb reads, the labels' truth, the look of the waves."""
+"""The synthetic recordings: wfdb reads the files, the signals agree with the labels, the waves are plausible."""
 
 import csv
 import itertools

@@ -1,4 +1,4 @@
-"""WFDB records written by hand, so that each test can spoil exactly one thing in them."""
+"""WFDB records written by hand, so that each test can damage exactly one thing in them."""
 
 from pathlib import Path
 
