@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ecg_jax.analysis.axes import Axis, Scale
-from ecg_jax.analysis.findings import to_dict
+from ecg_jax.analysis.findings import ScaleMean
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE, simultaneous
 from ecg_jax.analysis.predictions import StudyPredictions
@@ -20,17 +19,13 @@ FACTS = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
 
 
 @dataclass(frozen=True)
-class ScaleComparison:
+class ScaleComparison(ScaleMean):
     """The macro AUROC of a scale and its difference from the reference; None for what is not known.
 
     `mean_low` to `mean_high` is the interval of the mean alone, `low` to `high` that of the difference, for all
     differences at once. `share`, of a selected scale: the fraction of the splits in which it was selected.
     """
 
-    scale: Scale
-    mean: float
-    mean_low: float | None
-    mean_high: float | None
     difference: float | None
     low: float | None
     high: float | None
@@ -40,11 +35,6 @@ class ScaleComparison:
     receptive_field_samples: int | None = None
     receptive_field_ms: float | None = None
     seconds: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, with one key for each axis."""
-        values = {name: value for name, value in vars(self).items() if name != "scale"}
-        return to_dict({**self.scale.to_dict(), **values})
 
 
 def join(parts: Mapping[str, StudyPredictions], axis: Axis) -> StudyPredictions:

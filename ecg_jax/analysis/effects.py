@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
-from ecg_jax.analysis.axes import Axis
+from ecg_jax.analysis.axes import Axis, Level
 from ecg_jax.analysis.findings import Claim, Contrast, Effect, Interaction, Slope, Verdict
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE, holm
@@ -125,7 +125,7 @@ def estimate(model: VarianceModel | None, weights: np.ndarray | None) -> Effect:
     return Effect(model.value(weights), *model.interval(weights))
 
 
-def rows_by_level(predictions: StudyPredictions, axis: Axis) -> list[tuple[int | float | str | bool, np.ndarray]]:
+def rows_by_level(predictions: StudyPredictions, axis: Axis) -> list[tuple[Level, np.ndarray]]:
     """The levels of an axis, each with the mask [R] of the trials that have it."""
     of_trial = [trial[axis.name] for trial in predictions.trials]
     return [(level, np.array([value == level for value in of_trial])) for level in axis.levels]

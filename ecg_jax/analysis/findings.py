@@ -70,10 +70,16 @@ class Interaction(Effect):
 
 
 @dataclass(frozen=True)
-class SelectedScale:
-    """A scale and the fraction of the sample splits in which it was selected."""
+class ScaleEntry:
+    """An entry of a list by scale; in JSON the scale is written as one key an axis."""
 
     scale: Scale
+
+
+@dataclass(frozen=True)
+class SelectedScale(ScaleEntry):
+    """A scale and the fraction of the sample splits in which it was selected."""
+
     share: float
 
 
@@ -93,10 +99,9 @@ class BestScale:
 
 
 @dataclass(frozen=True)
-class ScaleMean:
+class ScaleMean(ScaleEntry):
     """A metric of a scale, averaged over its seeds, with the interval of that mean alone."""
 
-    scale: Scale
     mean: float
     mean_low: float | None
     mean_high: float | None
@@ -130,10 +135,9 @@ class CostRange:
 
 
 @dataclass(frozen=True)
-class ParetoPoint:
+class ParetoPoint(ScaleEntry):
     """A scale that no scale of at most its cost beats."""
 
-    scale: Scale
     cost: float
     mean: float
 
@@ -155,10 +159,9 @@ class PowerLaw:
 
 
 @dataclass(frozen=True)
-class ScaleFindings:
+class ScaleFindings(ScaleEntry):
     """All that is known of a scale; `difference` is from the best scale, its interval holds for all scales at once."""
 
-    scale: Scale
     mean: float | None
     mean_low: float | None
     mean_high: float | None
@@ -221,12 +224,9 @@ def to_dict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-FLAT = (SelectedScale, ScaleMean, ParetoPoint, ScaleFindings)  # entries of lists: one key for each axis
-
-
 def _entry(finding: Any) -> dict[str, Any]:
     values = {field.name: getattr(finding, field.name) for field in fields(finding)}
-    scale = values.pop("scale").to_dict() if isinstance(finding, FLAT) else {}
+    scale = values.pop("scale").to_dict() if isinstance(finding, ScaleEntry) else {}
     if isinstance(finding, Claim) and finding.note is None:
         del values["note"]
     return to_dict({**scale, **values})

@@ -29,6 +29,7 @@ class StudyPredictions:
         trials: [R].
         labels: [N, K] bool.
         probabilities: [R, N, K] float.
+        n_trials, n_records, n_labels: R, N and K.
         label_names: [K].
         target: the kind of the labels.
         thresholds: [R, K] or [R, F, K]; None stands for .5.
@@ -74,6 +75,7 @@ class StudyPredictions:
         self.axes = _with_levels(self.trials, READY_MADE if axes is None else axes)
         _check_trials(self.trials, self.axes)
         self.labels, self.probabilities = _checked(labels, probabilities, n_trials=len(self.trials))
+        self.n_trials, self.n_records, self.n_labels = self.probabilities.shape
         names = [f"label {k}" for k in range(self.n_labels)] if label_names is None else label_names
         self.label_names = tuple(str(name) for name in names)
         if len(self.label_names) != self.n_labels or len(set(self.label_names)) != self.n_labels:
@@ -140,21 +142,6 @@ class StudyPredictions:
         labels, probabilities = self.labels[:, k], self.probabilities[:, :, k]
         changes = {"labels": labels, "probabilities": probabilities, "label_names": (name,)}
         return self.replace(**changes, thresholds=None, score=None, exclusive=False)
-
-    @property
-    def n_trials(self) -> int:
-        """R."""
-        return len(self.trials)
-
-    @property
-    def n_records(self) -> int:
-        """N."""
-        return self.labels.shape[0]
-
-    @property
-    def n_labels(self) -> int:
-        """K."""
-        return self.labels.shape[1]
 
     @property
     def n_folds(self) -> int:
