@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ecg_jax.config import RunConfig, from_dict
+from ecg_jax.config import RunConfig
 from ecg_jax.dataset import sampler
 from ecg_jax.dataset.batch import Batch, InputContract
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
@@ -35,10 +35,11 @@ class Model:
     def __init__(self, config: RunConfig, contract: InputContract, variables: Any, result: RunResult):
         """`result` is that of the validation split, which holds the thresholds."""
         self.config, self.contract, self.variables, self.result = config, contract, variables, result
-        limits = [result.per_label[name]["threshold"] for name in contract.labels]
-        self.thresholds = None if contract.exclusive else np.array(limits, float)
-        self._network = build_network(config, len(contract.labels))
-        self._predict = jax.jit(make_predict(self._network, bce, exclusive=contract.exclusive))
+        target = contract.target
+        limits = [result.per_label[name]["threshold"] for name in target.names]
+        self.thresholds = np.array(limits, float) if target.has_thresholds else None
+        self._network = build_network(config, len(target.names))
+        self._predict = jax.jit(make_predict(self._network, bce, target))
 
     def probability(self, record: Quantised) -> np.ndarray:
         """Probability of each label [K] of a record in the contract's rate and leads, from `records.quantise`."""
@@ -48,7 +49,7 @@ class Model:
         found = []
         for at in range(0, len(windows.offset), AT_ONCE):
             offsets = windows.offset[at : at + AT_ONCE]
-            batch = _windows(signal, record.scale_mv, offsets, window, len(self.contract.labels))
+            batch = _windows(signal, record.scale_mv, offsets, window, len(self.contract.target.names))
             probability, _ = self._predict(self.variables, batch, self.contract.normalisation)
             found.append(np.asarray(probability)[: len(offsets)])
         pooled = pool_windows(
@@ -56,7 +57,7 @@ class Model:
             np.asarray(windows.record),
             n_records=1,
             pool=self.config.evaluate.pool,
-            exclusive=self.contract.exclusive,
+            target=self.contract.target,
         )
         return pooled[0]
 
@@ -66,10 +67,8 @@ class Model:
         if isinstance(record, Rejected):
             return {"record": path, "error": f"{record.reason}; {record.remedy}"}
         probability = self.probability(quantise(record))
-        names, limits = self.contract.labels, self.thresholds
-        said = decide(probability[None], np.zeros(0) if limits is None else limits, exclusive=self.contract.exclusive)[
-            0
-        ]
+        names, limits = self.contract.target.names, self.thresholds
+        said = decide(probability[None], limits, self.contract.target)[0]
         return {
             "record": path,
             "probabilities": {name: round(float(p), 6) for name, p in zip(names, probability, strict=True)},
@@ -103,8 +102,8 @@ def load(workdir: Path) -> Model:
     meta = read_meta(workdir / "checkpoints") if result else None
     if result is None or meta is None:
         raise RunError(f"the run in {workdir} is not finished; start ecg-jax train with the same flags again")
-    contract = from_dict(InputContract, meta["contract"])
-    network = build_network(config, len(contract.labels))
+    contract = InputContract.from_json(meta["contract"])
+    network = build_network(config, len(contract.target.names))
     example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads)), jnp.float32)
     shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
     like = {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}
@@ -137,8 +136,8 @@ def predict_split(
     config, contract, devices = model.config, model.contract, Devices()
     windows = Evaluator(prepared, indices, config=config, contract=contract, devices=devices)
     loss = chosen_loss(config, contract, prepared.label[splits.training])
-    network = build_network(config, len(contract.labels))
-    compiled = windows.compile(make_predict(network, loss, exclusive=contract.exclusive))
+    network = build_network(config, len(contract.target.names))
+    compiled = windows.compile(make_predict(network, loss, contract.target))
     probability, _ = windows.predict(compiled, devices.put_everywhere(model.variables))
     return model, prepared, indices, probability
 

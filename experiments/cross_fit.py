@@ -111,13 +111,12 @@ def averaged(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ensemble_means(predicted: list[list[Path]], prepared: Any) -> dict[str, float]:
     """Mean over the parts of the metrics without thresholds, the seeds' probabilities averaged."""
-    from ecg_jax.evaluation.summary import point_figures
+    from ecg_jax.evaluation.summary import point_values
 
     found = []
     for paths in zip(*predicted, strict=True):
         _, label, probability = averaged(list(paths))
-        settings = {"labels": prepared.labels, "exclusive": prepared.exclusive}
-        found.append(point_figures(label, probability, np.full(len(prepared.labels), 0.5), **settings))
+        found.append(point_values(label, probability, None, target=prepared.target))
     return {name: mean(each[name] for each in found) for name in ("macro_auroc", "macro_auprc")}
 
 
@@ -126,15 +125,15 @@ def pooled_figures(predicted: list[list[Path]], prepared: Any) -> dict[str, Any]
 
     Only for labels that exclude each other: else each part has thresholds of its own.
     """
-    from ecg_jax.evaluation.summary import report
+    from ecg_jax.evaluation.summary import summarise
 
     if not prepared.exclusive:
         return {}
     parts = [averaged(list(paths)) for paths in zip(*predicted, strict=True)]
     record_ids, label, probability = (np.concatenate(column) for column in zip(*parts, strict=True))
     patients = prepared.patients[np.searchsorted(prepared.record_ids, record_ids)]
-    settings = {"labels": prepared.labels, "exclusive": True, "resamples": 1000}
-    figures = report(label, probability, None, patients, **settings)
+    settings = {"target": prepared.target, "score": prepared.score, "resamples": 1000}
+    figures = summarise(label, probability, None, patients, **settings)
     return {"records": len(label), "metrics": figures["metrics"], "per_label": figures["per_label"]}
 
 

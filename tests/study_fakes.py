@@ -41,7 +41,7 @@ class Fakes:
         self.trained.append(below(workdir))
         workdir.mkdir(parents=True, exist_ok=True)
         prepared, indices, probability = self.predictions(config, "validation")
-        limits = None if prepared.exclusive else fit_thresholds(prepared.label[indices], probability)
+        limits = fit_thresholds(prepared.label[indices], probability, prepared.target)
         settings = {"resamples": 20, "cost": {}, "train": {"seconds": 1.5 * config.model.channels}, "plots": False}
         return conclude(
             workdir, "validation", prepared, indices, probability, limits, config=to_dict(config), **settings

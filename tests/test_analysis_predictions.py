@@ -11,7 +11,8 @@ from ecg_jax.analysis.influence import aurocs, mean_of, others
 from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.errors import UserError
 from ecg_jax.evaluation import metrics
-from ecg_jax.evaluation.summary import point_figures
+from ecg_jax.evaluation.summary import point_values
+from ecg_jax.target import Target
 
 TRIALS = [{"depth": d, "channels": 8, "kernel": k, "seed": s} for d, k, s in itertools.product((1, 2), (3, 7), (0, 1))]
 
@@ -65,12 +66,11 @@ def test_other_figures_are_those_of_the_report():
     outcomes = made(thresholds=np.full((8, 3), 0.6))
     found = others(outcomes)
     for t in range(len(TRIALS)):
-        figures = point_figures(
+        figures = point_values(
             outcomes.labels.astype(float),
             outcomes.probabilities[t],
             np.full(3, 0.6),
-            labels=("a", "b", "c"),
-            exclusive=False,
+            target=Target("multilabel", ("a", "b", "c")),
         )
         assert found["macro_f1"].value[t] == pytest.approx(figures["macro_f1"])
         assert found["macro_auprc"].value[t] == pytest.approx(figures["macro_auprc"])

@@ -10,14 +10,16 @@ from sklearn import metrics as sk
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.intervals import interval, patient_resamples
 from ecg_jax.evaluation.pooling import decide, pool_windows
-from ecg_jax.evaluation.summary import point_figures, report
+from ecg_jax.evaluation.scores import SCORES
+from ecg_jax.evaluation.summary import point_values, summarise
 from ecg_jax.evaluation.thresholds import fit_thresholds
+from ecg_jax.target import Target
 
-SCORES = st.integers(0, 8).map(lambda n: n / 8)  # few values: ties are common
+FEW_SCORES = st.integers(0, 8).map(lambda n: n / 8)  # few values: ties are common
 ONE_LABEL = st.integers(4, 40).flatmap(
     lambda n: st.tuples(
         arrays(np.float64, n, elements=st.sampled_from([0.0, 1.0])),
-        arrays(np.float64, n, elements=SCORES),
+        arrays(np.float64, n, elements=FEW_SCORES),
         arrays(np.float64, n, elements=st.integers(0, 3).map(float)),
     )
 )
@@ -98,13 +100,14 @@ def test_every_record_counts_once(pool):
     random = np.random.default_rng(0)
     record = np.array([0, 0, 0, 1, 2, 2])
     windows = random.random((6, 4))
-    pooled = pool_windows(windows, record, n_records=3, pool=pool, exclusive=False)
+    pooled = pool_windows(windows, record, n_records=3, pool=pool, target=Target("multilabel", tuple("abcd")))
     for number in range(3):
         np.testing.assert_allclose(pooled[number], getattr(windows[record == number], pool)(axis=0))
 
 
 def test_pooled_maxima_of_exclusive_labels_sum_to_one():
-    pooled = pool_windows(np.array([[0.9, 0.1], [0.2, 0.8]]), np.zeros(2, int), n_records=1, pool="max", exclusive=True)
+    windows = np.array([[0.9, 0.1], [0.2, 0.8]])
+    pooled = pool_windows(windows, np.zeros(2, int), n_records=1, pool="max", target=Target("exclusive", ("a", "b")))
     assert pooled.sum() == pytest.approx(1)
 
 
@@ -112,33 +115,35 @@ def test_the_threshold_has_the_largest_f1_of_all():
     random = np.random.default_rng(3)
     label = random.integers(0, 2, (40, 3))
     probability = np.round(random.random((40, 3)) * 0.7 + label * 0.2, 1)  # ties
-    fitted = fit_thresholds(label, probability)
+    fitted = fit_thresholds(label, probability, Target("multilabel", ("a", "b", "c")))
+    assert fitted is not None
     for k in range(3):
         reached = sk.f1_score(label[:, k], probability[:, k] >= fitted[k])
         assert reached == max(sk.f1_score(label[:, k], probability[:, k] >= t) for t in np.linspace(0, 1, 201))
 
 
 def test_a_label_with_one_class_keeps_the_threshold_of_a_half():
-    assert fit_thresholds(np.zeros((4, 1), int), np.random.default_rng(0).random((4, 1))) == [0.5]
+    label, probability = np.zeros((4, 1), int), np.random.default_rng(0).random((4, 1))
+    assert fit_thresholds(label, probability, Target("multilabel", ("a",))) == [0.5]
 
 
-def test_of_exclusive_labels_the_most_probable_is_said():
-    said = decide(np.array([[0.2, 0.5, 0.3]]), np.zeros(0), exclusive=True)
-    assert said.tolist() == [[False, True, False]]
+def test_of_exclusive_labels_the_most_probable_is_decided_without_a_threshold():
+    target, probability = Target("exclusive", ("a", "b", "c")), np.array([[0.2, 0.5, 0.3]])
+    assert fit_thresholds(np.eye(3)[[1]], probability, target) is None
+    assert decide(probability, None, target).tolist() == [[False, True, False]]
 
 
-def reported(label, probability, labels, exclusive):
-    thresholds = None if exclusive else np.full(len(labels), 0.5)
-    return report(
-        label, probability, thresholds, np.full(len(label), ""), labels=labels, exclusive=exclusive, resamples=50
-    )
+def summarised(label, probability):
+    target = Target("multilabel", ("a", "b"))
+    patients = np.full(len(label), "")
+    return summarise(label, probability, np.full(2, 0.5), patients, target=target, score=None, resamples=50)
 
 
 def test_a_label_with_a_single_class_is_null_and_left_out_of_the_mean():
     random = np.random.default_rng(0)
     label, probability = random.integers(0, 2, (60, 2)), random.random((60, 2))
     label[:, 1] = 0
-    figures = reported(label, probability, ("a", "b"), exclusive=False)
+    figures = summarised(label, probability)
     assert figures["labels_defined"] == 1
     assert figures["per_label"]["b"]["auroc"] == {"value": None, "low": None, "high": None}
     assert figures["metrics"]["macro_auroc"]["value"] == pytest.approx(sk.roc_auc_score(label[:, 0], probability[:, 0]))
@@ -149,20 +154,22 @@ def test_the_challenge_score_is_the_mean_f1_of_three_classes():
     random = np.random.default_rng(0)
     truth = random.integers(0, 4, 200)
     probability = random.dirichlet(np.ones(4), 200) + 0.4 * np.eye(4)[truth]
-    figures = point_figures(np.eye(4)[truth], probability, np.zeros(4), labels=("A", "N", "O", "~"), exclusive=True)
+    target = Target("exclusive", ("A", "N", "O", "~"))
+    figures = point_values(np.eye(4)[truth], probability, None, target=target, score="cinc2017")
     by_class = sk.f1_score(truth, probability.argmax(axis=1), average=None)
     assert figures["cinc2017"] == pytest.approx(by_class[:3].mean())
     assert figures["macro_f1"] == pytest.approx(by_class.mean())
 
 
-def test_other_sets_have_no_challenge_score():
-    assert "cinc2017" not in point_figures(np.eye(2), np.eye(2), np.zeros(2), labels=("A", "N"), exclusive=True)
+def test_a_set_without_a_score_of_its_own_has_the_other_metrics_alone():
+    target = Target("exclusive", ("A", "N", "O", "~"))
+    assert not set(SCORES) & set(point_values(np.eye(4), np.eye(4), None, target=target))
 
 
 def test_intervals_lie_around_the_value():
     random = np.random.default_rng(1)
     label = random.integers(0, 2, (200, 2))
-    figures = reported(label, 0.5 * random.random((200, 2)) + 0.25 * label, ("a", "b"), exclusive=False)
+    figures = summarised(label, 0.5 * random.random((200, 2)) + 0.25 * label)
     for name in ("macro_auroc", "macro_auprc", "macro_f1", "brier"):
         figure = figures["metrics"][name]
         assert figure["low"] < figure["value"] < figure["high"], name

@@ -1,5 +1,6 @@
 """One step on one device, on several, with `jit` over a mesh and with `pmap`: all train the same network."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -7,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ecg_jax.config import AugmentConfig, ModelConfig, TrainConfig
+from ecg_jax.config import AugmentConfig, ModelConfig, TrainConfig, to_dict
 from ecg_jax.dataset.batch import MISSING, Batch, InputContract
 from ecg_jax.models import ResNet1D
+from ecg_jax.target import Target
 from ecg_jax.training.augment import make_augment
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.losses import bce
@@ -17,7 +19,8 @@ from ecg_jax.training.optimizer import make_optimizer, make_schedule
 from ecg_jax.training.state import init_state
 from ecg_jax.training.step import make_predict, make_step
 
-CONTRACT = InputContract(100.0, ("I", "II", "V1"), ("a", "b"), False, 120, (0.1, 0.0, -0.1), (0.5, 1.0, 2.0))
+TARGET = Target("multilabel", ("a", "b"))
+CONTRACT = InputContract(100.0, ("I", "II", "V1"), TARGET, 120, (0.1, 0.0, -0.1), (0.5, 1.0, 2.0))
 MODEL = ModelConfig(depth=1, channels=8, kernel=5, strides=(1, 2), dropout=0.2)
 AUGMENT = AugmentConfig(gain=0.2, sign=0.1, noise=0.1, baseline=0.3, time_mask=0.2, lead_drop=0.2, mixup=0.4)
 STEPS = 10
@@ -134,7 +137,7 @@ def test_averaged_variables_follow_the_parameters_slowly():
 def test_predictions_do_not_depend_on_the_neighbours_in_a_batch():
     network = ResNet1D(MODEL, n_classes=2)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 120, 3)), train=False)
-    predict = partial(jax.jit(make_predict(network, bce, exclusive=False)), normalisation=CONTRACT.normalisation)
+    predict = partial(jax.jit(make_predict(network, bce, TARGET)), normalisation=CONTRACT.normalisation)
     batch = batch_of(6)
     together, _ = predict(variables, batch)
     alone = [predict(variables, jax.tree.map(lambda x, row=row: x[row : row + 1], batch))[0][0] for row in range(6)]
@@ -144,5 +147,16 @@ def test_predictions_do_not_depend_on_the_neighbours_in_a_batch():
 def test_probabilities_of_exclusive_labels_sum_to_one():
     network = ResNet1D(MODEL, n_classes=2)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 120, 3)), train=False)
-    probability, _ = make_predict(network, bce, exclusive=True)(variables, batch_of(4), CONTRACT.normalisation)
+    probability, _ = make_predict(network, bce, Target("exclusive", ("a", "b")))(
+        variables, batch_of(4), CONTRACT.normalisation
+    )
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("exclusive", "kind"), [(False, "multilabel"), (True, "exclusive")])
+def test_a_contract_written_before_targets_is_still_read(exclusive, kind):
+    contract = replace(CONTRACT, target=Target(kind, ("a", "b")))
+    assert InputContract.from_json(to_dict(contract)) == contract
+    values = to_dict(contract)
+    del values["target"]
+    assert InputContract.from_json(values | {"labels": ["a", "b"], "exclusive": exclusive}) == contract

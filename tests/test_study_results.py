@@ -9,7 +9,6 @@ from study_fakes import GRID, Fakes, begun, worked
 
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.summary import CINC2017_LABELS
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.study.design import Scale
 from ecg_jax.study.results import _score, collect
@@ -64,7 +63,7 @@ def test_outcomes_are_the_predictions_on_disk_of_the_trials_at_their_scales_rate
         np.testing.assert_array_equal(outcomes.probabilities[3][outcomes.folds == fold], probability)
         _, probability, label = read_predictions(folder / f"fold_{fold}" / "predictions_validation.csv")
         assert outcomes.thresholds is not None
-        expected = fit_thresholds(label, probability)
+        expected = fit_thresholds(label, probability, prepared.target)
         np.testing.assert_allclose(outcomes.thresholds[3, place], expected, atol=1e-6)  # nine digits in the file
 
 
@@ -186,7 +185,9 @@ def test_another_set_at_the_same_place_is_refused(synthetic_set, tmp_path):
 def test_the_score_of_cinc2017_is_the_mean_f1_of_its_three_rhythms(synthetic_set):
     from sklearn.metrics import f1_score
 
-    prepared = replace(open_prepared(synthetic_set), labels=CINC2017_LABELS)
+    prepared = open_prepared(synthetic_set)
+    about = prepared.about | {"score": "cinc2017"}
+    prepared = replace(prepared, labels=("A", "N", "O", "~"), exclusive=True, about=about)
     score = _score(prepared)
     assert score is not None
     random = np.random.default_rng(0)

@@ -11,7 +11,9 @@ import numpy as np
 from flax import struct
 from jax import Array
 
+from ecg_jax.config import from_dict
 from ecg_jax.records.record import MISSING
+from ecg_jax.target import Target
 
 AnyArray = Any  # of NumPy or JAX: the same value is read on the host and traced in a step
 
@@ -42,9 +44,7 @@ class InputContract:
 
     rate_hz: float
     leads: tuple[str, ...]
-    labels: tuple[str, ...]
-    exclusive: bool
-    """Each record has exactly one label: softmax, and the largest probability decides."""
+    target: Target
     window_samples: int
     mean_mv: tuple[float, ...]
     std_mv: tuple[float, ...]
@@ -53,6 +53,15 @@ class InputContract:
     def normalisation(self) -> "Normalisation":
         """Mean and deviation as arrays, for a step."""
         return Normalisation(np.array(self.mean_mv, np.float32), np.array(self.std_mv, np.float32))
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "InputContract":
+        """Reads a contract, also one written before there was `Target`, which has `labels` and `exclusive` instead."""
+        if "target" not in values:
+            values = dict(values)
+            kind = "exclusive" if values.pop("exclusive") else "multilabel"
+            values["target"] = {"kind": kind, "names": values.pop("labels")}
+        return from_dict(cls, values)
 
 
 @struct.dataclass

@@ -1,4 +1,4 @@
-"""The figures of a split, as they stand in `result.json`. Pure: arrays in, plain values out."""
+"""The metrics of a split, as they stand in `result.json`. Pure: arrays in, plain values out."""
 
 import math
 from typing import Any
@@ -8,17 +8,17 @@ import numpy as np
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.intervals import interval, patient_resamples
 from ecg_jax.evaluation.pooling import decide
+from ecg_jax.evaluation.scores import SCORES
+from ecg_jax.target import Target
 
-CINC2017_LABELS = ("A", "N", "O", "~")
 
-
-def figures(
-    label: np.ndarray, probability: np.ndarray, decision: np.ndarray, weight: np.ndarray, labels: tuple[str, ...]
+def metric_values(
+    label: np.ndarray, probability: np.ndarray, decision: np.ndarray, weight: np.ndarray, score: str | None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The metrics over all labels [R], and those of each label [R, K], under weights [R, N].
+    """Computes the metrics over all labels, each [R], and those of single labels, each [R, K], under weights [R, N].
 
-    A label with a single class among the records is not defined; the macro means leave it out. `cinc2017` is the mean
-    F1 of A, N and O (Clifford et al. 2017), where the labels are that challenge's.
+    A metric is NaN for a label that all records have, or none; the macro means leave such labels out. `score` names
+    the data set's own score, which is added to the metrics over all labels.
     """
     both = (label.min(axis=0) < label.max(axis=0))[None]
     by_label = {
@@ -29,58 +29,62 @@ def figures(
     overall = {f"macro_{name}": metrics.macro(values) for name, values in by_label.items()}
     overall["brier"] = metrics.brier(label, probability, weight)
     overall["ece"] = metrics.ece(label, probability, weight)
-    if labels == CINC2017_LABELS:
-        overall["cinc2017"] = by_label["f1"][:, :3].mean(axis=1)
+    if score is not None:
+        overall[score] = SCORES[score](label, decision, weight)
     return overall, by_label
 
 
-def point_figures(
-    label: np.ndarray, probability: np.ndarray, thresholds: np.ndarray, *, labels: tuple[str, ...], exclusive: bool
+def point_values(
+    label: np.ndarray,
+    probability: np.ndarray,
+    thresholds: np.ndarray | None,
+    *,
+    target: Target,
+    score: str | None = None,
 ) -> dict[str, float]:
-    """The point values of the metrics over all labels; NaN where one is not defined."""
-    decision = decide(probability, thresholds, exclusive=exclusive)
-    overall, _ = figures(label, probability, decision, np.ones((1, len(label))), labels)
+    """The metrics over all labels without intervals; NaN where one is not defined. Arguments as for `summarise`."""
+    decision = decide(probability, thresholds, target)
+    overall, _ = metric_values(label, probability, decision, np.ones((1, len(label))), score)
     return {name: float(values[0]) for name, values in overall.items()}
 
 
-def report(
+def summarise(
     label: np.ndarray,
     probability: np.ndarray,
     thresholds: np.ndarray | None,
     patients: np.ndarray,
     *,
-    labels: tuple[str, ...],
-    exclusive: bool,
+    target: Target,
+    score: str | None,
     resamples: int,
 ) -> dict[str, Any]:
-    """The parts `metrics`, `labels_defined` and `per_label` of a result, with 95 % intervals over patients.
+    """Computes `metrics`, `labels_defined` and `per_label` of a result, with 95 % intervals over patients.
 
     Args:
         label: [N, K] of 0 and 1.
         probability: [N, K].
-        thresholds: [K], fitted on validation; None for labels that exclude each other.
-        patients: [N], names; "" is unknown.
-        labels: names of the K labels.
-        exclusive: each record has exactly one label.
+        thresholds: [K], fitted on validation records; None for exclusive labels.
+        patients: [N], names; an unknown patient is "".
+        target: the labels.
+        score: name of the data set's own score in `scores.SCORES`, if it has one.
         resamples: bootstrap resamples of the patients.
     """
     label, probability = label.astype(float), probability.astype(float)
-    limits = np.full(len(labels), 0.5) if thresholds is None else thresholds
-    decision = decide(probability, limits, exclusive=exclusive)
-    point, point_by_label = figures(label, probability, decision, np.ones((1, len(label))), labels)
-    drawn = patient_resamples(patients, resamples=resamples)
-    spread, spread_by_label = figures(label, probability, decision, drawn, labels)
+    decision = decide(probability, thresholds, target)
+    point, point_by_label = metric_values(label, probability, decision, np.ones((1, len(label))), score)
+    weight = patient_resamples(patients, resamples=resamples)
+    resampled, resampled_by_label = metric_values(label, probability, decision, weight, score)
     return {
-        "metrics": {name: _with_interval(point[name][0], spread[name]) for name in point},
+        "metrics": {name: _with_interval(point[name][0], resampled[name]) for name in point},
         "labels_defined": int((label.min(axis=0) < label.max(axis=0)).sum()),
         "per_label": {
             name: {
-                **{m: _with_interval(point_by_label[m][0, k], spread_by_label[m][:, k]) for m in point_by_label},
+                **{m: _with_interval(point_by_label[m][0, k], resampled_by_label[m][:, k]) for m in point_by_label},
                 "threshold": None if thresholds is None else float(thresholds[k]),
                 "positives": int(label[:, k].sum()),
                 "records": len(label),
             }
-            for k, name in enumerate(labels)
+            for k, name in enumerate(target.names)
         },
     }
 

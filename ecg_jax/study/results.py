@@ -13,9 +13,8 @@ import numpy as np
 from ecg_jax.analysis.predictions import Score, StudyPredictions
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.metrics import f1
 from ecg_jax.evaluation.pooling import decide
-from ecg_jax.evaluation.summary import CINC2017_LABELS
+from ecg_jax.evaluation.scores import SCORES
 from ecg_jax.files import write_text
 from ecg_jax.study.design import Plan, Scale, Study, Trial, chosen_rate, cost_of
 from ecg_jax.study.workdir import StudyFolder, read_failure, read_plan, trial_folder
@@ -204,12 +203,13 @@ def outcomes_of(
 
 
 def _score(prepared: PreparedSet) -> Score | None:
-    """The set's own figure: of CinC 2017 the mean F1 of A, N and O (Clifford et al. 2017)."""
-    if prepared.labels != CINC2017_LABELS:
+    """The set's own score as a function of labels and probabilities, if it has one."""
+    if prepared.score is None:
         return None
+    score, target = SCORES[prepared.score], prepared.target
 
-    def cinc2017(label: np.ndarray, probability: np.ndarray) -> float:
-        decision = decide(probability, np.zeros(0), exclusive=True)
-        return float(f1(label.astype(float), decision, np.ones((1, len(label))))[0, :3].mean())
+    def of_probabilities(label: np.ndarray, probability: np.ndarray) -> float:
+        decision = decide(probability, None, target)
+        return float(score(label.astype(float), decision, np.ones((1, len(label))))[0])
 
-    return cinc2017
+    return of_probabilities

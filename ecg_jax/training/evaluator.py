@@ -58,7 +58,7 @@ class Evaluator:
         self._inputs = (self._feed.arrays, devices.put_everywhere(contract.normalisation))
         self._windows = sampler.evaluation_windows(lengths, window=window, overlap=config.evaluate.overlap)
         self._batch_size = -(-config.train.batch_size // len(devices)) * len(devices)
-        self._devices, self._evaluate, self._exclusive = devices, config.evaluate, prepared.exclusive
+        self._devices, self._evaluate, self._target = devices, config.evaluate, contract.target
         self._n_records = len(indices)
         self.label = prepared.label[indices]
 
@@ -82,7 +82,7 @@ class Evaluator:
             np.asarray(self._windows.record),
             n_records=self._n_records,
             pool=self._evaluate.pool,
-            exclusive=self._exclusive,
+            target=self._target,
         )
         return pooled, float(loss.astype(np.float64).mean())
 

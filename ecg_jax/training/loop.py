@@ -15,7 +15,8 @@ from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import Splits, split_records
 from ecg_jax.dataset.statistics import mean_and_std_mv
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.summary import CINC2017_LABELS, point_figures
+from ecg_jax.evaluation.scores import SCORES
+from ecg_jax.evaluation.summary import point_values
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.import_path import name_of
 from ecg_jax.training.augment import Augment
@@ -100,8 +101,7 @@ def make_contract(config: RunConfig, prepared: PreparedSet, splits: Splits) -> I
     return InputContract(
         rate_hz=prepared.rate_hz,
         leads=prepared.leads,
-        labels=prepared.labels,
-        exclusive=prepared.exclusive,
+        target=prepared.target,
         window_samples=max(1, round(config.data.window_seconds * prepared.rate_hz)),
         mean_mv=tuple(mean_mv.tolist()),
         std_mv=tuple(std_mv.tolist()),
@@ -121,10 +121,15 @@ def _check_choosable(prepared: PreparedSet, splits: Splits, config: RunConfig) -
             f"{config.train.best_metric} is not defined; "
             "choose other --data.validation-folds or --train.best-metric loss"
         )
-    if config.train.best_metric == "cinc2017" and (
-        prepared.labels != CINC2017_LABELS or not label[:, :3].any(axis=0).all()
-    ):
-        raise RunError("--train.best-metric cinc2017 needs that set's labels, A, N and O in validation; choose loss")
+    if config.train.best_metric in SCORES:
+        score, everything = SCORES[config.train.best_metric], np.ones((1, len(label)))
+        if prepared.score != config.train.best_metric:
+            raise RunError(f"--train.best-metric {config.train.best_metric} is not the score of this set; choose loss")
+        if np.isnan(score(label.astype(float), label > 0, everything)).any():
+            raise RunError(
+                f"--train.best-metric {config.train.best_metric} is not defined on the validation folds, which lack a "
+                "label that it needs; choose other --data.validation-folds or --train.best-metric loss"
+            )
 
 
 def _train(fitting: TrainingSetup, checkpoints: Checkpoints, workdir: Path, console: Console) -> tuple[_Course, Any]:
@@ -199,9 +204,9 @@ def _check_finite(losses: np.ndarray, first: int, good_epoch: int, workdir: Path
 
 def _validation_figures(fitting: TrainingSetup, probability: np.ndarray, loss: float) -> dict[str, float]:
     label = fitting.validation.label
-    thresholds = fit_thresholds(label, probability)
-    contract = fitting.contract
-    points = point_figures(label, probability, thresholds, labels=contract.labels, exclusive=contract.exclusive)
+    target = fitting.contract.target
+    thresholds = fit_thresholds(label, probability, target)
+    points = point_values(label, probability, thresholds, target=target, score=fitting.prepared.score)
     return {**points, "loss": loss}
 
 
@@ -220,14 +225,13 @@ def _finish(fitting: TrainingSetup, course: _Course, best: Any, workdir: Path, *
         from ecg_jax.plots.curves import training_curves
 
         training_curves(read_metrics(workdir), best_epoch=course.best_epoch).savefig(workdir / "training_curves.png")
-    exclusive = fitting.contract.exclusive
     return conclude(
         workdir,
         "validation",
         fitting.prepared,
         fitting.splits.validation,
         probability,
-        None if exclusive else fit_thresholds(fitting.validation.label, probability),
+        fit_thresholds(fitting.validation.label, probability, fitting.contract.target),
         resamples=fitting.config.evaluate.resamples,
         cost=cost_of(fitting.config, fitting.contract),
         train={

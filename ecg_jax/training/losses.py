@@ -10,6 +10,7 @@ import optax
 from jax import Array
 
 from ecg_jax.errors import ConfigError
+from ecg_jax.target import Target
 
 Loss = Callable[[Array, Array], Array]
 
@@ -48,20 +49,22 @@ def focal_cross_entropy(logits: Array, label: Array) -> Array:
     return -(label * (1 - jnp.exp(log_p)) ** FOCUS * log_p).sum(axis=-1)
 
 
-def make_loss(name: str, *, exclusive: bool, label: np.ndarray) -> Loss:
-    """The loss called `name` in the config, its class weights from the training labels [N, K].
+def make_loss(name: str, target: Target, label: np.ndarray) -> Loss:
+    """Makes the loss that the config names; class weights come from the training labels [N, K].
 
-    The weights are the square root of negatives over positives (multi-label), or of the inverse frequency, with mean 1
-    over the records (exclusive): rare classes count more without drowning the others.
+    The weight of a label's positives is the square root of negatives over positives (multilabel); that of a class is
+    the square root of its inverse frequency, scaled to mean 1 over the records (exclusive). The square root keeps rare
+    classes from outweighing all others.
 
     Raises:
-        ConfigError: the loss does not go with whether the labels exclude each other.
+        ConfigError: the loss is made for the other kind of target.
     """
+    exclusive = target.kind == "exclusive"
     if name == "auto":
-        name = "cross_entropy" if exclusive else "bce"
-    if (name == "bce" and exclusive) or (name == "cross_entropy" and not exclusive):
-        do, other = ("exclude", "cross_entropy") if exclusive else ("do not exclude", "bce")
-        raise ConfigError(f"--train.loss {name}: the labels of this set {do} each other; choose {other}")
+        name = target.default_loss
+    if name in ("bce", "cross_entropy") and name != target.default_loss:
+        do = "exclude" if exclusive else "do not exclude"
+        raise ConfigError(f"--train.loss {name}: the labels of this set {do} each other; choose {target.default_loss}")
     if name == "weighted":
         positives = np.maximum(label.sum(axis=0), 1).astype(np.float32)
         if not exclusive:

@@ -27,7 +27,7 @@ COST = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
 
 def cost_of(config: RunConfig, contract: InputContract) -> dict[str, float | int | None]:
     """Parameters, multiply-accumulates of a window and receptive field; of a user's own network the first alone."""
-    leads, labels, window = len(contract.leads), len(contract.labels), contract.window_samples
+    leads, labels, window = len(contract.leads), len(contract.target.names), contract.window_samples
     if not config.functions.network:
         known = cost(config.model, leads=leads, labels=labels, window_samples=window, rate_hz=contract.rate_hz)
         return {name: getattr(known, name) for name in COST}

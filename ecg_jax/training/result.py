@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.errors import RunError
-from ecg_jax.evaluation.summary import report
+from ecg_jax.evaluation.summary import summarise
 from ecg_jax.files import write_text
 
 Figure = dict[str, float | None]  # {"value", "low", "high"}
@@ -92,13 +92,13 @@ def conclude(
         from ecg_jax.plots.curves import roc  # matplotlib: most of a second
 
         roc(label, probability, labels).savefig(workdir / f"roc_{split}.png")
-    figures = report(
+    figures = summarise(
         label,
         probability,
         thresholds,
         prepared.patients[indices],
-        labels=labels,
-        exclusive=prepared.exclusive,
+        target=prepared.target,
+        score=prepared.score,
         resamples=resamples,
     )
     result = RunResult(

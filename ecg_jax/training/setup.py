@@ -30,7 +30,7 @@ def chosen_loss(config: RunConfig, contract: InputContract, label: np.ndarray) -
     """The user's own loss, or the one that the config names, with class weights from the training labels [N, K]."""
     if config.functions.loss:
         return function_at(config.functions.loss, "loss")
-    return make_loss(config.train.loss, exclusive=contract.exclusive, label=label)
+    return make_loss(config.train.loss, contract.target, label)
 
 
 class TrainingSetup:
@@ -46,7 +46,7 @@ class TrainingSetup:
         steps = self.steps_until(config.train.epochs)
         self.schedule = make_schedule(config.train, steps)
         self._optimizer = make_optimizer(config.train)
-        self._network = build_network(config, len(contract.labels), axis_name=self.devices.axis_name)
+        self._network = build_network(config, len(contract.target.names), axis_name=self.devices.axis_name)
 
         window = contract.window_samples
         feed = choose_feed(prepared, splits.training, config.data.feed)
@@ -57,7 +57,7 @@ class TrainingSetup:
         padding = shared_size(steps) - steps
         rates = np.pad(np.asarray(self.schedule(np.arange(steps)), np.float32), (0, padding))
         self._inputs = (self._feed.arrays, *self.devices.put_everywhere((contract.normalisation, rates)))
-        predict = make_predict(build_network(config, len(contract.labels)), loss, exclusive=contract.exclusive)
+        predict = make_predict(build_network(config, len(contract.target.names)), loss, contract.target)
         self.compiled_predict = self.validation.compile(predict)
 
     def _compile_step(self, loss: Loss) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from ecg_jax.dataset.batch import Batch, Normalisation, to_input
+from ecg_jax.target import Target
 from ecg_jax.training.augment import Augment, mixup
 from ecg_jax.training.losses import Loss
 from ecg_jax.training.state import TrainState, Variables
@@ -111,16 +112,16 @@ def make_step(
     return step
 
 
-def make_predict(network: nn.Module, loss: Loss, *, exclusive: bool) -> Predict:
+def make_predict(network: nn.Module, loss: Loss, target: Target) -> Predict:
     """Builds `predict(variables, batch, normalisation) -> (probability [B, K], loss [B])`.
 
-    Padding rows give numbers to be ignored; with `exclusive` a row's probabilities sum to 1.
+    Padding rows give numbers to be ignored; the probabilities of exclusive labels sum to 1.
     """
 
     def predict(variables: Variables, batch: Batch, normalisation: Normalisation) -> tuple[Array, Array]:
         signal, _ = to_input(batch, normalisation)
         logits = jnp.asarray(network.apply(variables, signal, batch.valid, train=False))
-        probability = jax.nn.softmax(logits) if exclusive else jax.nn.sigmoid(logits)
+        probability = jax.nn.softmax(logits) if target.activation == "softmax" else jax.nn.sigmoid(logits)
         return probability, loss(logits, batch.label)
 
     return predict
