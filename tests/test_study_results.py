@@ -13,6 +13,7 @@ from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.study.design import Scale
 from ecg_jax.study.results import _score, collect
 from ecg_jax.study.workdir import add_grid, read_founded
+from ecg_jax.target import Target
 from ecg_jax.training.result import read_predictions
 
 COLUMNS = ["depth", "channels", "kernel", "seed", "learning_rate", "chosen", "parameters", "macs"]
@@ -186,8 +187,7 @@ def test_the_score_of_cinc2017_is_the_mean_f1_of_its_three_rhythms(synthetic_set
     from sklearn.metrics import f1_score
 
     prepared = open_prepared(synthetic_set)
-    about = prepared.about | {"score": "cinc2017"}
-    prepared = replace(prepared, labels=("A", "N", "O", "~"), exclusive=True, about=about)
+    prepared = replace(prepared, target=Target("exclusive", ("A", "N", "O", "~")), score="cinc2017")
     score = _score(prepared)
     assert score is not None
     random = np.random.default_rng(0)

@@ -133,9 +133,7 @@ def _left_out(predictions: StudyPredictions, fold: int) -> dict[str, np.ndarray]
     weight = np.vstack([np.ones(len(rows)), group != np.arange(group.max() + 1)[:, None]])  # [1 + G, n]
     values: dict[str, list[np.ndarray]] = {"macro_auprc": [], "macro_f1": [], "score": []}
     for r, probability in enumerate(predictions.probabilities[:, rows]):
-        decision = decide(
-            probability, _thresholds(predictions, r, fold), exclusive=predictions.target.kind == "exclusive"
-        )
+        decision = decide(probability, _thresholds(predictions, r, fold), predictions.target)
         values["macro_auprc"].append(metrics.per_label(metrics.auprc, label.astype(float), probability, weight))
         values["macro_f1"].append(metrics.f1(label, decision, weight))
         if predictions.score is not None:
