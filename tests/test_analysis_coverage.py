@@ -1,88 +1,122 @@
-"""Does the instrument measure? Simulated studies with known truth; the long table is `tools/calibrate.py`'s."""
+"""The intervals and verdicts of the analysis on simulated studies with known true effects.
+
+The long table is that of `tools/calibrate.py`. The seeds of all simulations are fixed, so no test fails by accident.
+"""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from analysis_samples import macro_model
 from scipy import stats
 
 from ecg_jax.analysis import claims
-from ecg_jax.analysis.coverage import Counts, judge
-from ecg_jax.analysis.effects import slope
-from ecg_jax.analysis.influence import aurocs, mean_of
+from ecg_jax.analysis.axes import READY_MADE, Axis
+from ecg_jax.analysis.coverage import Counts, count_coverage
+from ecg_jax.analysis.effects import contrasts, slope
+from ecg_jax.analysis.influence import aurocs
 from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.analysis.variance import VarianceModel
 
-BY_CHANCE = 1e-4  # how often a right instrument would fail here, were the seeds not fixed
+FALSE_ALARMS = 1e-4  # how often a correct analysis would fail here, if the seeds were not fixed
 
 
-def test_the_true_auroc_is_that_of_many_seeds_and_records():
+def fewest(intervals, coverage=0.93):
+    """The fewest intervals that must contain the truth."""
+    return stats.binom.ppf(FALSE_ALARMS, intervals, coverage)
+
+
+def most(intervals, rate=0.97):
+    return stats.binom.ppf(1 - FALSE_ALARMS, intervals, rate)
+
+
+def test_the_true_auroc_is_the_mean_over_many_seeds_and_records():
     setting = Setting(
         seeds=60, levels=((1, 2), (8,), (3,)), records=20_000, effects=(0.05, 0, 0), ratio=30, base=(0.75, 0.9)
     )
-    outcomes = simulate(setting, seed=0)
-    for k, measure in enumerate(aurocs(outcomes)):
+    predictions = simulate(setting, seed=0)
+    for k, estimate in enumerate(aurocs(predictions)):
         for c in range(2):
-            of_scale = measure.value[outcomes.scale_of == c]
-            error = np.hypot(of_scale.std() / np.sqrt(60), np.sqrt((measure.influence[0] ** 2).sum()))
+            of_scale = estimate.value[predictions.scale_of == c]
+            error = np.hypot(of_scale.std() / np.sqrt(60), np.sqrt((estimate.influence[0] ** 2).sum()))
             assert of_scale.mean() == pytest.approx(setting.truth[c, k], abs=3 * error)
 
 
-def test_the_true_slopes_are_the_effects_however_uneven_the_scales_are():
+def test_the_true_slopes_are_the_effects_that_were_set_on_uneven_scales_too():
     setting = Setting(effects=(0.01, -0.02, 0.0), unevenness=0.01)
-    outcomes = simulate(setting, seed=0)
-    truth = setting.truth.mean(axis=1)[outcomes.scale_of]
-    found = [slope(outcomes, axis) @ truth for axis in ("depth", "channels", "kernel")]
-    assert found == pytest.approx(setting.effects)
+    predictions = simulate(setting, seed=0)
+    truth = setting.truth.mean(axis=1)[predictions.scale_of]
+    slopes = [slope(predictions, axis) @ truth for axis in ("depth", "channels", "kernel")]
+    assert slopes == pytest.approx(setting.effects)
     assert np.ptp(replace(setting, effects=(0.0, 0.0, 0.0)).truth[:, 0]) > 0.01
 
 
-def test_the_estimated_variance_of_an_effect_is_the_variance_over_studies_in_all_its_parts():
+def test_the_estimated_variance_of_an_effect_is_its_variance_over_studies():
     setting = Setting(seeds=3, ratio=1.0, records=200)
-    found = [
-        (chance := VarianceModel(o, mean_of(aurocs(o)))).value(w := slope(o, "depth")) + 1j * chance.spread(w).variance
-        for o in (simulate(setting, seed=number) for number in range(200))
-    ]
-    effects, variances = np.real(found), np.imag(found)
-    assert variances.mean() / effects.var() == pytest.approx(1, abs=0.35)  # 200 studies know it to 10 %
-
-
-def total(ratio, seeds, studies, **changes):
-    return judge(seeds, ratio, range(studies), seed=0, **changes)
+    effects, variances = [], []
+    for number in range(200):
+        predictions = simulate(setting, seed=number)
+        model, weights = macro_model(predictions), slope(predictions, "depth")
+        effects.append(model.value(weights))
+        variances.append(model.components(weights).variance)
+    assert np.mean(variances) / np.var(effects) == pytest.approx(1, abs=0.35)  # 200 studies know it to 10 %
 
 
 @pytest.mark.parametrize(("seeds", "ratio"), [(2, 1 / 3), (2, 3.0), (3, 1.0), (5, 1 / 3)])
 def test_intervals_cover_and_claims_without_effect_seldom_hold(seeds, ratio):
-    counts = total(ratio, seeds, 120)
-    assert counts.covered >= stats.binom.ppf(BY_CHANCE, counts.intervals, 0.93)
-    assert counts.covered <= stats.binom.ppf(1 - BY_CHANCE, counts.intervals, 0.97)
-    assert counts.false_holds <= stats.binom.ppf(1 - BY_CHANCE, counts.without_effect, 0.05)
+    counts = count_coverage(seeds, ratio, range(120), seed=0)
+    assert fewest(counts.intervals) <= counts.covered <= most(counts.intervals)
+    assert counts.false_holds <= most(counts.without_effect, 0.05)
 
 
-@pytest.mark.parametrize("part", ["record", "seed"])
-def test_the_test_would_see_a_source_of_chance_that_was_forgotten(part, monkeypatch):
-    spread = VarianceModel.spread
-
-    def forgetful(self, *args):
-        return replace(spread(self, *args), **{part: 0.0})
-
-    monkeypatch.setattr(VarianceModel, "spread", forgetful)
-    counts = total({"record": 1 / 3, "seed": 3.0}[part], 5, 60)
-    assert counts.covered < stats.binom.ppf(BY_CHANCE, counts.intervals, 0.93)
+@pytest.mark.parametrize(("part", "ratio"), [("record", 1 / 3), ("seed", 3.0)])
+def test_intervals_without_a_part_of_the_variance_are_seen_to_cover_too_seldom(part, ratio, monkeypatch):
+    components = VarianceModel.components
+    without = lambda self, *arguments: replace(components(self, *arguments), **{part: 0.0})  # noqa: E731
+    monkeypatch.setattr(VarianceModel, "components", without)
+    counts = count_coverage(5, ratio, range(60), seed=0)
+    assert counts.covered < fewest(counts.intervals)
 
 
 @pytest.mark.parametrize("ratio", [1 / 3, 3.0])
-def test_the_truly_best_scale_is_among_those_that_cannot_be_told_apart(ratio):
-    counts = total(ratio, 2, 30, with_best=True)
-    assert counts.contained >= stats.binom.ppf(BY_CHANCE, counts.bests, 0.95)
-    assert counts.value_covered >= stats.binom.ppf(BY_CHANCE, counts.bests, 0.93)
+def test_the_truly_best_scale_is_among_the_indistinguishable_ones(ratio):
+    counts = count_coverage(2, ratio, range(30), seed=0, with_best=True)
+    assert counts.contained >= fewest(counts.bests, 0.95)
+    assert counts.value_covered >= fewest(counts.bests)
 
 
-def test_folds_and_patients_with_several_records_are_covered_as_well():
+def test_intervals_cover_in_studies_with_folds_and_several_records_of_a_patient():
     setting = Setting(records_of_a_patient=4, folds=4, ratio=0.3)
-    covered = Counts()
-    for number in range(100):
-        found = claims(simulate(setting, seed=number))
-        covered += Counts(intervals=3, covered=sum(a["low"] <= 0 <= a["high"] for a in found.values()))
-    assert covered.covered >= stats.binom.ppf(BY_CHANCE, covered.intervals, 0.93)
-    assert covered.covered <= stats.binom.ppf(1 - BY_CHANCE, covered.intervals, 0.97)
+    verdicts = [claim for number in range(100) for claim in claims(simulate(setting, seed=number)).values()]
+    covered = sum(claim.low <= 0 <= claim.high for claim in verdicts)
+    assert fewest(len(verdicts)) <= covered <= most(len(verdicts))
+
+
+def test_counts_of_two_parts_are_added():
+    assert Counts(studies=1, covered=2) + Counts(studies=3, bests=4) == Counts(studies=4, covered=2, bests=4)
+
+
+FOUR_AXES = Setting(
+    axes=(*READY_MADE[:2], Axis("model.dropout", kind="linear"), Axis("model.head", kind="categorical")),
+    levels=((1, 2), (16, 32), (0.0, 0.1, 0.3), ("gap", "attention", "mean")),
+    effects=(-0.01, 0.008, 0.02, 0.006),
+    seeds=2,
+    records=200,
+    base=(0.8, 0.85),
+)
+
+
+def test_the_true_effects_of_four_axes_are_covered():
+    """Slopes of the three axes with numbers, and the differences between the three levels of the fourth."""
+    covered, intervals = 0, 0
+    of_levels = {("gap", "attention"): 0.006, ("gap", "mean"): 0.012, ("attention", "mean"): 0.006}
+    for number in range(40):
+        predictions = simulate(FOUR_AXES, seed=number)
+        of_axes = claims(predictions).values()
+        of_pairs = contrasts(predictions, macro_model(predictions))["model.head"]
+        truths = [*FOUR_AXES.effects[:3], *(of_levels[pair.reference, pair.level] for pair in of_pairs)]
+        for finding, truth in zip([*of_axes, *of_pairs], truths, strict=True):
+            covered += finding.low <= truth <= finding.high
+            intervals += 1
+    assert intervals == 40 * 6
+    assert fewest(intervals) <= covered <= most(intervals)

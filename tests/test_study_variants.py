@@ -11,12 +11,11 @@ import pytest
 from study_fakes import QUIET, Fakes, begun, worked
 
 from ecg_jax.analysis.influence import aurocs, mean_of
-from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.config import DataConfig, ModelConfig, RunConfig
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.models import cost
 from ecg_jax.study.design import Grid
-from ecg_jax.study.variants import Variant, beside_best, compared, end_to_end, joined, train
+from ecg_jax.study.variants import Variant, compared, joined, train
 from ecg_jax.study.worker import work
 from ecg_jax.training.result import read_predictions
 
@@ -118,42 +117,6 @@ def test_a_published_network_is_judged_by_the_records_of_the_study(synthetic_set
     trained = len(fakes.trained)
     script["main"](args)
     assert len(fakes.trained) == trained
-
-
-@pytest.mark.parametrize("better", [0.0, 0.1])
-def test_a_network_is_judged_without_the_favour_of_the_best_of_many(better):
-    """All scales are equal, so the best one seen is lucky; the mean difference of a network from it is its own."""
-    levels = ((1, 2), (4, 8, 16, 32), (3, 7))
-    setting = Setting(seeds=2, levels=levels, records=200, base=(0.8,), ratio=3)
-    found, naive = [], []
-    for number in range(30):
-        outcomes = simulate(setting, seed=number)
-        network = np.array([outcomes.scales[c] == (1, 4, 3) for c in outcomes.scale_of])
-        probabilities = outcomes.probabilities + better * network[:, None, None] * outcomes.labels
-        outcomes = replace(outcomes, probabilities=probabilities)
-        parts = {"study": ~network, "network": network}
-        joint = end_to_end({name: outcomes.of_trials(np.flatnonzero(those)) for name, those in parts.items()})
-        _, row = beside_best(joint, ["network"], seed=number)
-        found.append(row["difference"])
-        means = {r["variant"]: r["mean"] for r in sorted(compared(joint, against=bool), key=lambda r: r["mean"])}
-        naive.append(means["network"] - means["study"])  # the last, so the best, of each variant
-    sure = 3 * np.std(found) / np.sqrt(len(found))
-    if better:
-        assert np.mean(found) > sure
-    else:
-        assert abs(np.mean(found)) < sure
-        assert np.mean(naive) < -sure
-
-
-def test_how_much_more_a_doubling_does_on_more_data_is_the_difference_of_the_slopes():
-    changed = runpy.run_path(str(EXPERIMENTS / "data_size.py"))["changed"]
-    setting = Setting(seeds=3, levels=((1, 2), (8, 16), (3, 7)), records=2000, base=(0.8,), ratio=0.3)
-    shares = {"few": setting, "all": replace(setting, effects=(0.05, 0.0, 0.0))}
-    joint = end_to_end({name: simulate(of, seed=0) for name, of in shares.items()})
-    found = {axis: changed(joint, axis, "few", "all") for axis in ("depth", "channels")}
-    assert found["depth"]["low"] < 0.05 < found["depth"]["high"]
-    assert found["depth"]["low"] > 0
-    assert found["channels"]["low"] < 0 < found["channels"]["high"]
 
 
 def test_a_share_of_nothing_is_refused():

@@ -1,0 +1,75 @@
+"""Intervals for several contrasts at once, and corrected p-values."""
+
+import numpy as np
+import pytest
+from analysis_samples import macro_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from ecg_jax.analysis.multiple_comparisons import holm, simultaneous
+from ecg_jax.analysis.simulation import Setting, simulate
+
+SMALL = Setting(seeds=2, levels=((1, 2), (16, 32), (3, 7)), records=150, base=(0.8, 0.85))
+p_value = st.none() | st.floats(0, 1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return macro_model(simulate(SMALL, seed=0))
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**16), n_contrasts=st.integers(1, 6))
+def test_simultaneous_intervals_are_at_least_as_wide_as_single_ones_and_at_most_as_bonferronis(
+    model, seed, n_contrasts
+):
+    contrasts = np.random.default_rng(seed).normal(size=(n_contrasts, 16))
+    dof = min(model.components(contrast).dof for contrast in contrasts)
+    bonferroni = stats.t.ppf(1 - 0.025 / n_contrasts, dof)
+    for width, contrast in zip(simultaneous(model, contrasts, seed=0), contrasts, strict=True):
+        components = model.components(contrast)
+        assert width > 0.98 * components.half_width()  # the quantile comes from draws, which know it to 1 %
+        assert width < 1.02 * bonferroni * np.sqrt(components.variance)
+
+
+def test_the_difference_of_a_scale_from_itself_has_an_interval_of_length_0(model):
+    weights = model.predictions.mean_weights()
+    widths = simultaneous(model, weights - weights[0], seed=0)
+    assert widths[0] == 0
+    assert min(widths[1:]) > 0
+
+
+def test_two_opposite_contrasts_count_as_one(model):
+    contrast = model.predictions.mean_weights()[0] - model.predictions.mean_weights()[1]
+    both = simultaneous(model, np.stack([contrast, -contrast]), seed=0)
+    assert both == pytest.approx([model.components(contrast).half_width()] * 2, rel=0.02)
+
+
+def test_without_a_known_noise_of_seeds_there_is_no_interval_but_that_of_0():
+    model = macro_model(simulate(Setting(seeds=1, levels=((1,), (16, 32), (3, 7))), seed=0))
+    weights = model.predictions.mean_weights()
+    assert simultaneous(model, weights - weights[0], seed=0) == [0, None, None, None]
+
+
+@given(st.lists(p_value, max_size=8))
+def test_corrected_p_values_are_at_least_the_raw_ones_at_most_1_and_in_the_same_order(p_values):
+    pairs = [(p, corrected) for p, corrected in zip(p_values, holm(p_values), strict=True) if p is not None]
+    assert all(p <= corrected <= 1 for p, corrected in pairs)
+    in_order = [corrected for _, corrected in sorted(pairs)]
+    assert in_order == sorted(in_order)
+
+
+@given(st.lists(p_value, max_size=8), st.floats(0.001, 0.5))
+def test_holm_rejects_what_his_step_down_procedure_rejects(p_values, level):
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    rejected = set()
+    for place, (p, i) in enumerate(known):  # Holm 1979: stop at the first that is not below level / remaining
+        if p * (len(known) - place) > level:
+            break
+        rejected.add(i)
+    assert {i for i, p in enumerate(holm(p_values)) if p is not None and p <= level} == rejected
+
+
+def test_p_values_that_are_not_known_stay_unknown_and_do_not_count():
+    assert holm([0.03, None, 0.01, 0.02]) == [pytest.approx(0.04), None, pytest.approx(0.03), pytest.approx(0.04)]
