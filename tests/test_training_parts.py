@@ -105,12 +105,12 @@ def test_a_large_gradient_is_clipped():
 
 SIGNAL = jnp.asarray(np.random.default_rng(0).normal(size=(200, 3)), jnp.float32)
 CHANGES = {
-    "gain": partial(augment.gain, most=0.3),
-    "sign": partial(augment.sign, chance=0.5),
+    "gain": partial(augment.gain, largest=0.3),
+    "sign": partial(augment.sign, probability=0.5),
     "noise": partial(augment.noise, std=0.2),
-    "baseline": partial(augment.baseline, most=0.5, rate_hz=100.0),
+    "baseline": partial(augment.baseline, largest=0.5, rate_hz=100.0),
     "time_mask": partial(augment.time_mask, longest=0.4),
-    "lead_drop": partial(augment.lead_drop, chance=0.5),
+    "lead_drop": partial(augment.lead_drop, probability=0.5),
 }
 
 

@@ -1,4 +1,4 @@
-"""Augmentation on the device: each a pure function of (key, signal [T, L]), and mixup over a batch.
+"""Augmentations on the device: pure functions of (key, signal [T, L]), and mixup over a batch.
 
 Signals are normalised, so amplitudes are in standard deviations. Imports jax, scipy and the config.
 """
@@ -16,74 +16,74 @@ from ecg_jax.config import AugmentConfig
 Augment = Callable[[Array, Array], Array]  # (key, signal [T, L]) -> signal [T, L]
 
 
-def gain(key: Array, signal: Array, *, most: float) -> Array:
-    """All leads scaled by one factor from 1 - most to 1 + most."""
-    return signal * jax.random.uniform(key, minval=1 - most, maxval=1 + most)
+def gain(key: Array, signal: Array, *, largest: float) -> Array:
+    """Scales all leads by one factor between 1 - largest and 1 + largest."""
+    return signal * jax.random.uniform(key, minval=1 - largest, maxval=1 + largest)
 
 
-def sign(key: Array, signal: Array, *, chance: float) -> Array:
-    """All leads turned upside down, with this chance."""
-    return jnp.where(jax.random.bernoulli(key, chance), -signal, signal)
+def sign(key: Array, signal: Array, *, probability: float) -> Array:
+    """Inverts all leads, with this probability."""
+    return jnp.where(jax.random.bernoulli(key, probability), -signal, signal)
 
 
 def noise(key: Array, signal: Array, *, std: float) -> Array:
-    """White noise of a standard deviation drawn from 0 to `std`."""
+    """Adds white noise with a random standard deviation between 0 and `std`."""
     level, samples = jax.random.split(key)
     return signal + jax.random.uniform(level, maxval=std) * jax.random.normal(samples, signal.shape)
 
 
-def baseline(key: Array, signal: Array, *, most: float, rate_hz: float) -> Array:
-    """A sine of 0.05-0.5 Hz, of one frequency and an amplitude and phase for each lead."""
+def baseline(key: Array, signal: Array, *, largest: float, rate_hz: float) -> Array:
+    """Adds a sine of 0.05-0.5 Hz, with one frequency for all leads and amplitude and phase for each lead."""
     for_frequency, for_amplitude, for_phase = jax.random.split(key, 3)
     n_samples, n_leads = signal.shape
     frequency_hz = jax.random.uniform(for_frequency, minval=0.05, maxval=0.5)
-    amplitude = jax.random.uniform(for_amplitude, (1, n_leads), minval=-most, maxval=most)
+    amplitude = jax.random.uniform(for_amplitude, (1, n_leads), minval=-largest, maxval=largest)
     phase = jax.random.uniform(for_phase, (1, n_leads), maxval=2 * jnp.pi)
     seconds = jnp.arange(n_samples)[:, None] / rate_hz
     return signal + amplitude * jnp.sin(2 * jnp.pi * frequency_hz * seconds + phase)
 
 
 def time_mask(key: Array, signal: Array, *, longest: float) -> Array:
-    """One span of up to `longest` of the window blanked in all leads."""
+    """Sets one span, up to the fraction `longest` of the window, to 0 in all leads."""
     for_length, for_start = jax.random.split(key)
     n_samples = signal.shape[0]
     length = jax.random.uniform(for_length, maxval=longest) * n_samples
     start = jax.random.uniform(for_start) * (n_samples - length)
-    at = jnp.arange(n_samples)[:, None]
-    return jnp.where((at >= start) & (at < start + length), 0.0, signal)
+    sample = jnp.arange(n_samples)[:, None]
+    return jnp.where((sample >= start) & (sample < start + length), 0.0, signal)
 
 
-def lead_drop(key: Array, signal: Array, *, chance: float) -> Array:
-    """Each lead blanked with this chance; one that is drawn beforehand always stays."""
+def lead_drop(key: Array, signal: Array, *, probability: float) -> Array:
+    """Sets each lead to 0 with this probability, except one that is drawn first and always kept."""
     for_drop, for_kept = jax.random.split(key)
     n_leads = signal.shape[1]
     stays = jnp.arange(n_leads) == jax.random.randint(for_kept, (), 0, n_leads)
-    kept = stays | ~jax.random.bernoulli(for_drop, chance, (n_leads,))
+    kept = stays | ~jax.random.bernoulli(for_drop, probability, (n_leads,))
     return jnp.where(kept[None], signal, 0.0)
 
 
 def make_augment(config: AugmentConfig, *, rate_hz: float) -> Augment | None:
-    """The chain of augmentations that the config asks for, each with a key of its own; None where it asks for none."""
-    asked: list[tuple[Callable[..., Array], dict[str, float]]] = []
+    """The chain of augmentations in the config, each with its own key; None if there are none."""
+    parts: list[tuple[Callable[..., Array], dict[str, float]]] = []
     if config.gain:
-        asked.append((gain, {"most": config.gain}))
+        parts.append((gain, {"largest": config.gain}))
     if config.sign:
-        asked.append((sign, {"chance": config.sign}))
+        parts.append((sign, {"probability": config.sign}))
     if config.noise:
-        asked.append((noise, {"std": config.noise}))
+        parts.append((noise, {"std": config.noise}))
     if config.baseline:
-        asked.append((baseline, {"most": config.baseline, "rate_hz": rate_hz}))
+        parts.append((baseline, {"largest": config.baseline, "rate_hz": rate_hz}))
     if config.time_mask:
-        asked.append((time_mask, {"longest": config.time_mask}))
+        parts.append((time_mask, {"longest": config.time_mask}))
     if config.lead_drop:
-        asked.append((lead_drop, {"chance": config.lead_drop}))
+        parts.append((lead_drop, {"probability": config.lead_drop}))
 
     def chain(key: Array, signal: Array) -> Array:
-        for own_key, (change, settings) in zip(jax.random.split(key, len(asked)), asked, strict=True):
+        for own_key, (change, settings) in zip(jax.random.split(key, len(parts)), parts, strict=True):
             signal = change(own_key, signal, **settings)
         return signal
 
-    return chain if asked else None
+    return chain if parts else None
 
 
 def mixup(
@@ -95,21 +95,21 @@ def mixup(
     alpha: float,
     gather: Callable[[Array], Array],
 ) -> tuple[Array, ...]:
-    """Each real row mixed with another real one: share * row + (1 - share) * other (Zhang et al. 2018).
+    """Mixes each real row with another real row: share * row + (1 - share) * other (Zhang et al. 2018).
 
     Args:
         key: the step's key, equal on all devices.
-        rows: [B] global number of each row that this device holds.
-        examples: arrays [B, ...] that are mixed with the same shares, as the signal and its label.
-        weight: [B], 0 for a padding row; these stand last in the global batch and stay as they are.
-        alpha: of the Beta distribution of the share.
-        gather: turns an array of this device's rows into that of all rows.
+        rows: [B] global index of each row on this device.
+        examples: arrays [B, ...] that are mixed with the same shares, such as signals and labels.
+        weight: [B], 0 for a padding row; padding rows are last in the global batch and are not changed.
+        alpha: parameter of the Beta distribution of the share.
+        gather: function from an array of this device's rows to the array of all rows.
     """
     for_shift, for_share = jax.random.split(key)
     n_real = gather(weight > 0).sum()
     other = (rows + jax.random.randint(for_shift, (), 1, jnp.maximum(n_real, 2))) % jnp.maximum(n_real, 1)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(for_share, rows)
-    # the distribution's own quantiles at even chances: `jax.random.beta` is a loop, which is slow on CPU
+    # inverse transform sampling: `jax.random.beta` is a loop, which is slow on CPU
     quantiles = jnp.asarray(betaincinv(alpha, alpha, np.linspace(0, 1, 1025)), jnp.float32)
     share = jnp.interp(jax.vmap(jax.random.uniform)(keys), jnp.linspace(0, 1, 1025), quantiles)
     share = jnp.where(weight > 0, share, 1.0)

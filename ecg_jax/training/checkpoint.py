@@ -1,6 +1,6 @@
-"""Checkpoints of a run: in each the latest state, to go on from, and the best variables, to be used. By Orbax.
+"""Checkpoints of a run, by Orbax: each holds the latest state (to resume) and the best variables (for inference).
 
-Both are in one checkpoint, so that a kill can never part them.
+Both are in one checkpoint, so that a killed process cannot leave one without the other.
 """
 
 import shutil
@@ -16,10 +16,10 @@ LATEST, BEST, META = "latest", "best", "meta"
 
 
 class Checkpoints:
-    """One folder of whole checkpoints, each under its step's number; trees are of NumPy arrays."""
+    """One folder of whole checkpoints, each under its step's number; trees contain NumPy arrays."""
 
     def __init__(self, folder: Path, *, keep: int = 2):
-        """Opens or makes the folder; what killed saves left behind is cleared."""
+        """Opens or creates the folder; removes what killed processes have left half-written."""
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for left_over in folder.glob("*.orbax-checkpoint-tmp*"):
@@ -29,7 +29,7 @@ class Checkpoints:
         self._folder = folder
 
     def save(self, step: int, *, latest: Any, best: Any, meta: dict[str, Any]) -> None:
-        """Writes in the background."""
+        """Saves a checkpoint in the background."""
         items = {
             LATEST: ocp.args.StandardSave(latest),
             BEST: ocp.args.StandardSave(best),
@@ -38,18 +38,18 @@ class Checkpoints:
         self._manager.save(step, args=ocp.args.Composite(**items))
 
     def restore(self, *, latest: Any, best: Any) -> tuple[Any, Any, dict[str, Any]] | None:
-        """The newest checkpoint's latest tree, best tree and meta, of the structure given; None if none is whole."""
+        """Latest tree, best tree and meta of the newest checkpoint, in the given structure; None if there is none."""
         found = _restore(self._manager, self._folder, {LATEST: latest, BEST: best})
         return None if found is None else (found[LATEST], found[BEST], found[META])
 
     def close(self) -> None:
-        """Waits for saves under way."""
+        """Waits until all saves are finished."""
         self._manager.wait_until_finished()
         self._manager.close()
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint's meta; None if there is none."""
+    """The meta of the newest checkpoint; None if there is none."""
     if not folder.is_dir():
         return None
     with _reader(folder) as manager:
@@ -58,7 +58,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
 
 
 def read_best(folder: Path, best: Any) -> Any:
-    """The newest checkpoint's best tree, of the structure given.
+    """The best tree of the newest checkpoint, in the given structure.
 
     Raises:
         RunError: there is no checkpoint.
@@ -66,7 +66,7 @@ def read_best(folder: Path, best: Any) -> Any:
     with _reader(folder) as manager:
         found = _restore(manager, folder, {BEST: best})
     if found is None:
-        raise RunError(f"{folder} holds no checkpoint; train first")
+        raise RunError(f"{folder} contains no checkpoint; train first")
     return found[BEST]
 
 

@@ -1,4 +1,4 @@
-"""Losses: functions (logits [B, K], label [B, K]) -> [B], one number a window. Imports jax and optax only."""
+"""Losses: functions (logits [B, K], label [B, K]) -> [B], one number for each window. Imports jax and optax only."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ def bce(logits: Array, label: Array) -> Array:
 
 
 def weighted_bce(logits: Array, label: Array, *, positive_weight: Array) -> Array:
-    """Binary cross-entropy in which label k's positives count `positive_weight[k]` times."""
+    """Binary cross-entropy in which the positives of label k have the weight `positive_weight[k]`."""
     weight = 1 + label * (positive_weight[None] - 1)
     return (optax.losses.sigmoid_binary_cross_entropy(logits, label) * weight).mean(axis=-1)
 
@@ -39,7 +39,7 @@ def cross_entropy(logits: Array, label: Array) -> Array:
 
 
 def weighted_cross_entropy(logits: Array, label: Array, *, class_weight: Array) -> Array:
-    """Cross-entropy in which a window of class k counts `class_weight[k]` times."""
+    """Cross-entropy in which the windows of class k have the weight `class_weight[k]`."""
     return cross_entropy(logits, label) * (label * class_weight[None]).sum(axis=-1)
 
 
@@ -50,14 +50,14 @@ def focal_cross_entropy(logits: Array, label: Array) -> Array:
 
 
 def make_loss(name: str, target: Target, label: np.ndarray) -> Loss:
-    """Makes the loss that the config names; class weights come from the training labels [N, K].
+    """The loss with the name in the config; class weights are computed from the training labels [N, K].
 
-    The weight of a label's positives is the square root of negatives over positives (multilabel); that of a class is
-    the square root of its inverse frequency, scaled to mean 1 over the records (exclusive). The square root keeps rare
-    classes from outweighing all others.
+    Multilabel: the weight of the positives of a label is the square root of negatives divided by positives. Exclusive:
+    the weight of a class is the square root of its inverse frequency, scaled to mean 1 over the records. The square
+    root prevents rare classes from dominating the loss.
 
     Raises:
-        ConfigError: the loss is made for the other kind of target.
+        ConfigError: the loss is for the other kind of target.
     """
     exclusive = target.kind == "exclusive"
     if name == "auto":

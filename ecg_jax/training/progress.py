@@ -1,4 +1,4 @@
-"""What a user sees of a run while it trains."""
+"""Progress of a run while it trains: a bar in the terminal, and event files for TensorBoard."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ class _ExamplesPerSecond(ProgressColumn):
 
 
 class EpochProgress:
-    """A bar over all steps, with the last epoch's figures, examples/s and the time left."""
+    """A bar over all steps, with the metrics of the last epoch, examples/s and the time left."""
 
     def __init__(self, console: Console, steps: int, done: int, batch_size: int):
-        """`done` of `steps` steps are behind already."""
+        """`done` of the `steps` steps are finished."""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=10),
@@ -44,40 +44,40 @@ class EpochProgress:
         self._bar.stop()
 
     def advance(self) -> None:
-        """One step more is done."""
+        """Counts one more step."""
         self._bar.advance(self._task)
 
     def describe(self, line: Mapping[str, Any]) -> None:
-        """Shows the figures of an epoch."""
+        """Shows the metrics of an epoch."""
         auroc = line["validation_macro_auroc"]
         shown = "not defined" if auroc is None else f"{auroc:.3f}"
         text = f"epoch {line['epoch']} loss {line['train_loss']:.3f} AUROC {shown}"
         self._bar.update(self._task, description=text)
 
 
-def check_tensorboard(wanted: bool) -> None:
-    """Refuses a run that wants event files without the package that writes them.
+def check_tensorboard(enabled: bool) -> None:
+    """Checks that the package that writes event files is installed, if they are enabled.
 
     Raises:
         ConfigError: the extra is not installed.
     """
-    if wanted and importlib.util.find_spec("tensorboardX") is None:
+    if enabled and importlib.util.find_spec("tensorboardX") is None:
         raise ConfigError("--train.tensorboard needs the extra: pip install 'ecg-jax[tensorboard]'")
 
 
 class Events:
-    """TensorBoard event files beside `metrics.jsonl`, where they are asked for."""
+    """TensorBoard event files beside `metrics.jsonl`, if they are enabled."""
 
-    def __init__(self, workdir: Path, wanted: bool):
+    def __init__(self, workdir: Path, enabled: bool):
         """Opens the files in `workdir`/events."""
         self._writer = None
-        if wanted:
+        if enabled:
             from tensorboardX import SummaryWriter
 
             self._writer = SummaryWriter(str(workdir / "events"))
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """The figures of an epoch."""
+        """Writes the metrics of an epoch."""
         if self._writer is not None:
             for name, value in line.items():
                 if name not in ("epoch", "step") and value is not None:

@@ -1,4 +1,4 @@
-"""All that a step changes, as one value."""
+"""The training state: everything that a step changes, as one value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,25 +15,25 @@ Variables = Mapping[str, Any]
 
 @struct.dataclass
 class TrainState:
-    """Parameters, running statistics, optimiser state and averaged variables; `key` is the seed's all the run."""
+    """Parameters, running statistics, optimiser state and averaged variables; `key` is constant during a run."""
 
     step: Array  # [] int32
     key: Array  # raw random key
     params: Any
     batch_stats: Any
     opt_state: Any
-    averaged: Any  # {"params", "batch_stats"} averaged over steps; empty without EMA
+    averaged: Any  # {"params", "batch_stats"}, averaged over steps; empty without EMA
 
     @property
     def variables(self) -> Variables:
-        """What is evaluated: the averaged variables, or the last ones where none are kept."""
+        """The variables that are evaluated: the averaged ones, or the last ones without EMA."""
         return self.averaged or {"params": self.params, "batch_stats": self.batch_stats}
 
 
 def init_state(
     network: nn.Module, optimizer: optax.GradientTransformation, example: Array, *, seed: int, ema: float
 ) -> TrainState:
-    """The state before the first step; `example` [B, T, L] is used for its shape alone."""
+    """The state before the first step; only the shape of `example` [B, T, L] is used."""
     key = jax.random.key(seed)
     variables = jax.jit(lambda k: network.init(k, jnp.zeros_like(example), train=False))(key)
     params, batch_stats = variables["params"], variables.get("batch_stats", {})

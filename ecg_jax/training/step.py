@@ -1,4 +1,4 @@
-"""One training step and one evaluation step: functions of values, for `parallel.py` to compile.
+"""One training step and one evaluation step: functions of values, which `devices.py` compiles.
 
 May import jax, flax, optax and our models; nothing that reads files.
 """
@@ -37,16 +37,16 @@ def make_step(
 ) -> Step:
     """Builds `step(state, batch, normalisation, learning_rate) -> (state, metrics)`.
 
-    Means over the batch are one weighted sum over another, summed over the devices where `axis_name` names their axis,
-    so padding rows and uneven shares change nothing. Random keys come from seed, step and the row's number in the
+    Means over the batch are a weighted sum divided by a sum of weights, both over all devices (`axis_name`), so padding
+    rows and uneven distribution have no influence. Random keys come from seed, step and the index of the row in the
     global batch, never from the device.
 
     Args:
         optimizer: gives updates for a learning rate of 1.
-        augment: changes each window of its own.
-        mixup_alpha: mixes pairs of windows; 0 does not.
+        augment: applied to each window.
+        mixup_alpha: parameter of the Beta distribution of mixup; 0: no mixup.
         ema: decay of the averaged variables; 0 keeps none.
-        masked: whether a window may hold invalid samples; False spares the work of masking.
+        masked: whether a window may contain invalid samples; without masking a step is faster.
         axis_name: the mapped axis under `pmap`.
     """
 
@@ -102,7 +102,7 @@ def make_step(
         params = optax.apply_updates(state.params, optax.tree.scale(learning_rate, update))
         averaged = state.averaged
         if ema:
-            decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))  # short at first, as a new start deserves
+            decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))  # shorter memory in the first steps
             now = {"params": params, "batch_stats": batch_stats}
             averaged = optax.incremental_update(now, averaged, 1 - decay)
         return TrainState(state.step + 1, state.key, params, batch_stats, opt_state, averaged), {
@@ -115,7 +115,7 @@ def make_step(
 def make_predict(network: nn.Module, loss: Loss, target: Target) -> Predict:
     """Builds `predict(variables, batch, normalisation) -> (probability [B, K], loss [B])`.
 
-    Padding rows give numbers to be ignored; the probabilities of exclusive labels sum to 1.
+    The outputs of padding rows have no meaning; the probabilities of exclusive labels sum to 1.
     """
 
     def predict(variables: Variables, batch: Batch, normalisation: Normalisation) -> tuple[Array, Array]:
