@@ -5,8 +5,8 @@ class UserError(Exception):
     """Something that the user can mend; the command line prints its message without a traceback."""
 
 
-class ConfigError(UserError, ValueError):
-    """A setting with a value that cannot be; a `ValueError` too, so that tyro shows it in place."""
+class ConfigError(UserError):
+    """A setting with an impossible value."""
 
 
 class DataError(UserError):

@@ -1,4 +1,4 @@
-"""Functions of the user's own in place of ours, recorded as `module:name` and found again by that name."""
+"""Functions of the user's own, recorded as `module:name` and imported again by that name."""
 
 import importlib
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from ecg_jax.errors import RunError
 
 
 def name_of(function: Callable[..., Any], what: str) -> str:
-    """`module:name` of a module-level function.
+    """The `module:name` of a module-level function; `what` is its purpose, for messages.
 
     Raises:
-        RunError: it could not be imported again by that name.
+        RunError: the function could not be imported again by that name.
     """
     module, name = getattr(function, "__module__", "__main__"), getattr(function, "__qualname__", "<unnamed>")
     if module == "__main__" or "<" in name or "." in name:
@@ -23,16 +23,15 @@ def name_of(function: Callable[..., Any], what: str) -> str:
 
 
 def function_at(name: str, what: str) -> Callable[..., Any]:
-    """The function recorded as `module:name`.
+    """The function recorded as `module:name`; `what` is its purpose, for messages.
 
     Raises:
-        RunError: it cannot be imported from here.
+        RunError: the function cannot be imported.
     """
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise RunError(
-            f"{what} {name} of this run cannot be imported ({error}); "
-            f"put the folder of {module.partition('.')[0]} on PYTHONPATH"
+            f"{what} {name} cannot be imported ({error}); put the folder of {module.partition('.')[0]} on PYTHONPATH"
         ) from error

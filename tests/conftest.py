@@ -36,9 +36,10 @@ def synthetic_set(tmp_path_factory) -> Path:
 
     from ecg_jax.dataset.prepare import prepare
     from ecg_jax.dataset.prepare_config import PrepareConfig
+    from ecg_jax.sources import Synthetic
 
     folder = tmp_path_factory.mktemp("prepared") / "synthetic"
-    prepare(PrepareConfig(source="synthetic", to=folder, records=120, workers=1), Console(quiet=True))
+    prepare(PrepareConfig(Synthetic(records=120), folder, workers=1), Console(quiet=True))
     return folder
 
 

@@ -1,6 +1,7 @@
 """The command line: output, exit status, files, and one line for each mistake."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from ecg_jax.cli import COMMANDS, main
 from ecg_jax.config import ModelConfig, RunConfig, from_dict, to_dict
+from ecg_jax.config import flags as flags_of
 from ecg_jax.errors import ConfigError
 from ecg_jax.models import PRESETS, preset
 from ecg_jax.presets import RUN_PRESETS
@@ -97,6 +99,9 @@ def test_a_record_that_does_not_fit_is_an_error_in_its_place(workdir, made, caps
         (["train", "--model.preset", "vgg", "--workdir", "w"], "vgg"),
         (["evaluate", "--workdir", "nowhere"], "no config.json"),
         (["show", "nowhere"], "nowhere is not a prepared set"),
+        (["train", "--workdir", "w", "--model.depth", "0"], "--model.depth is 0; give whole numbers from 1 up"),
+        (["prepare", "synthetic", "--to", "set", "--rate-hz", "0"], "--rate-hz is 0; give 10 to 10000"),
+        (["prepare", "nothing:here", "--from", ".", "--to", "set"], "source nothing:here cannot be imported"),
     ],
 )
 def test_a_mistake_is_one_line_and_no_traceback(arguments, says, capsys, tmp_path, monkeypatch):
@@ -108,20 +113,29 @@ def test_a_mistake_is_one_line_and_no_traceback(arguments, says, capsys, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_bad_value_is_refused_by_its_flag(capsys):
-    assert called("train", "--workdir", "w", "--model.depth", "0") != 0
-    assert "--model.depth is 0; give whole numbers from 1 up" in " ".join(capsys.readouterr().err.split())
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_without_a_command_all_commands_are_listed(arguments):
+    done = subprocess.run([sys.executable, "-m", "ecg_jax", *arguments], capture_output=True, text=True, check=True)
+    assert all(f"• {name} " in done.stdout for name in COMMANDS)
 
 
-def test_there_is_help_for_every_command():
-    done = subprocess.run([sys.executable, "-m", "ecg_jax", "--help"], capture_output=True, text=True, check=True)
-    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+def test_the_help_of_a_source_shows_its_own_flags_only(capsys):
+    flags = {"ptb_xl": {"--task", "--keep-unlabelled", "--from"}, "wfdb": {"--labels", "--exclusive", "--from"}}
+    flags |= {"synthetic": {"--records"}, "cinc2017": {"--from"}}
+    for source, own in flags.items():
+        assert called("prepare", source, "--help") == 0
+        shown = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+        assert own | {"--to", "--rate-hz", "--leads", "--folds", "--seed"} <= shown
+        assert not shown & (set().union(*flags.values()) - own)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_cost_of_a_preset_is_that_of_its_config(name, capsys):
-    assert called("cost", "--model.preset", name, "--labels", "71") == 0
-    assert "parameters" in capsys.readouterr().out
+def test_cost_of_a_preset_is_that_of_the_flags_which_it_stands_for(name, capsys):
+    outputs = []
+    for model in (["--model.preset", name], flags_of(RunConfig(model=preset(name)))):
+        assert called("cost", "--labels", "71", *model) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from ecg_jax.dataset.staging import staging
 from ecg_jax.dataset.summary import summary
 from ecg_jax.errors import ConfigError, DataError
 from ecg_jax.records import MISSING
+from ecg_jax.sources import Cinc2017, FunctionSource, PtbXl, Synthetic, WfdbFolder
 from ecg_jax.target import Target
 
 RECORDS = 80  # five chunks: enough for several workers
@@ -55,9 +57,8 @@ def recordings(tmp_path_factory):
 
 @pytest.fixture
 def request_for(recordings, tmp_path):
-    base = PrepareConfig(
-        "wfdb", tmp_path / "set", recordings, labels=recordings / "labels.csv", leads=("II", "I", "V1"), workers=1
-    )
+    source = WfdbFolder(recordings, recordings / "labels.csv")
+    base = PrepareConfig(source, tmp_path / "set", leads=("II", "I", "V1"), workers=1)
     return lambda **changes: dataclasses.replace(base, **changes)
 
 
@@ -122,7 +123,7 @@ def test_the_fingerprint_follows_the_content_and_not_the_place(request_for, reco
     (tmp_path / "moved").mkdir()
     for path in recordings.iterdir():
         (tmp_path / "moved" / path.name).write_bytes(path.read_bytes())
-    moved = request_for(to=tmp_path / "b", root=tmp_path / "moved", labels=tmp_path / "moved" / "labels.csv")
+    moved = request_for(to=tmp_path / "b", source=WfdbFolder(tmp_path / "moved", tmp_path / "moved" / "labels.csv"))
     assert prepare(moved, quiet()).fingerprint == first
     signal = tmp_path / "moved" / "r11.dat"
     original = signal.read_bytes()
@@ -136,7 +137,7 @@ def test_the_fingerprint_follows_labels_patients_and_folds(tmp_path):
     found = set()
     for n, row in enumerate(("x,AF,p1,1", "x,N,p1,1", "x,AF,p3,1", "x,AF,p1,2")):
         (tmp_path / "labels.csv").write_text(f"record,labels,patient,fold\n{row}\ny,AF;N,p2,2\n")
-        request = PrepareConfig("wfdb", tmp_path / f"set{n}", tmp_path, labels=tmp_path / "labels.csv")
+        request = PrepareConfig(WfdbFolder(tmp_path, tmp_path / "labels.csv"), tmp_path / f"set{n}")
         found.add(prepare(request, quiet()).fingerprint)
     assert len(found) == 4
 
@@ -167,7 +168,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(request_for):
     request = request_for()
     request.to.mkdir()
     (request.to / "thesis.tex").write_text("dear to someone")
-    with pytest.raises(DataError, match="is no prepared set; choose another --to"):
+    with pytest.raises(DataError, match="is not a prepared set; choose another --to"):
         prepare(request, quiet())
     assert files_of(request.to) == {"thesis.tex": b"dear to someone"}
 
@@ -188,10 +189,12 @@ import os, signal, sys
 from pathlib import Path
 import ecg_jax.dataset.prepare as room
 from ecg_jax.dataset.prepare_config import PrepareConfig
+from ecg_jax.sources import WfdbFolder
 
 step, to, root = sys.argv[1:]
 setattr(room, step, lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
-room.prepare(PrepareConfig("wfdb", Path(to), Path(root), labels=Path(root) / "labels.csv", leads=("I",), workers=1))
+source = WfdbFolder(Path(root), Path(root) / "labels.csv")
+room.prepare(PrepareConfig(source, Path(to), leads=("I",), workers=1))
 """
 
 
@@ -213,6 +216,7 @@ from multiprocessing import active_children
 from pathlib import Path
 import ecg_jax.dataset.prepare as room
 from ecg_jax.dataset.prepare_config import PrepareConfig
+from ecg_jax.sources import WfdbFolder
 
 def write(folder, examples, **_):
     next(examples), next(examples)
@@ -222,7 +226,7 @@ def write(folder, examples, **_):
 if __name__ == "__main__":
     room.write_tfds = write
     to, root = map(Path, sys.argv[1:])
-    room.prepare(PrepareConfig("wfdb", to, root, labels=root / "labels.csv", leads=("I",), workers=2))
+    room.prepare(PrepareConfig(WfdbFolder(root, root / "labels.csv"), to, leads=("I",), workers=2))
 """
 
 
@@ -269,8 +273,10 @@ import sys
 from pathlib import Path
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
+from ecg_jax.sources import WfdbFolder
 root = Path(sys.argv[1])
-made = prepare(PrepareConfig("wfdb", Path(sys.argv[2]), root, labels=root / "labels.csv", leads=("I",), workers=1))
+source = WfdbFolder(root, root / "labels.csv")
+made = prepare(PrepareConfig(source, Path(sys.argv[2]), leads=("I",), workers=1))
 made.read([0])
 print(*sys.modules)
 """
@@ -280,7 +286,7 @@ print(*sys.modules)
 
 
 def test_a_request_loads_nothing_heavy():
-    code = "import sys, ecg_jax.dataset.prepare_config; print(*sys.modules)"
+    code = "import sys, ecg_jax.dataset.prepare_config, ecg_jax.sources; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "wfdb", "scipy", "tensorflow_datasets", "jax"} & set(loaded)
 
@@ -326,23 +332,40 @@ def test_a_patient_in_two_folds_of_the_table_is_refused(tmp_path):
         write_record(tmp_path, name)
     (tmp_path / "labels.csv").write_text("record,labels,patient,fold\nx,AF,p1,1\ny,AF,p1,2\n")
     with pytest.raises(DataError, match="patient p1 is in folds 1 and 2"):
-        prepare(PrepareConfig("wfdb", tmp_path / "set", tmp_path, labels=tmp_path / "labels.csv"), quiet())
+        prepare(PrepareConfig(WfdbFolder(tmp_path, tmp_path / "labels.csv"), tmp_path / "set"), quiet())
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"source": "ptbxl"}, "source ptbxl is unknown"),
-        ({"source": "ptb_xl"}, "--from is missing"),
-        ({"source": "wfdb", "root": "x"}, "--labels is missing"),
-        ({"source": "synthetic", "root": "x"}, "--from is given"),
-        ({"source": "synthetic", "rate_hz": 0}, "--rate-hz is 0"),
-        ({"source": "synthetic", "leads": ("I", "i")}, "names a lead twice"),
+        ({"rate_hz": 0}, "--rate-hz is 0"),
+        ({"workers": 0}, "--workers is 0"),
+        ({"folds": 1}, "--folds is 1"),
+        ({"seed": -1}, "--seed is -1"),
+        ({"leads": ("I", "i")}, "names a lead twice"),
     ],
 )
-def test_a_request_that_cannot_be_meant_is_refused_where_it_is_made(tmp_path, values, message):
+def test_an_impossible_setting_is_refused_by_its_flag(tmp_path, values, message):
     with pytest.raises(ConfigError, match=message):
-        PrepareConfig(**({"to": tmp_path} | values))
+        PrepareConfig(Synthetic(), tmp_path, **values)
+
+
+def test_a_folder_that_does_not_exist_is_refused_by_its_flag(tmp_path):
+    with pytest.raises(DataError, match=r"--from nowhere is not a folder; give the folder with the files of ptb_xl"):
+        prepare(PrepareConfig(PtbXl(Path("nowhere")), tmp_path / "set"), quiet())
+
+
+def test_a_reader_that_does_not_exist_is_refused_with_the_record_that_names_it(recordings, tmp_path, monkeypatch):
+    (tmp_path / "unread.py").write_text(
+        "from ecg_jax.sources import Listing, RecordRef\n"
+        "from ecg_jax.target import Target\n"
+        "def listing(root):\n"
+        "    ref = RecordRef('r01', root / 'r01', frozenset({'odd'}), reader='abc')\n"
+        "    return Listing((ref,), Target('multilabel', ('odd',)), folds=0)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DataError, match="r01: there is no reader 'abc'; name one of wfdb"):
+        prepare(PrepareConfig(FunctionSource(recordings, "unread:listing"), tmp_path / "set", workers=1), quiet())
 
 
 def test_a_source_of_ones_own_is_a_function_named_by_module(recordings, tmp_path, monkeypatch):
@@ -355,12 +378,13 @@ def test_a_source_of_ones_own_is_a_function_named_by_module(recordings, tmp_path
         "    return Listing(tuple(refs), Target('multilabel', ('odd',)), ('I',), folds=0)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    prepared = prepare(PrepareConfig("my_source:mine", tmp_path / "set", recordings, workers=1), quiet())
+    source = FunctionSource(recordings, "my_source:mine")
+    prepared = prepare(PrepareConfig(source, tmp_path / "set", workers=1), quiet())
     assert (len(prepared), prepared.leads, prepared.source) == (8, ("I",), "my_source:mine")
 
 
 def test_synthetic_recordings_go_the_way_of_real_ones(tmp_path):
-    prepared = prepare(PrepareConfig("synthetic", tmp_path / "set", records=24, folds=3, workers=1), quiet())
+    prepared = prepare(PrepareConfig(Synthetic(records=24), tmp_path / "set", folds=3, workers=1), quiet())
     assert (len(prepared), len(prepared.leads), prepared.rate_hz) == (24, 12, 100)
     assert not prepared.about["counts"]["rejected"]
     assert not prepared.about["counts"]["warnings"]
@@ -392,7 +416,7 @@ def test_a_folder_that_is_no_set_cannot_be_opened(tmp_path):
 
 
 def test_a_set_whose_description_has_neither_target_nor_score_is_read_as_before(real_data, tmp_path):
-    config = PrepareConfig("cinc2017", tmp_path / "set", real_data / "cinc2017", workers=1)
+    config = PrepareConfig(Cinc2017(real_data / "cinc2017"), tmp_path / "set", workers=1)
     path = prepare(config, quiet()).path
     about = json.loads((path / "prepared.json").read_text())
     del about["target"], about["score"]
@@ -413,9 +437,7 @@ def test_the_fingerprint_of_a_content_is_the_same_in_every_version(tmp_path, exc
     for name in ("x", "y"):
         write_record(tmp_path, name)
     (tmp_path / "labels.csv").write_text("record,labels,patient,fold\nx,AF,p1,1\ny,N,p2,2\n")
-    config = PrepareConfig(
-        "wfdb", tmp_path / "set", tmp_path, labels=tmp_path / "labels.csv", exclusive=exclusive, workers=1
-    )
+    config = PrepareConfig(WfdbFolder(tmp_path, tmp_path / "labels.csv", exclusive), tmp_path / "set", workers=1)
     assert prepare(config, quiet()).fingerprint == fingerprint  # as version 0.1.0 computed it
 
 
@@ -428,7 +450,7 @@ def test_a_set_of_another_version_is_refused(request_for):
 
 
 def test_real_cinc2017_keeps_every_record_with_a_counted_warning(real_data, tmp_path):
-    prepared = prepare(PrepareConfig("cinc2017", tmp_path / "set", real_data / "cinc2017", workers=1), quiet())
+    prepared = prepare(PrepareConfig(Cinc2017(real_data / "cinc2017"), tmp_path / "set", workers=1), quiet())
     counts = prepared.about["counts"]
     assert (counts["kept"], counts["rejected"], counts["warnings"]) == (100, {}, {"wrong checksum": 100})
     assert np.bincount(prepared.folds)[1:].tolist() == [20] * 5

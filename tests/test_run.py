@@ -127,8 +127,9 @@ def test_feed_and_parallel_mode_may_differ_at_a_restart(finished, config):
 def test_another_data_set_in_the_same_workdir_is_refused(finished, config, tmp_path):
     from ecg_jax.dataset.prepare import prepare
     from ecg_jax.dataset.prepare_config import PrepareConfig
+    from ecg_jax.sources import Synthetic
 
-    prepare(PrepareConfig(source="synthetic", to=tmp_path / "other", records=40, seed=5, workers=1), QUIET)
+    prepare(PrepareConfig(Synthetic(records=40), tmp_path / "other", seed=5, workers=1), QUIET)
     with pytest.raises(RunError, match="was trained on the set"):
         run(replace(config, data=replace(config.data, path=tmp_path / "other")), finished.workdir, console=QUIET)
 
@@ -230,8 +231,9 @@ def test_a_small_network_learns_the_superclasses_of_real_recordings(real_data, t
     from ecg_jax.dataset.prepare import prepare
     from ecg_jax.dataset.prepare_config import PrepareConfig
     from ecg_jax.presets import ptb_xl
+    from ecg_jax.sources import PtbXl
 
-    prepare(PrepareConfig(source="ptb_xl", root=real_data / "ptb_xl", to=tmp_path / "ptb_xl"), QUIET)
+    prepare(PrepareConfig(PtbXl(real_data / "ptb_xl"), tmp_path / "ptb_xl"), QUIET)
     preset = ptb_xl()
     config = replace(
         preset,

@@ -2,13 +2,18 @@
 
 import csv
 import shutil
+from pathlib import Path
 
 import pytest
 from wfdb_writing import write_record
 
 from ecg_jax.errors import DataError
-from ecg_jax.sources import cinc2017, ptb_xl, wfdb_folder
+from ecg_jax.sources import Cinc2017, PtbXl, WfdbFolder
 from ecg_jax.target import Target
+
+
+def listed(source, rate_hz=100):
+    return source.listing(rate_hz=rate_hz, seed=0, folder=Path())
 
 
 @pytest.fixture
@@ -19,7 +24,7 @@ def labelled(tmp_path):
         for record in records:
             write_record(tmp_path, record)
         (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
-        return wfdb_folder(tmp_path, tmp_path / "labels.csv")
+        return listed(WfdbFolder(tmp_path, tmp_path / "labels.csv"))
 
     return table
 
@@ -30,13 +35,13 @@ def labelled(tmp_path):
     [("all", 71), ("diagnostic", 44), ("subdiagnostic", 23), ("superdiagnostic", 5), ("form", 19), ("rhythm", 12)],
 )
 def test_ptb_xl_has_the_published_number_of_labels_in_each_task(real_data, task, names):
-    labels = ptb_xl(real_data / "ptb_xl", task=task).target.names
+    labels = listed(PtbXl(real_data / "ptb_xl", task=task)).target.names
     assert len(labels) == names
     assert list(labels) == sorted(labels)
 
 
 def test_ptb_xl_has_labels_folds_and_patients_of_the_official_table(real_data):
-    listing = ptb_xl(real_data / "ptb_xl")
+    listing = listed(PtbXl(real_data / "ptb_xl"))
     with (real_data / "ptb_xl" / "ptbxl_database_present.csv").open(newline="") as file:
         present = {f"{int(row['ecg_id']):05}_lr": row for row in csv.DictReader(file)}
     counts = {name: sum(name in ref.labels for ref in listing.refs) for name in listing.target.names}
@@ -47,9 +52,9 @@ def test_ptb_xl_has_labels_folds_and_patients_of_the_official_table(real_data):
 
 
 def test_ptb_xl_leaves_out_and_counts_rows_without_file_or_label(real_data):
-    listing = ptb_xl(real_data / "ptb_xl")
+    listing = listed(PtbXl(real_data / "ptb_xl"))
     assert listing.left_out == {"no file": 21837 - 884, "no label of the task superdiagnostic": 10}
-    assert len(ptb_xl(real_data / "ptb_xl", keep_unlabelled=True).refs) == 884
+    assert len(listed(PtbXl(real_data / "ptb_xl", keep_unlabelled=True)).refs) == 884
 
 
 def test_ptb_xl_keeps_its_label_set_where_one_record_is_present(real_data, tmp_path):
@@ -60,21 +65,22 @@ def test_ptb_xl_keeps_its_label_set_where_one_record_is_present(real_data, tmp_p
     for suffix in (".hea", ".dat"):
         shutil.copy(real_data / "ptb_xl" / "records100" / "00000" / f"00001_lr{suffix}", folder)
     for task in ("all", "superdiagnostic"):
-        assert ptb_xl(tmp_path, task=task).target.names == ptb_xl(real_data / "ptb_xl", task=task).target.names
+        one, everyone = (listed(PtbXl(root, task=task)) for root in (tmp_path, real_data / "ptb_xl"))
+        assert one.target == everyone.target
 
 
 def test_ptb_xl_above_100_hz_comes_from_the_500_hz_files(real_data):
-    refs = ptb_xl(real_data / "ptb_xl", rate_hz=250, keep_unlabelled=True).refs
+    refs = listed(PtbXl(real_data / "ptb_xl", keep_unlabelled=True), rate_hz=250).refs
     assert sorted(int(ref.record_id[:5]) for ref in refs) == [67, 88, 144, 224, 264, 365]
 
 
 def test_ptb_xl_without_its_table_says_where_to_get_it(tmp_path):
     with pytest.raises(DataError, match=r"scp_statements\.csv is missing; download it from .*ptb-xl"):
-        ptb_xl(tmp_path)
+        listed(PtbXl(tmp_path))
 
 
 def test_cinc2017_has_four_exclusive_classes_of_its_newest_table(real_data):
-    listing = cinc2017(real_data / "cinc2017")
+    listing = listed(Cinc2017(real_data / "cinc2017"))
     assert (listing.target, listing.leads) == (Target("exclusive", ("A", "N", "O", "~")), ("ECG",))
     counts = [sum(ref.labels == {name} for ref in listing.refs) for name in listing.target.names]
     assert counts == [6, 56, 32, 6]  # as the data's README counts them
@@ -84,7 +90,7 @@ def test_cinc2017_has_four_exclusive_classes_of_its_newest_table(real_data):
 def test_cinc2017_is_found_in_every_layout_it_is_handed_around_in(tmp_path, folder):
     write_record(tmp_path / folder, "A00001", leads=("ECG",))
     (tmp_path / "REFERENCE-v3.csv").write_text("A00001,N\nA00002,~\n")
-    listing = cinc2017(tmp_path)
+    listing = listed(Cinc2017(tmp_path))
     assert [(ref.record_id, ref.labels) for ref in listing.refs] == [("A00001", {"N"})]
     assert listing.left_out == {"no file": 1}
 
@@ -92,7 +98,7 @@ def test_cinc2017_is_found_in_every_layout_it_is_handed_around_in(tmp_path, fold
 def test_a_class_that_cinc2017_does_not_have_is_refused(tmp_path):
     (tmp_path / "REFERENCE-v3.csv").write_text("A00001,X\n")
     with pytest.raises(DataError, match="class 'X' for 'A00001'"):
-        cinc2017(tmp_path)
+        listed(Cinc2017(tmp_path))
 
 
 def test_records_are_found_by_path_by_name_if_unique_and_with_extension(labelled):
@@ -132,4 +138,4 @@ def test_an_exclusive_table_gives_each_record_one_label(tmp_path, labels):
     write_record(tmp_path, "x")
     (tmp_path / "labels.csv").write_text(f"record,labels\nx,{labels}\n")
     with pytest.raises(DataError, match="--exclusive give exactly one"):
-        wfdb_folder(tmp_path, tmp_path / "labels.csv", exclusive=True)
+        listed(WfdbFolder(tmp_path, tmp_path / "labels.csv", exclusive=True))

@@ -31,6 +31,7 @@ from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_text
+from ecg_jax.sources import WfdbFolder
 from ecg_jax.study.design import Grid, local
 from ecg_jax.study.results import collect
 from ecg_jax.study.variants import Variant, train
@@ -114,11 +115,8 @@ def study(args: Args, name: str, grid: Grid, *, shuffle: int | None = None) -> d
     """Analysis of the study of a grid, on a data set made for it."""
     folder = args.workdir / name
     write(folder / "source", records=args.records, shuffle=shuffle)
-    labels = folder / "source" / "labels.csv"
-    request = PrepareConfig(
-        "wfdb", to=folder / "set", root=folder / "source", labels=labels, leads=("II",), rate_hz=RATE_HZ, folds=4
-    )
-    prepare(request, Console(quiet=True))
+    source = WfdbFolder(folder / "source", folder / "source" / "labels.csv")
+    prepare(PrepareConfig(source, folder / "set", leads=("II",), rate_hz=RATE_HZ, folds=4), Console(quiet=True))
     run = RunConfig(
         data=DataConfig(path=folder / "set", window_seconds=SECONDS),
         train=TrainConfig(epochs=args.epochs, batch_size=32),

@@ -60,7 +60,7 @@ def read_all(
 def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: float) -> list[Loaded | Rejected]:
     results: list[Loaded | Rejected] = []
     for ref in refs:
-        record = load(ref.path, leads=leads, rate_hz=rate_hz, record_id=ref.record_id)
+        record = load(ref.path, leads=leads, rate_hz=rate_hz, record_id=ref.record_id, reader=ref.reader, key=ref.key)
         results.append(record if isinstance(record, Rejected) else Loaded(quantise(record), record.warnings))
     return results
 

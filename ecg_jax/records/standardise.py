@@ -1,22 +1,46 @@
-"""From a path to a recording that fits the contract of a set, or the reason why not. `prepare` and `predict` use it."""
+"""Reads a record and brings it to the leads and rate of a prepared set; used by `prepare` and `predict`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ecg_jax.errors import DataError
 from ecg_jax.records.checks import check
 from ecg_jax.records.leads import arrange
+from ecg_jax.records.readers import READERS
 from ecg_jax.records.record import Record, Rejected
 from ecg_jax.records.resample import resample
-from ecg_jax.records.wfdb_reader import read_wfdb
 
 
-def load(path: Path, *, leads: Sequence[str], rate_hz: float, record_id: str | None = None) -> Record | Rejected:
-    """Reads a WFDB record, puts its leads in order, judges it and brings it to `rate_hz`."""
-    record = read_wfdb(path, record_id, leads=leads)
+def load(
+    path: Path,
+    *,
+    leads: Sequence[str],
+    rate_hz: float,
+    record_id: str | None = None,
+    reader: str = "wfdb",
+    key: str | None = None,
+) -> Record | Rejected:
+    """Reads a record, puts its leads in order, checks it and resamples it to `rate_hz`.
+
+    Args:
+        path: its file; of a WFDB record without the extension.
+        leads: the leads to return, in this order.
+        rate_hz: the sampling rate to return.
+        record_id: its name in messages and in the set; by default `path`.
+        reader: name of its reader in `READERS`.
+        key: the record within its file, if the file holds several.
+
+    Raises:
+        DataError: there is no such reader.
+    """
+    if reader not in READERS:
+        raise DataError(f"{record_id or path}: there is no reader '{reader}'; name one of {', '.join(READERS)}")
+    record = READERS[reader](path, key, leads)
+    record_id = record_id or str(path)
     if isinstance(record, Rejected):
-        return record
+        return replace(record, record=record_id)
     arranged = arrange(record, leads)
     absent = [f"lead {lead} missing" for at, lead in enumerate(leads) if arranged.missing[:, at].all()]
-    arranged = replace(arranged, warnings=(*record.warnings, *absent))
+    arranged = replace(arranged, record_id=record_id, warnings=(*record.warnings, *absent))
     return check(arranged, has=record.leads) or resample(arranged, rate_hz)

@@ -1,8 +1,36 @@
-"""Data sets: which records there are, and each one's labels, patient and fold. Reads no signal; never imports jax."""
+"""Data sets: which records there are, and each one's labels, patient and fold. No file here reads a signal.
 
-from ecg_jax.sources.cinc2017 import cinc2017
-from ecg_jax.sources.listing import Listing, RecordRef
-from ecg_jax.sources.ptb_xl import TASKS, ptb_xl
-from ecg_jax.sources.wfdb_folder import wfdb_folder
+Nothing heavy may be imported at the top of these files, because the command line is made from their dataclasses.
+"""
 
-__all__ = ["TASKS", "Listing", "RecordRef", "cinc2017", "ptb_xl", "wfdb_folder"]
+from typing import Annotated
+
+import tyro
+
+from ecg_jax.sources.cinc2017 import Cinc2017
+from ecg_jax.sources.function import FunctionSource
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef
+from ecg_jax.sources.ptb_xl import PtbXl
+from ecg_jax.sources.synthetic import Synthetic
+from ecg_jax.sources.wfdb_folder import WfdbFolder
+
+Source = (
+    Annotated[PtbXl, tyro.conf.subcommand(PtbXl.name)]
+    | Annotated[Cinc2017, tyro.conf.subcommand(Cinc2017.name)]
+    | Annotated[WfdbFolder, tyro.conf.subcommand(WfdbFolder.name)]
+    | Annotated[Synthetic, tyro.conf.subcommand(Synthetic.name)]
+    | Annotated[FunctionSource, tyro.conf.subcommand("module:function")]
+)
+"""Every source; each is a subcommand of `ecg-jax prepare` with the fields of its dataclass as flags."""
+
+__all__ = [
+    "Cinc2017",
+    "FolderSource",
+    "FunctionSource",
+    "Listing",
+    "PtbXl",
+    "RecordRef",
+    "Source",
+    "Synthetic",
+    "WfdbFolder",
+]

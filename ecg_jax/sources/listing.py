@@ -1,9 +1,12 @@
-"""What every source hands on: which records there are and what is known about each. May import the standard library."""
+"""What every source returns, and what sources share. May import tyro and the standard library."""
 
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from ecg_jax.errors import DataError
 from ecg_jax.target import Target
@@ -11,13 +14,25 @@ from ecg_jax.target import Target
 
 @dataclass(frozen=True)
 class RecordRef:
-    """One recording: its files (without extension), labels, patient ("" unknown) and fold (None: to be assigned)."""
+    """One record: where it is, and what is known about it.
+
+    Attributes:
+        record_id: unique within the data set.
+        path: its file; of a WFDB record without the extension.
+        labels: its label names.
+        patient: name of the patient; "" if unknown.
+        fold: its fold; None if folds are to be assigned.
+        reader: name of the function that reads it, in `ecg_jax.records.readers.READERS`.
+        key: the record within its file, if the file holds several.
+    """
 
     record_id: str
     path: Path
     labels: frozenset[str]
     patient: str = ""
     fold: int | None = None
+    reader: str = "wfdb"
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -26,35 +41,43 @@ class Listing:
 
     Attributes:
         refs: the records.
-        target: the labels in alphabetical order, and whether they exclude each other.
-        leads: the leads that are kept where `--leads` is not given.
+        target: the label names in alphabetical order, and whether the labels exclude each other.
+        leads: the leads that are kept where `--leads` is not given; empty for the 12 standard ones.
         folds: how many folds are made where `--folds` is not given; 0 keeps the folds of the source.
-        left_out: rows of the table that are not among `refs`, counted by reason.
+        left_out: number of records that are not in `refs`, by reason.
         score: the score that this data set defines for itself, by its name in `ecg_jax.evaluation.scores.SCORES`.
     """
 
     refs: tuple[RecordRef, ...]
     target: Target
-    leads: tuple[str, ...]
+    leads: tuple[str, ...] = ()
     folds: int = 10
     left_out: dict[str, int] = field(default_factory=dict)
     score: str | None = None
 
 
-def rows(path: Path, *, needs: tuple[str, ...], get: str) -> Iterator[dict[str, str]]:
-    """The rows of a CSV table that has at least the columns `needs`.
+@dataclass(frozen=True)
+class FolderSource:
+    """A source whose files are in a folder of the user's."""
+
+    root: Annotated[Path, tyro.conf.arg(name="from")]
+    """Folder that contains the files of the data set."""
+
+
+def rows(path: Path, *, columns: tuple[str, ...], remedy: str) -> Iterator[dict[str, str]]:
+    """The rows of a CSV table that has at least these columns.
 
     Raises:
-        DataError: the table is missing (the message says to `get` it), is not text, or lacks a column.
+        DataError: the table is missing, is not text, or lacks a column; the message ends in `remedy`.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            absent = [column for column in needs if column not in (reader.fieldnames or ())]
+            absent = [column for column in columns if column not in (reader.fieldnames or ())]
             if absent:
-                raise DataError(f"{path} has no column {', '.join(absent)}; {get}")
+                raise DataError(f"{path} has no column {', '.join(absent)}; {remedy}")
             yield from ({column: row[column] or "" for column in reader.fieldnames or ()} for row in reader)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; {get}") from error
+        raise DataError(f"{path} is missing; {remedy}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}; {get}") from error
+        raise DataError(f"{path} cannot be read as a table: {error}; {remedy}") from error

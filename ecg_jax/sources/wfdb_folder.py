@@ -1,59 +1,80 @@
-"""Any folder of WFDB records with a table of labels: columns record, labels, and if known patient and fold."""
+"""Any folder of WFDB records with a table of labels."""
 
 from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ecg_jax.errors import DataError
-from ecg_jax.records.leads import STANDARD_LEADS
-from ecg_jax.sources.listing import Listing, RecordRef, rows
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, rows
 from ecg_jax.target import Target
 
-GET = "give a CSV with the columns record, labels and, if known, patient and fold with --labels"
+REMEDY = "give a CSV with the columns record, labels and, if known, patient and fold with --labels"
 
 
-def wfdb_folder(root: Path, labels_csv: Path, exclusive: bool = False) -> Listing:
-    """The records that the table names and that are below `root`.
+@dataclass(frozen=True)
+class WfdbFolder(FolderSource):
+    """A folder of WFDB records with a table of labels: the 12 standard leads; ten folds are made if it has none."""
 
-    Labels: the names in `labels`, separated by ";"; empty means that none applies. A record is named by its path below
-    `root` without extension, or by its bare name where that is unique. Folds: the column `fold`, in all rows or none.
+    labels: Path
+    """CSV with the columns record, labels (separated by ;) and, if known, patient and fold."""
+    exclusive: bool = False
+    """Each record has exactly one label."""
+    name = "wfdb"
 
-    Raises:
-        DataError: the table cannot be read, names a record twice or ambiguously, or contradicts `exclusive`.
-    """
-    refs: dict[str, RecordRef] = {}
-    absent, names = 0, set()
-    by_name: dict[str, list[str]] | None = None
-    for line, row in enumerate(rows(labels_csv, needs=("record", "labels"), get=GET), start=2):
-        where = f"{labels_csv} line {line}"
-        labels = frozenset(filter(None, (label.strip() for label in row["labels"].split(";"))))
-        if exclusive and len(labels) != 1:
-            raise DataError(f"{where} gives {row['record']} {len(labels)} labels; with --exclusive give exactly one")
-        names |= labels
-        record_id = _without_extension(row["record"].strip())
+    def listing(self, *, rate_hz: float, seed: int, folder: Path) -> Listing:
+        """The records of the table whose files exist.
+
+        A record is named by its path below the folder without extension, or by its bare name if that is unique.
+        An empty list of labels means that none applies. Either all rows have a fold or none.
+
+        Raises:
+            DataError: the table cannot be read, names a record twice or ambiguously, or contradicts `exclusive`.
+        """
+        refs: dict[str, RecordRef] = {}
+        names: set[str] = set()
+        absent = 0
+        for line, row in enumerate(rows(self.labels, columns=("record", "labels"), remedy=REMEDY), start=2):
+            where = f"{self.labels} line {line}"
+            labels = frozenset(filter(None, (label.strip() for label in row["labels"].split(";"))))
+            if self.exclusive and len(labels) != 1:
+                raise DataError(f"{where} gives the record {len(labels)} labels; with --exclusive give exactly one")
+            names |= labels
+            record_id = self._record_id(row["record"].strip(), where)
+            if record_id in refs:
+                raise DataError(f"{where} names {record_id} a second time; keep one row for each record")
+            if _exists(self.root / record_id):
+                patient, fold = row.get("patient", "").strip(), _fold(row.get("fold", ""), where)
+                refs[record_id] = RecordRef(record_id, self.root / record_id, labels, patient, fold)
+            else:
+                absent += 1
+        if not names:
+            raise DataError(f"{self.labels} gives no record a label; {REMEDY}")
+        with_fold = Counter(ref.fold is not None for ref in refs.values())
+        if with_fold[True] and with_fold[False]:
+            raise DataError(f"{self.labels} has {with_fold[False]} records without a fold; give all a fold or none")
+        target = Target("exclusive" if self.exclusive else "multilabel", tuple(sorted(names)))
+        left_out = {"no file": absent} if absent else {}
+        return Listing(tuple(refs.values()), target, folds=0 if with_fold[True] else 10, left_out=left_out)
+
+    def _record_id(self, name: str, where: str) -> str:
+        """The path of a record below the folder, without extension; `name` itself if there is no such record."""
+        record_id = _without_extension(name)
         if not record_id:
-            raise DataError(f"{where} names no record; {GET}")
-        if not _exists(root / record_id) and "/" not in record_id:
-            by_name = _by_name(root) if by_name is None else by_name
-            found = by_name.get(record_id, [])
-            if len(found) > 1:
-                raise DataError(f"{where}: {record_id} is both {found[0]} and {found[1]}; give the path below {root}")
-            record_id = found[0] if found else record_id
-        if record_id in refs:
-            raise DataError(f"{where} names {record_id} a second time; keep one row for each record")
-        if _exists(root / record_id):
-            patient, fold = row.get("patient", "").strip(), _fold(row.get("fold", ""), where)
-            refs[record_id] = RecordRef(record_id, root / record_id, labels, patient, fold)
-        else:
-            absent += 1
-    if not names:
-        raise DataError(f"{labels_csv} gives no record a label; {GET}")
-    given = Counter(ref.fold is not None for ref in refs.values())
-    if given[True] and given[False]:
-        raise DataError(f"{labels_csv} has {given[False]} records without a fold; give all a fold or none")
-    left_out = {"no file": absent} if absent else {}
-    folds = 0 if given[True] else 10
-    target = Target("exclusive" if exclusive else "multilabel", tuple(sorted(names)))
-    return Listing(tuple(refs.values()), target, STANDARD_LEADS, folds, left_out)
+            raise DataError(f"{where} names no record; {REMEDY}")
+        if "/" in record_id or _exists(self.root / record_id):
+            return record_id
+        paths = self._paths_by_name.get(record_id, [record_id])
+        if len(paths) > 1:
+            raise DataError(f"{where}: {record_id} is both {paths[0]} and {paths[1]}; give the path below {self.root}")
+        return paths[0]
+
+    @cached_property
+    def _paths_by_name(self) -> dict[str, list[str]]:
+        paths: dict[str, list[str]] = {}
+        for path in sorted(self.root.rglob("*.hea")):
+            paths.setdefault(path.stem, []).append(path.relative_to(self.root).with_suffix("").as_posix())
+        return paths
 
 
 def _exists(path: Path) -> bool:
@@ -63,13 +84,6 @@ def _exists(path: Path) -> bool:
 def _without_extension(name: str) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     return "" if not path.name else str(path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path)
-
-
-def _by_name(root: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for path in sorted(root.rglob("*.hea")):
-        found.setdefault(path.stem, []).append(path.relative_to(root).with_suffix("").as_posix())
-    return found
 
 
 def _fold(text: str, where: str) -> int | None:
