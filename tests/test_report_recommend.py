@@ -1,12 +1,13 @@
 """What `ecg-jax recommend` prints for a study, and the command that trains the recommended scale."""
 
 import shlex
+import sys
 from dataclasses import replace
 
 import pytest
 from study_fakes import GRID, Fakes, begun, worked
 
-from ecg_jax.cli import TrainArguments, _parse, base_run, main, train
+from ecg_jax.cli import main
 from ecg_jax.study import latency
 
 
@@ -26,8 +27,11 @@ def test_the_command_that_is_printed_trains_that_scale(study, monkeypatch, capsy
     line = next(line for line in said.splitlines() if line.startswith("train it"))
     command = shlex.split(line.removeprefix("train it"))
     assert command[:2] == ["ecg-jax", "train"]
-    base, rest = base_run(command[2:])
-    config = _parse(TrainArguments, "train", train, rest, TrainArguments(workdir=study, run=base)).run
+    configs = []
+    monkeypatch.setattr("ecg_jax.training.loop.run", lambda config, workdir: configs.append(config) or sys.exit(0))
+    with pytest.raises(SystemExit):
+        main(command[1:])
+    config = configs[0]
     trained = [*study.glob("trials/*/result.json")]
     assert (config.model.depth, config.train.epochs, config.train.batch_size) == (1, 3, 32)
     assert (config.data.window_seconds, config.train.learning_rate) == (2.0, 3e-3)
