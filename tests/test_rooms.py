@@ -63,6 +63,7 @@ def test_a_room_imports_only_from_lower_floors(file):
         ("ecg_jax.training.loop", {"tensorflow", "wfdb"}),
         ("ecg_jax.cli, ecg_jax.presets, ecg_jax.config", {"jax", "numpy", "tensorflow", "wfdb", "matplotlib"}),
         ("ecg_jax.sources, ecg_jax.dataset.prepare_config", {"numpy", "wfdb", "scipy", "tensorflow_datasets"}),
+        ("ecg_jax.analysis", {"jax", "tensorflow", "optuna", "tyro", "matplotlib", "pandas"}),
         ("ecg_jax.evaluation.summary, ecg_jax.evaluation.thresholds", {"jax", "tensorflow", "wfdb"}),
     ],
 )

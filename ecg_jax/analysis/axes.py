@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ecg_jax.errors import ConfigError
 
@@ -18,7 +18,7 @@ class Axis:
     """One field of a run that a study varies.
 
     Raises:
-        ConfigError: the levels do not fit the kind, or the claim is not -1, 0 or +1.
+        ConfigError: there is no such kind, the levels do not fit it, or the claim is not -1, 0 or +1.
     """
 
     field: str
@@ -34,6 +34,8 @@ class Axis:
     """Unit of the values, where there is one."""
 
     def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ConfigError(f"axis {self.field} is {self.kind}: give one of {', '.join(get_args(Kind))}")
         if self.claim not in (-1, 0, 1) or (self.claim and self.kind == "categorical"):
             raise ConfigError(f"axis {self.field}: a claim is -1, 0 or +1, and 0 for a categorical axis")
         for level in self.levels:

@@ -252,11 +252,15 @@ def _with_levels(trials: list[dict[str, Any]], axes: Sequence[Axis]) -> tuple[Ax
     for r, trial in enumerate(trials):
         for axis in axes:
             trial[axis.name] = _level(trial.get(axis.name), axis, r)
-    levels = {axis: list(dict.fromkeys(trial[axis.name] for trial in trials)) for axis in axes}
+    occurring = {axis: {trial[axis.name] for trial in trials} for axis in axes}
     return tuple(
-        axis.with_levels([*(x for x in axis.levels if x in levels[axis]), *(sorted(levels[axis], key=str))])
-        for axis in axes
+        axis.with_levels([*filter(levels.__contains__, axis.levels), *sorted(levels, key=_numbers_first)])
+        for axis, levels in occurring.items()
     )
+
+
+def _numbers_first(level: Level) -> tuple[bool, Level]:
+    return isinstance(level, str), level
 
 
 def _level(value: Any, axis: Axis, trial: int) -> Level:
