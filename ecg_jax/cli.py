@@ -155,7 +155,7 @@ def study(workdir: tyro.conf.Positional[Path], storage: str = "") -> None:
         storage: PostgreSQL URL of the study, if it needs a password.
     """
     from ecg_jax.study.status import show as show_study
-    from ecg_jax.study.workdir import check_storage
+    from ecg_jax.study.storage import check_storage
 
     check_storage(storage)
     show_study(workdir, storage=storage)

@@ -69,15 +69,13 @@ class ModelConfig:
     block: Literal["basic", "bottleneck"] = "basic"
     """`basic`: two convolutions; `bottleneck`: kernels 1, K and 1, and four times as many channels after the last."""
     shortcut: Literal["conv", "pool"] = "conv"
-    """The shortcut of a block with a stride: a strided 1x1 convolution, or average pooling, with a 1x1 convolution if
-    the number of channels changes."""
+    """Of a block with a stride: a strided 1x1 convolution, or average pooling (and a 1x1 one if channels change)."""
     dilation: int = 1
     """Distance between the samples that a block convolution reads."""
     dropout: float = 0.0
     """Dropout probability between the convolutions of a block."""
     head: Literal["gap", "concat", "attention", "flatten"] = "gap"
-    """From [T, C] to the labels: `gap`: mean over time; `concat`: maximum and mean over time, then a hidden layer;
-    `attention`: weighted mean over time; `flatten`: a dense layer over all samples."""
+    """From [T, C] to the labels: mean over T; maximum and mean, then a hidden layer; weighted mean; all samples."""
     head_hidden: int = 128
     """Width of the hidden layer in the `concat` head."""
     head_dropout: float = 0.0
@@ -118,8 +116,7 @@ class TrainConfig:
     seed: int = 0
     """Random seed of the initial parameters, order of records, windows, augmentation and dropout."""
     loss: Literal["auto", "bce", "cross_entropy", "weighted", "focal"] = "auto"
-    """`auto`: cross-entropy if the labels exclude each other, else binary cross-entropy; `weighted`: rare classes
-    count more."""
+    """`auto`: cross-entropy if the labels exclude each other, else binary; `weighted`: rare classes count more."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or SGD with Nesterov momentum 0.9."""
     learning_rate: float = 3e-3

@@ -1,4 +1,4 @@
-"""A study without training: `run` and `predict` that leave a run's files with made-up figures, at once."""
+"""A study without training: a runner that leaves the files of a run with invented predictions, at once."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from ecg_jax.config import DataConfig, RunConfig, to_dict
+from ecg_jax.analysis.axes import Scale
+from ecg_jax.config import DataConfig, RunConfig, from_dict, to_dict
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.thresholds import fit_thresholds
-from ecg_jax.study.design import Grid, make_study
-from ecg_jax.study.results import collect, write_trials
-from ecg_jax.study.trial_queue import TrialQueue, open_storage
-from ecg_jax.study.workdir import StudyFolder, add_grid, found
+from ecg_jax.study.design import Grid, Study, make_scale_grid, make_study
+from ecg_jax.study.results import load_results, write_trials
+from ecg_jax.study.runner import Runner
+from ecg_jax.study.storage import open_storage
+from ecg_jax.study.trial_queue import TrialQueue
+from ecg_jax.study.workdir import StudyFolder, create_or_open
 from ecg_jax.study.worker import work
 from ecg_jax.training.result import conclude, read_result, write_predictions
 
@@ -23,14 +26,19 @@ QUIET = Console(quiet=True)
 
 
 class Fakes:
-    """Counts what it is asked to train; the rate decides how good the figures are, `fails` what goes wrong."""
+    """Counts what it trains; learning rate and head decide how good the predictions are, `fails` what fails."""
 
     def __init__(self, fails: Any = None, best_rate: float = 3e-3, before: Any = None):
         self.trained: list[str] = []
         self.predicted: list[str] = []
         self.fails, self.best_rate, self.before = fails, best_rate, before
 
-    def run(self, config: RunConfig, workdir: Path, *, console: Console, plots: bool) -> Any:
+    @property
+    def runner(self) -> Runner:
+        """Measures what is known of a scale, so that nothing is timed."""
+        return Runner(self.train, self.predict, macs_latency, lambda config: (60.0, 0.0), lambda folder: None)
+
+    def train(self, config: RunConfig, workdir: Path, *, console: Console, plots: bool) -> Any:
         assert not plots
         if (finished := read_result(workdir)) is not None:
             return finished
@@ -48,8 +56,6 @@ class Fakes:
         )
 
     def predict(self, workdir: Path, data: Path) -> None:
-        from ecg_jax.config import from_dict
-
         self.predicted.append(below(workdir))
         result = read_result(workdir)
         assert result is not None
@@ -59,12 +65,19 @@ class Fakes:
         prepared = open_prepared(config.data.path)
         indices = getattr(split_by_folds(prepared.folds, config.data), split)
         model, train = config.model, config.train
-        assert isinstance(model.depth, int)
-        assert isinstance(model.kernel, int)
-        random = np.random.default_rng([train.seed, model.depth, model.channels, model.kernel, len(indices)])
+        kernel = model.kernel if isinstance(model.kernel, int) else model.kernel[0]
+        depth = model.depth if isinstance(model.depth, int) else sum(model.depth)
+        random = np.random.default_rng([train.seed, depth, model.channels, kernel, len(indices)])
         label = prepared.label[indices].astype(float)
         noise = random.normal(size=label.shape) * (1 + 1000 * abs(train.learning_rate - self.best_rate))
+        noise *= 3 if model.head == "flatten" else 1
         return prepared, indices, 1 / (1 + np.exp(-(3 * label - 1 + noise)))
+
+
+def macs_latency(study: Study, scale: Scale) -> float:
+    """A latency that is known without a measurement."""
+    model = study.config(scale).model
+    return float(model.channels)
 
 
 def below(workdir: Path) -> str:
@@ -72,32 +85,42 @@ def below(workdir: Path) -> str:
     return str(workdir).rpartition("/trials/")[2]
 
 
-GRID = Grid(depths=(1,), channels=(4, 8), kernels=(3,), seeds=2, learning_rates=(3e-3,))
+def scale_of(depth: int, channels: int, kernel: int) -> Scale:
+    """A scale of depth, channels and kernel."""
+    return Scale(("depth", "channels", "kernel"), (depth, channels, kernel))
+
+
+GRID = make_scale_grid((1,), (4, 8), (3,), 2, (3e-3,))
+
+
+def with_levels(grid: Grid, **changes: Any) -> Grid:
+    """A grid of depth, channels and kernel with other `depths`, `channels`, `kernels`, `seeds` or `learning_rates`."""
+    depths, channels, kernels = (axis.levels for axis in grid.axes)
+    values = {"depths": depths, "channels": channels, "kernels": kernels}
+    return make_scale_grid(**{**values, "seeds": grid.seeds, "learning_rates": grid.learning_rates, **changes})
 
 
 def begun(workdir: Path, data: Path, grid: Grid = GRID, folds: tuple[int, ...] = (), **train: Any) -> StudyFolder:
     """A study with this grid."""
     base = RunConfig(data=DataConfig(path=data, window_seconds=2.0))
     base = replace(base, train=replace(base.train, **train))
-    prepared = open_prepared(data)
-    about = {"rate_hz": prepared.rate_hz, "leads": len(prepared.leads), "labels": len(prepared.labels)}
-    founded = found(workdir, make_study(base, folds, fingerprint=prepared.fingerprint, **about), "")
-    add_grid(workdir, grid)
-    return founded
+    folder = create_or_open(workdir, make_study(base, grid.axes, folds, open_prepared(data)))
+    folder.add_grid(grid)
+    return folder
 
 
-def worked(workdir: Path, founded: StudyFolder, fakes: Fakes, **settings: Any) -> Fakes:
+def worked(folder: StudyFolder, fakes: Fakes, **settings: Any) -> Fakes:
     """Works on a study until it is done."""
     settings = {"console": QUIET, "lease_seconds": 5, "conclude": list_trials, **settings}
-    work(workdir, founded, run=fakes.run, predict=fakes.predict, **settings)
+    work(folder, runner=fakes.runner, **settings)
     return fakes
 
 
-def list_trials(workdir: Path, founded: StudyFolder, console: Console) -> None:
+def list_trials(folder: StudyFolder, console: Console) -> None:
     """In place of the report, which measures and draws."""
-    write_trials(workdir, collect(workdir, founded).rows)
-    (workdir / "report.html").touch()
+    write_trials(folder.path, load_results(folder).rows)
+    (folder.path / "report.html").touch()
 
 
-def desk_of(workdir: Path, founded: StudyFolder) -> TrialQueue:
-    return TrialQueue(open_storage(workdir, founded.storage), founded.name)
+def queue_of(folder: StudyFolder) -> TrialQueue:
+    return TrialQueue(open_storage(folder.path, folder.storage), folder.name)

@@ -9,6 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ecg_jax"
 FLOORS = {
+    "experiment": 8,
     "cli": 7,
     "__main__": 8,
     "report": 6,

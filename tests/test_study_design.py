@@ -1,7 +1,7 @@
-"""The trials of a study: what they are, what they are called, and what they cost."""
+"""The design of a study: its axes, scales and trials, what they are called, and what they cost."""
 
-import importlib.util
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,39 +9,53 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
-from study_fakes import Fakes, begun, worked
+from study_fakes import GRID, Fakes, begun, scale_of, with_levels, worked
 
-from ecg_jax.config import DataConfig, ModelConfig, RunConfig
+from ecg_jax.analysis.axes import READY_MADE, Axis, Scale
+from ecg_jax.config import DataConfig, ModelConfig, RunConfig, flags, from_dict, get_field, to_dict, with_fields
+from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
-from ecg_jax.errors import ConfigError, UserError
-from ecg_jax.models import cost
+from ecg_jax.errors import ConfigError, RunError, UserError
+from ecg_jax.experiment import GridArgs, read_arguments, train_study
+from ecg_jax.models import cost, preset
+from ecg_jax.study.axis_flag import read_axis
+from ecg_jax.study.cost import cost_of, fit_seconds, marks, window_samples
 from ecg_jax.study.design import (
     Grid,
-    Plan,
-    Scale,
     Study,
     Trial,
+    check_grid,
     chosen_rate,
-    fit_seconds,
-    local,
+    make_grid,
+    make_scale_grid,
     make_study,
-    marks,
-    merged,
+    merge_grids,
+    without_stem_pool,
 )
-from ecg_jax.study.dry_run import estimated, trials_table
-from ecg_jax.study.workdir import without_password
+from ecg_jax.study.dry_run import estimate_seconds, trials_table
+from ecg_jax.study.storage import without_password
+from ecg_jax.study.workdir import StudyFolder, create_or_open, open_study
 
-GRID = Grid(depths=(1, 2), channels=(4,), kernels=(3, 15), seeds=2, learning_rates=(1e-3,))
-TRIAL = Trial(Scale(1, 16, 3), 3e-3, 0)
+SCALES = make_scale_grid((1, 2), (4,), (3, 15), 2, (1e-3,))
+TRIAL = Trial(scale_of(1, 16, 3), 3e-3, 0)
+HEAD = Axis("model.head", ("gap", "attention"), "categorical")
 
 
-def study_of(base: RunConfig | None = None, folds=(), fingerprint="f") -> Study:
-    return make_study(base or RunConfig(), folds, fingerprint=fingerprint, rate_hz=100.0, leads=12, labels=5)
+@pytest.fixture(scope="module")
+def study_of(synthetic_set):
+    prepared = open_prepared(synthetic_set)
+
+    def make(base=None, folds=(), fingerprint="f", axes=READY_MADE) -> Study:
+        return make_study(base or RunConfig(), axes, folds, replace(prepared, fingerprint=fingerprint))
+
+    return make
 
 
 def test_the_local_base_sees_51_samples_at_depth_1_and_kernel_3():
-    model = replace(local(ModelConfig()), depth=1, kernel=3)
+    model = replace(without_stem_pool(ModelConfig()), depth=1, kernel=3)
     known = cost(model, leads=12, labels=5, window_samples=1000, rate_hz=100)
     assert (known.receptive_field_samples, known.total_stride, len(model.strides)) == (51, 8, 3)
 
@@ -49,7 +63,7 @@ def test_the_local_base_sees_51_samples_at_depth_1_and_kernel_3():
 def test_a_trial_has_a_readable_name_and_no_two_have_the_same():
     assert TRIAL.name == "d1_c16_k3_lr0.003_s0"
     rates = (1e-3, 1e-3 + 1e-12, 1e-5)
-    trials = [Trial(scale, rate, seed) for scale in GRID.scales() for rate in rates for seed in (0, 1, 10)]
+    trials = [Trial(scale, rate, seed) for scale in SCALES.scales() for rate in rates for seed in (0, 1, 10)]
     assert len({trial.name for trial in trials}) == len(trials)
 
 
@@ -59,48 +73,245 @@ def test_a_trial_has_a_readable_name_and_no_two_have_the_same():
         RunConfig(data=DataConfig(path=Path("elsewhere"))),
         RunConfig(data=DataConfig(feed="host")),
         replace(RunConfig(), train=replace(RunConfig().train, parallel="pmap")),
-        replace(RunConfig(), model=ModelConfig(depth=4, channels=5, kernel=6)),  # the trial says these itself
+        replace(RunConfig(), model=ModelConfig(depth=4, channels=5, kernel=6)),  # the trial sets these itself
     ],
 )
-def test_a_key_does_not_know_path_feed_and_parallel_mode(same):
-    assert TRIAL.key(study_of(same)) == TRIAL.key(study_of())
+def test_a_key_does_not_depend_on_path_feed_and_parallel_mode(same, study_of):
+    assert study_of(same).trial_key(TRIAL) == study_of().trial_key(TRIAL)
 
 
-def test_a_key_knows_everything_else():
+def test_a_key_depends_on_everything_else(study_of):
     longer = replace(RunConfig(), train=replace(RunConfig().train, epochs=31))
     others = [
-        TRIAL.key(study_of(longer)),
-        TRIAL.key(study_of(fingerprint="g")),
-        TRIAL.key(study_of(folds=(1,))),
-        TRIAL.key(study_of(folds=(1, 2))),
-        replace(TRIAL, seed=1).key(study_of()),
-        replace(TRIAL, learning_rate=4e-3).key(study_of()),
-        replace(TRIAL, scale=Scale(1, 16, 5)).key(study_of()),
+        study_of(longer).trial_key(TRIAL),
+        study_of(fingerprint="g").trial_key(TRIAL),
+        study_of(folds=(1,)).trial_key(TRIAL),
+        study_of(folds=(1, 2)).trial_key(TRIAL),
+        study_of().trial_key(replace(TRIAL, seed=1)),
+        study_of().trial_key(replace(TRIAL, learning_rate=4e-3)),
+        study_of().trial_key(replace(TRIAL, scale=scale_of(1, 16, 5))),
     ]
-    assert len({TRIAL.key(study_of()), *others}) == 8
+    assert len({study_of().trial_key(TRIAL), *others}) == 8
 
 
-def test_the_fold_before_a_test_fold_chooses_cyclically_among_those_present():
-    runs = TRIAL.runs(study_of(folds=(1, 4)))
+def test_keys_are_those_of_the_first_version(study_of):
+    """Literals from that version, so that the trials of its studies are found again."""
+    base = RunConfig(model=replace(ModelConfig(), dropout=0.1))
+    assert study_of(base).trial_key(TRIAL) == "d1521880c4f52ab2"
+    assert study_of(base, folds=(1, 4)).trial_key(Trial(scale_of(2, 8, 5), 1e-2, 3)) == "5b370cad7ad72630"
+
+
+def test_the_axes_of_a_study_decide_its_runs(study_of):
+    axes = (Axis("model.stem_kernel"), HEAD, Axis("data.training_share"), Axis("train.weight_decay"))
+    study = study_of(axes=axes)
+    scale = Scale.of(
+        {"model.stem_kernel": 15, "model.head": "flatten", "data.training_share": 0.5, "train.weight_decay": 0.1}, axes
+    )
+    config = study.config(scale, 1e-2, 4)
+    fields = {**scale.to_dict(), "train.learning_rate": 1e-2, "train.seed": 4}
+    assert {name: get_field(config, name) for name in fields} == fields
+    assert config == with_fields(RunConfig(), fields)
+
+
+def test_a_preset_replaces_the_whole_model_and_leaves_the_rest(study_of):
+    base = with_fields(RunConfig(), {"model.dropout": 0.3, "train.epochs": 7})
+    axis = Axis("model.preset", ("resnet1d_wang", "resnet18_1d"), "categorical")
+    study = study_of(base, axes=(axis,))
+    config = study.config(Scale(("model.preset",), ("resnet1d_wang",)))
+    assert config.model == preset("resnet1d_wang")
+    assert config.train.epochs == 7
+
+
+def test_a_window_that_is_an_axis_is_the_window_of_the_costs(study_of):
+    study = study_of(axes=(Axis("data.window_seconds"),))
+    short, long = (Scale(("data.window_seconds",), (seconds,)) for seconds in (1.0, 4.0))
+    assert [window_samples(study, scale) for scale in (short, long)] == [100, 400]
+    assert cost_of(study, short).macs < cost_of(study, long).macs
+
+
+def test_the_fold_before_a_test_fold_validates_cyclically_among_those_present(study_of):
+    runs = study_of(folds=(1, 4)).runs(TRIAL)
     present = np.array([1, 2, 4, 7])
-    splits = {below: split_by_folds(present, config.data).folds for below, config in runs.items()}
+    splits = {name: split_by_folds(present, config.data).folds for name, config in runs.items()}
     assert splits["fold_1"] == {"training": (2, 4), "validation": (7,), "test": (1,)}
     assert splits["fold_4"] == {"training": (1, 7), "validation": (2,), "test": (4,)}
 
 
-def test_folds_are_not_given_twice_over():
+def test_folds_are_not_given_twice(study_of):
     with pytest.raises(ConfigError, match="--folds"):
         study_of(RunConfig(data=DataConfig(test_folds=(3,))), folds=(1, 2))
 
 
 def test_a_wider_grid_adds_only_its_new_points():
-    wider = Grid(depths=(1,), channels=(4, 8), kernels=(3,), seeds=3, learning_rates=(1e-3, 1e-2))
-    plan, before = merged([GRID, wider]), merged([GRID])
-    assert set(plan.rates) == {*GRID.scales(), Scale(1, 8, 3)}
-    assert plan.rates[Scale(1, 4, 3)] == (1e-3, 1e-2)
-    assert plan.seeds[Scale(1, 4, 3)] == 3
-    assert plan.rates[Scale(2, 4, 15)] == before.rates[Scale(2, 4, 15)]
-    assert merged([wider, GRID]) == plan
+    wider = make_scale_grid((1,), (4, 8), (3,), 3, (1e-3, 1e-2))
+    plan, before = merge_grids([SCALES, wider]), merge_grids([SCALES])
+    assert set(plan.rates) == {*SCALES.scales(), scale_of(1, 8, 3)}
+    assert plan.rates[scale_of(1, 4, 3)] == (1e-3, 1e-2)
+    assert plan.seeds[scale_of(1, 4, 3)] == 3
+    assert plan.rates[scale_of(2, 4, 15)] == before.rates[scale_of(2, 4, 15)]
+    assert merge_grids([wider, SCALES]) == plan
+
+
+def test_a_grid_of_depth_channels_and_kernel_is_written_as_it_always_was():
+    grid = make_scale_grid((2, 1), (16,), (7, 3, 3), 2, (1e-3,))
+    written = '{"depths": [1, 2], "channels": [16], "kernels": [3, 7], "seeds": 2, "learning_rates": [0.001]}'
+    assert json.dumps(grid.to_dict()) == written
+    assert Grid.from_dict(json.loads(written), READY_MADE) == grid
+
+
+levels = {
+    "model.depth": st.integers(1, 8),
+    "model.head": st.sampled_from(["gap", "attention", "flatten"]),
+    "model.dropout": st.floats(0, 0.9),
+    "model.stem_pool": st.booleans(),
+    "data.window_seconds": st.floats(0.5, 20),
+}
+
+
+@st.composite
+def grids(draw):
+    fields = draw(st.lists(st.sampled_from(list(levels)), min_size=1, unique=True))
+    given_levels = {name: tuple(draw(st.lists(levels[name], min_size=1, max_size=3))) for name in fields}
+    words = [[name, *map(str, values)] for name, values in given_levels.items() if name != "model.depth"]
+    axes = [read_axis(axis) for axis in words]
+    if "model.depth" in given_levels:
+        axes.append(replace(READY_MADE[0], levels=given_levels["model.depth"]))
+    return make_grid(axes, draw(st.integers(1, 3)), draw(st.lists(st.sampled_from([1e-3, 1e-2]), min_size=1)))
+
+
+@given(grids())
+def test_a_grid_is_read_as_it_was_written_by_flags_and_by_json(grid):
+    assert Grid.from_dict(json.loads(json.dumps(grid.to_dict())), grid.axes) == grid
+    for axis in grid.axes:
+        if axis.field != "model.depth":
+            words = grid.flags()
+            place = words.index(axis.field)
+            kind = axis.kind
+            assert read_axis([f"{axis.field}:{kind}", *words[place + 1 : place + 1 + len(axis.levels)]]) == axis
+
+
+@given(grids())
+def test_every_scale_of_a_grid_has_a_name_of_its_own(grid):
+    scales = grid.scales()
+    assert len({scale.name for scale in scales}) == len(scales) == np.prod([len(axis.levels) for axis in grid.axes])
+
+
+@pytest.mark.parametrize(
+    ("words", "axis"),
+    [
+        (["model.head", "gap", "attention"], Axis("model.head", ("gap", "attention"), "categorical")),
+        (["model.dropout", "0", "0.1"], Axis("model.dropout", (0.0, 0.1), "linear")),
+        (["train.weight_decay", "0.1", "1"], Axis("train.weight_decay", (0.1, 1.0), "log2")),
+        (["model.stem_kernel", "7", "15"], Axis("model.stem_kernel", (7, 15), "log2")),
+        (["model.stem_kernel:categorical", "7", "15"], Axis("model.stem_kernel", (7, 15), "categorical")),
+        (["model.stem_pool", "true", "false"], Axis("model.stem_pool", (True, False), "categorical")),
+        (["model.preset", "resnet18_1d"], Axis("model.preset", ("resnet18_1d",), "categorical")),
+    ],
+)
+def test_levels_have_the_type_of_their_field_and_the_kind_that_fits_them(words, axis):
+    read = read_axis(words)
+    assert read == axis
+    assert [type(level) for level in read.levels] == [type(level) for level in axis.levels]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model.head"], "give a field and its levels"),
+        (["model.heads", "gap"], "--axis model.heads: a run has no such field"),
+        (["model", "gap"], "a run has no such field"),
+        (["functions.network", "m:f"], "a run has no such field"),
+        (["model.head", "gap", "mean"], "--axis model.head: mean is not a level; choose from gap, concat"),
+        (["model.dropout", "some"], "--axis model.dropout: some is not a level; give a number"),
+        (["model.stem_kernel", "7.5"], "--axis model.stem_kernel: 7.5 is not a level; give a whole number"),
+        (["model.stem_pool", "1"], "give true or false"),
+        (["model.preset", "resnet"], "choose from resnet18_1d"),
+        (["model.strides", "1", "2"], "--axis model.strides: one value of it is several numbers"),
+        (["data.test_folds", "1"], "one value of it is several numbers"),
+        (["train.seed", "1"], "give --seeds instead"),
+        (["train.learning_rate", "1"], "give --learning-rates instead"),
+        (["model.depth", "1"], "give --depths instead"),
+        (["data.path", "x"], "it does not change what a network learns"),
+        (["train.parallel", "jit"], "it does not change what a network learns"),
+        (["model.dropout:cubic", "0"], "the kind cubic is not known; choose from log2, linear, categorical"),
+        (["model.dropout:log2", "0", "0.1"], "axis model.dropout is log2: give numbers above 0"),
+        (["model.dropout", "nan"], "axis model.dropout"),
+    ],
+)
+def test_what_cannot_be_an_axis_is_one_line_that_names_it(words, message):
+    with pytest.raises(ConfigError) as refused:
+        read_axis(words)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_level_that_the_run_refuses_is_found_before_anything_is_trained(study_of):
+    grid = make_grid([Axis("model.dropout", (0.0, 1.5), "linear")], 1, (1e-3,))
+    with pytest.raises(ConfigError, match=r"--model.dropout is 1.5"):
+        check_grid(study_of(axes=grid.axes), grid)
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_a_study_has_one_to_six_axes(number):
+    names = ("stem_kernel", "stem_stride", "dilation", "dropout", "head_dropout", "head_hidden", "growth")
+    axes = [Axis(f"model.{name}", (1,)) for name in names[:number]]
+    with pytest.raises(ConfigError, match="1 to 6 axes"):
+        make_grid(axes, 1, (1e-3,))
+
+
+OLD_STUDY = {  # as the first version wrote it, shortened to what is not a default
+    "name": "study-1a2b3c4d",
+    "storage": "journal.log",
+    "study": {
+        "base": {"data": {"path": "prepared/x"}, "model": {"growth": 1.0}, "train": {"epochs": 3}},
+        "folds": [2, 5],
+        "fingerprint": "f",
+        "rate_hz": 100.0,
+        "leads": 12,
+        "labels": 5,
+    },
+}
+
+
+def test_a_study_of_the_first_version_has_the_three_ready_made_axes(tmp_path):
+    (tmp_path / "study.json").write_text(json.dumps(OLD_STUDY))
+    (tmp_path / "grids").mkdir()
+    (tmp_path / "grids" / "1.json").write_text(json.dumps(SCALES.to_dict()))
+    folder = open_study(tmp_path)
+    assert folder.study.axes == READY_MADE
+    assert folder.study.base.model.growth == 1.0
+    assert folder.plan() == merge_grids([SCALES])
+
+
+def test_study_json_does_not_hold_what_the_trials_set_themselves(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set, make_grid([HEAD, Axis("data.window_seconds", (1.0, 2.0))], 1, (1e-3,)))
+    base = json.loads((tmp_path / "study.json").read_text())["study"]["base"]
+    assert "head" not in base["model"]
+    assert "window_seconds" not in base["data"]
+    assert not {"seed", "learning_rate"} & set(base["train"])
+    assert base["model"]["depth"] == ModelConfig().depth
+    assert open_study(tmp_path) == folder
+
+
+def test_other_axes_in_the_same_folder_are_refused_with_both_sides(synthetic_set, tmp_path, study_of):
+    folder = begun(tmp_path, synthetic_set)
+    with pytest.raises(RunError, match=r"axes.depth was 'log2', is now None.*axes.model.head was None, is now 'cate"):
+        create_or_open(tmp_path, replace(folder.study, axes=(*READY_MADE[1:], HEAD)))
+
+
+def test_axes_in_another_order_are_the_same_study(synthetic_set, tmp_path):
+    dropout = Axis("model.dropout", (0.0, 0.1), "linear")
+    one, other = (make_grid(axes, 1, (1e-3,)) for axes in ([HEAD, dropout], [dropout, HEAD]))
+    first, second = (begun(tmp_path, synthetic_set, grid) for grid in (one, other))
+    assert first.plan() == second.plan() == second.plan(other) == merge_grids([one])
+
+
+def test_a_category_that_is_added_later_comes_after_those_that_were_there(synthetic_set, tmp_path):
+    begun(tmp_path, synthetic_set, make_grid([HEAD], 1, (1e-3,)))
+    later = make_grid([replace(HEAD, levels=("flatten", "attention", "gap"))], 1, (1e-3,))
+    (axis,) = begun(tmp_path, synthetic_set, later).study.axes
+    assert axis.levels == ("gap", "attention")
+    assert len(open_study(tmp_path).plan().rates) == 3
 
 
 @pytest.mark.parametrize(
@@ -116,16 +327,16 @@ def test_the_best_rate_is_chosen_and_of_equal_ones_the_smaller(tried, chosen):
     assert chosen_rate(tried) == chosen
 
 
-def test_scales_that_see_beyond_the_window_or_outgrow_the_last_stage_are_marked():
+def test_scales_that_see_beyond_the_window_or_outgrow_the_last_stage_are_marked(study_of):
     def marked(seconds: float, scale: Scale) -> list[str]:
-        base = RunConfig(data=DataConfig(window_seconds=seconds), model=local(ModelConfig()))
+        base = RunConfig(data=DataConfig(window_seconds=seconds), model=without_stem_pool(ModelConfig()))
         return marks(study_of(base), scale)
 
-    sees_51 = Scale(1, 4, 3)
+    sees_51 = scale_of(1, 4, 3)
     assert marked(0.51, sees_51) == []
-    assert marked(0.50, sees_51) == ["sees beyond the window of 50 samples"]
-    assert "its kernel is longer than the last stage of 32" in marked(2.5, Scale(1, 4, 33))
-    assert not any("kernel" in mark for mark in marked(2.5, Scale(1, 4, 32)))
+    assert marked(0.50, sees_51) == ["its receptive field exceeds the window of 50 samples"]
+    assert "its kernel exceeds the last stage of 32 samples" in marked(2.5, scale_of(1, 4, 33))
+    assert not any("kernel" in mark for mark in marked(2.5, scale_of(1, 4, 32)))
 
 
 def test_time_is_a_fixed_part_and_one_for_each_operation():
@@ -135,15 +346,16 @@ def test_time_is_a_fixed_part_and_one_for_each_operation():
     assert fit_seconds([(1e6, 3.0)])(2e6) == pytest.approx(6.0)
 
 
-def test_a_dry_run_lists_every_trial_and_the_sum_of_their_times(tmp_path):
-    grid = replace(GRID, learning_rates=(1e-3, 1e-2))
-    study = study_of(folds=(1, 2, 3))
-    plan = merged([grid])
-    seconds = estimated(study, list(plan.rates), lambda config: (60.0, 0.0))
-    table = trials_table(tmp_path, study, plan, seconds)
+def lines_of(folder: StudyFolder, plan) -> list[str]:
+    seconds = estimate_seconds(folder.study, list(plan.rates), Fakes().runner)
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(table)
-    lines = console.export_text().splitlines()
+    console.print(trials_table(folder, plan, seconds))
+    return console.export_text().splitlines()
+
+
+def test_a_dry_run_lists_every_trial_and_the_sum_of_their_times(tmp_path, study_of):
+    grid = with_levels(SCALES, learning_rates=(1e-3, 1e-2))
+    lines = lines_of(StudyFolder(tmp_path, "", "", study_of(folds=(1, 2, 3))), merge_grids([grid]))
     for scale in grid.scales():
         assert sum(line.startswith(f"│ {scale.name}_") for line in lines) == 2 + 2, "two rates, two seeds"
     runs = 4 * (2 * 1 + 2 + 3)  # each scale: two rates on one fold; the two folds left of seed 0; three of seed 1
@@ -152,14 +364,9 @@ def test_a_dry_run_lists_every_trial_and_the_sum_of_their_times(tmp_path):
 
 
 def test_a_dry_run_of_a_finished_study_has_nothing_left(synthetic_set, tmp_path):
-    grid = Grid(depths=(1,), channels=(4, 8), kernels=(3,), seeds=2, learning_rates=(1e-3, 3e-3))
-    founded = begun(tmp_path, synthetic_set, grid, folds=(1, 2))
-    worked(tmp_path, founded, Fakes())
-    plan = merged([grid])
-    console = Console(width=200, record=True, file=io.StringIO())
-    seconds = estimated(founded.study, list(plan.rates), lambda config: (60.0, 1.0))
-    console.print(trials_table(tmp_path, founded.study, plan, seconds))
-    (last,) = (line for line in console.export_text().splitlines() if line.startswith("│ all"))
+    folder = begun(tmp_path, synthetic_set, with_levels(GRID, learning_rates=(1e-3, 3e-3)), folds=(1, 2))
+    worked(folder, Fakes())
+    (last,) = (line for line in lines_of(folder, folder.plan()) if line.startswith("│ all"))
     assert last.split("│")[-2].strip() == "0 s"
 
 
@@ -174,56 +381,79 @@ def test_a_password_is_not_written_down():
     assert "secret" not in str(refused.value)
 
 
-@pytest.fixture(scope="module")
-def script():
-    path = Path(__file__).parents[1] / "experiments" / "scale.py"
-    spec = importlib.util.spec_from_file_location("scale", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["scale"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("given_flags", "message"),
     [
         ([], "--data is missing"),
         (["--data", "nowhere", "--model.depth", "3"], "give --depths"),
         (["--data", "nowhere", "--train.seed", "3"], "give --seeds"),
         (["--data", "nowhere", "--train.learning-rate", ".1", "--learning-rates", ".2"], "not both"),
         (["--data", "nowhere", "--storage", "sqlite:///study.db"], "hands one trial to two workers"),
-        (["--data", "nowhere", "--kernels", "0"], "--kernels is [0]"),
+        (["--data", "nowhere", "--kernels", "0"], "axis model.kernel is log2: give numbers above 0, not 0"),
         (["--data", "nowhere", "--learning-rates", "nan"], "--learning-rates is [nan]"),
         (["--data", "nowhere", "--learning-rates", "2000"], "--learning-rates is [2000.0]"),
         (["--data", "nowhere", "--lease-seconds", "-5"], "--lease-seconds is -5"),
         (["--data", "nowhere"], "nowhere is not a prepared set"),
+        (["--axis", "model.head", "gap", "--model.head", "flatten"], "--model.head is what the study varies"),
+        (["--axis", "model.head", "gap", "--axis", "model.head", "concat"], "--axis model.head is given twice"),
+        (["--axis", "model.preset", "resnet18_1d", "--depths", "1"], "leave out their flags"),
+        (["--axis", "model.preset", "resnet18_1d", "--model.dropout", ".1"], "--model is what the study varies"),
     ],
 )
-def test_a_mistake_is_one_line(script, flags, says, tmp_path):
+def test_a_mistake_is_one_line(given_flags, message, tmp_path):
     with pytest.raises(UserError) as raised:
-        script.main(*script.parsed(["--workdir", str(tmp_path / "study"), *flags]))
-    assert says in str(raised.value)
+        train_study(read_arguments(GridArgs, ["--workdir", str(tmp_path / "study"), *given_flags]))
+    assert message in str(raised.value)
     assert not list(tmp_path.iterdir())
 
 
-def test_presets_bases_and_flags_go_together_and_flags_win(script):
-    flags = ["--workdir", "w", "--preset", "cinc2017", "--base", "local", "--model.strides", "2", "2", "2"]
-    args, _ = script.parsed(flags)
+def test_presets_bases_and_flags_go_together_and_flags_win():
+    given_flags = ["--workdir", "w", "--preset", "cinc2017", "--base", "local", "--model.strides", "2", "2", "2"]
+    args = read_arguments(GridArgs, given_flags)
     assert args.run.model.strides == (2, 2, 2)
     assert args.run.model.stem_pool is False
     assert args.run.train.loss == "weighted"
-    assert script.parsed(flags[:6])[0].run.model.strides == (1, 2, 2)
-    assert script.rates(*script.parsed(flags)) == (6e-3,)
+    assert args.rates() == (6e-3,)
+    assert read_arguments(GridArgs, given_flags[:6]).run.model.strides == (1, 2, 2)
 
 
-def test_a_plan_without_grids_is_empty():
-    assert merged([]) == Plan({}, {})
+def test_axes_of_the_command_line_come_after_depth_channels_and_kernel():
+    words = ["--workdir", "w", "--depths", "1", "--axis", "model.head", "gap", "concat", "--axis", "model.dropout", "0"]
+    axes = read_arguments(GridArgs, words).axes()
+    assert [(axis.name, axis.levels) for axis in axes] == [
+        ("depth", (1,)),
+        ("channels", (16, 32, 64)),
+        ("kernel", (3, 5, 9, 15)),
+        ("model.head", ("gap", "concat")),
+        ("model.dropout", (0.0,)),
+    ]
+    (only,) = read_arguments(GridArgs, ["--workdir", "w", "--axis", "model.preset", "resnet18_1d"]).axes()
+    assert only.levels == ("resnet18_1d",)
+
+
+def test_flags_make_a_config_from_the_default_one():
+    config = with_fields(preset_run(), {"data.test_folds": (1, 2), "train.tensorboard": True})
+    args = read_arguments(GridArgs, ["--workdir", "w", *flags(config)])
+    assert args.run == config
+
+
+def preset_run() -> RunConfig:
+    """A run that differs from the default one in texts, numbers, several numbers and a switch that is off."""
+    changes = {"model.head": "concat", "model.strides": (1, 2, 2), "model.stem_pool": False, "train.ema": 0.9}
+    return with_fields(RunConfig(), changes)
+
+
+def test_fields_are_changed_by_dotted_names_and_the_rest_stays():
+    changed = with_fields(RunConfig(), {"model.head": "gap", "model.dropout": 0.5, "train.epochs": 3})
+    assert get_field(changed, "model.dropout") == 0.5
+    assert with_fields(changed, {"model.dropout": 0.0, "train.epochs": 30}) == RunConfig()
+    assert from_dict(RunConfig, to_dict(changed)) == changed
+    with pytest.raises(ConfigError, match=r"--model.dropout is 2"):
+        with_fields(RunConfig(), {"model.dropout": 2.0})
 
 
 def test_plan_status_and_files_of_a_study_load_neither_jax_nor_optuna():
     modules = "ecg_jax.study.design, ecg_jax.study.tasks, ecg_jax.study.status, ecg_jax.study.workdir"
-    code = f"import sys, {modules}; print(*sys.modules)"
+    code = f"import sys, {modules}, ecg_jax.study.runner, ecg_jax.experiment; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"jax", "optuna", "tensorflow", "matplotlib"} & set(loaded.split())

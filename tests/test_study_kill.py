@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from ecg_jax.study.trial_queue import open_storage
-from ecg_jax.study.workdir import read_founded
+from ecg_jax.study.storage import open_storage
+from ecg_jax.study.tasks import tasks
+from ecg_jax.study.workdir import open_study
 from ecg_jax.training.workdir import read_metrics
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "scale.py"
@@ -53,12 +54,13 @@ def test_four_workers_of_which_one_is_killed_time_and_again_lose_and_double_noth
     said = (tmp_path / "log").read_text()
     assert codes == [0] * 4, said[-3000:]
 
-    founded = read_founded(study)
-    optuna_storage = open_storage(study, storage or founded.storage)
-    trials = optuna_storage.get_all_trials(optuna_storage.get_study_id_from_name(founded.name))
+    folder = open_study(study)
+    optuna_storage = open_storage(study, storage or folder.storage)
+    trials = optuna_storage.get_all_trials(optuna_storage.get_study_id_from_name(folder.name))
     complete = Counter(trial.user_attrs["key"] for trial in trials if trial.state == TrialState.COMPLETE)
-    expected = len(CHANNELS) * SEEDS
-    lost, doubled = expected - len(complete), sum(complete.values()) - len(complete)
+    states = [task.state for task in tasks(folder.plan(), [], folder.progress)]
+    assert len(states) == len(CHANNELS) * SEEDS
+    lost, doubled = len(states) - states.count("done"), sum(complete.values()) - len(complete)
     again = Counter(trial.user_attrs["key"] for trial in trials)
     resumed = sum(number > 1 for number in again.values())
     print(f"{kind}: kills {kills}, taken up again {resumed}, trials lost {lost}, doubled {doubled}")

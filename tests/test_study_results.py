@@ -5,26 +5,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from study_fakes import GRID, Fakes, begun, worked
+from study_fakes import GRID, Fakes, begun, scale_of, with_levels, worked
 
+from ecg_jax.analysis.axes import Axis
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.thresholds import fit_thresholds
-from ecg_jax.study.design import Scale
-from ecg_jax.study.results import _score, collect
-from ecg_jax.study.workdir import add_grid, read_founded
+from ecg_jax.study.design import make_grid
+from ecg_jax.study.results import _score, load_results
+from ecg_jax.study.workdir import open_study
 from ecg_jax.target import Target
 from ecg_jax.training.result import read_predictions
 
 COLUMNS = ["depth", "channels", "kernel", "seed", "learning_rate", "chosen", "parameters", "macs"]
 COLUMNS += ["receptive_field_samples", "receptive_field_ms", "seconds", "validation_macro_auroc"]
-RATES = replace(GRID, learning_rates=(1e-3, 3e-3))
+RATES = with_levels(GRID, learning_rates=(1e-3, 3e-3))
 
 
 @pytest.fixture(scope="module")
 def cross_fitted(synthetic_set, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("study")
-    worked(workdir, begun(workdir, synthetic_set, RATES, folds=(5, 2)), Fakes())
+    worked(begun(workdir, synthetic_set, RATES, folds=(5, 2)), Fakes())
     return workdir
 
 
@@ -43,42 +44,43 @@ def test_trials_csv_has_a_row_a_trial_and_no_figure_of_the_test_folds(cross_fitt
         assert int(row["macs"]) > 0
 
 
-def test_outcomes_are_the_predictions_on_disk_of_the_trials_at_their_scales_rate(cross_fitted, synthetic_set):
-    found = collect(cross_fitted, read_founded(cross_fitted))
-    outcomes, prepared = found.outcomes, open_prepared(synthetic_set)
-    assert outcomes is not None
+def test_predictions_are_the_predictions_on_disk_of_the_trials_at_their_scales_rate(cross_fitted, synthetic_set):
+    found = load_results(open_study(cross_fitted))
+    predictions, prepared = found.predictions, open_prepared(synthetic_set)
+    assert predictions is not None
     assert found.seeds == (0, 1)
-    assert found.rates == {Scale(1, 4, 3): 3e-3, Scale(1, 8, 3): 3e-3}
+    assert found.rates == {scale_of(1, 4, 3): 3e-3, scale_of(1, 8, 3): 3e-3}
     assert found.notes == ()
-    assert [(t["channels"], t["seed"]) for t in outcomes.trials] == [(4, 0), (4, 1), (8, 0), (8, 1)]
+    assert [(t["channels"], t["seed"]) for t in predictions.trials] == [(4, 0), (4, 1), (8, 0), (8, 1)]
     indices = np.concatenate([np.flatnonzero(prepared.folds == fold) for fold in (2, 5)])
-    assert outcomes.folds is not None
-    assert outcomes.patients is not None
-    np.testing.assert_array_equal(outcomes.folds, prepared.folds[indices])
-    np.testing.assert_array_equal(outcomes.labels, prepared.label[indices])
-    np.testing.assert_array_equal(outcomes.patients, prepared.patients[indices])
-    assert outcomes.names == prepared.labels
+    assert predictions.folds is not None
+    assert predictions.patients is not None
+    np.testing.assert_array_equal(predictions.folds, prepared.folds[indices])
+    np.testing.assert_array_equal(predictions.labels, prepared.label[indices])
+    np.testing.assert_array_equal(predictions.patients, prepared.patients[indices])
+    assert predictions.label_names == prepared.labels
     folder = cross_fitted / "trials" / "d1_c8_k3_lr0.003_s1"
     for place, fold in enumerate((2, 5)):
         _, probability, _ = read_predictions(folder / f"fold_{fold}" / "predictions_test.csv")
-        np.testing.assert_array_equal(outcomes.probabilities[3][outcomes.folds == fold], probability)
+        np.testing.assert_array_equal(predictions.probabilities[3][predictions.folds == fold], probability)
         _, probability, label = read_predictions(folder / f"fold_{fold}" / "predictions_validation.csv")
-        assert outcomes.thresholds is not None
+        assert predictions.thresholds is not None
         expected = fit_thresholds(label, probability, prepared.target)
-        np.testing.assert_allclose(outcomes.thresholds[3, place], expected, atol=1e-6)  # nine digits in the file
+        assert expected is not None
+        np.testing.assert_allclose(predictions.thresholds[3, place], expected, atol=1e-6)  # nine digits in the file
 
 
 def test_one_split_is_one_fold(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes())
-    outcomes = collect(tmp_path, founded).outcomes
-    assert outcomes is not None
-    assert outcomes.n_folds == 1
-    assert outcomes.thresholds is not None
-    assert outcomes.thresholds.shape == (4, 1, outcomes.n_labels)
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes())
+    predictions = load_results(folder).predictions
+    assert predictions is not None
+    assert predictions.n_folds == 1
+    assert predictions.thresholds is not None
+    assert predictions.thresholds.shape == (4, 1, predictions.n_labels)
 
 
-def stopped_after(workdir, founded, trials):
+def stopped_after(folder, trials):
     """Works until so many trainings are done."""
     fakes = Fakes()
 
@@ -88,99 +90,121 @@ def stopped_after(workdir, founded, trials):
 
     fakes.before = stop
     with pytest.raises(KeyboardInterrupt):
-        worked(workdir, founded, fakes)
-    return collect(workdir, founded)
+        worked(folder, fakes)
+    return load_results(folder)
 
 
-def test_only_seeds_that_every_scale_has_finished_are_in_the_outcomes(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    found = stopped_after(tmp_path, founded, 1)
-    assert found.outcomes is None
+def test_only_seeds_that_every_scale_has_finished_are_in_the_predictions(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set)
+    found = stopped_after(folder, 1)
+    assert found.predictions is None
     assert len(found.rows) == 1
     assert found.notes == ("the study is not finished: 0 of 2 seeds are there at every scale",)
-    found = stopped_after(tmp_path, founded, 2)
-    assert found.outcomes is not None
-    assert found.outcomes.n_trials == 2
+    found = stopped_after(folder, 2)
+    assert found.predictions is not None
+    assert found.predictions.n_trials == 2
     assert found.seeds == (0,)
     assert found.notes == ("the study is not finished: 1 of 2 seeds are there at every scale",)
 
 
 def test_a_half_trained_trial_has_no_row(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set, folds=(1, 2, 3))
-    assert [row["channels"] for row in stopped_after(tmp_path, founded, 5).rows] == [4]
+    folder = begun(tmp_path, synthetic_set, folds=(1, 2, 3))
+    assert [row["channels"] for row in stopped_after(folder, 5).rows] == [4]
 
 
 def test_a_trial_that_only_tried_its_rate_is_not_its_scales_yet(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set, RATES, folds=(1, 2, 3))
-    found = stopped_after(tmp_path, founded, 2 * 2 + 2)  # all rates, and one scale's other two folds
+    folder = begun(tmp_path, synthetic_set, RATES, folds=(1, 2, 3))
+    found = stopped_after(folder, 2 * 2 + 2)  # all rates, and one scale's other two folds
     assert [(row["channels"], row["learning_rate"]) for row in found.rows if row["chosen"]] == [(4, 3e-3)]
     assert len(found.rows) == 4
 
 
 def test_scales_with_unlike_numbers_of_seeds_are_compared_over_those_that_all_have(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    add_grid(tmp_path, replace(GRID, channels=(16,), seeds=1))
-    worked(tmp_path, founded, Fakes())
-    found = collect(tmp_path, founded)
+    folder = begun(tmp_path, synthetic_set)
+    folder.add_grid(with_levels(GRID, channels=(16,), seeds=1))
+    worked(folder, Fakes())
+    found = load_results(folder)
     assert found.seeds == (0,)
-    assert found.notes == ("some scales have more seeds; compared are all over the 1 that every scale has",)
+    assert found.notes == ("some scales have more seeds; all are compared over the 1 that every scale has",)
 
 
 def test_files_that_cannot_be_read_are_named(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes())
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes())
     trial = tmp_path / "trials" / "d1_c8_k3_lr0.003_s1"
+    (trial / "predictions_test.csv").unlink()  # else the trial is done, and an earlier failure is not looked at
     for path in (trial / "result.json", trial / "trial.json", next((tmp_path / "grids").iterdir())):
         whole = path.read_text()
         path.write_text(whole[:20])
         with pytest.raises(RunError, match=rf"{path.name} cannot be read .*delete it"):
-            collect(tmp_path, founded)
+            load_results(folder)
         path.write_text(whole)
 
 
-def test_a_wider_grid_holds_the_outcomes_back_until_it_is_trained(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes())
-    add_grid(tmp_path, replace(GRID, channels=(16,)))
-    assert collect(tmp_path, founded).outcomes is None
+def test_a_wider_grid_holds_the_predictions_back_until_it_is_trained(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes())
+    folder.add_grid(with_levels(GRID, channels=(16,)))
+    assert load_results(folder).predictions is None
 
 
 def test_a_failed_scale_is_named_and_left_out_and_the_others_go_on(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 8 and config.train.seed == 1))
-    found = collect(tmp_path, founded)
-    assert found.outcomes is not None
-    assert {trial["channels"] for trial in found.outcomes.trials} == {4}
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes(fails=lambda config: config.model.channels == 8 and config.train.seed == 1))
+    found = load_results(folder)
+    assert found.predictions is not None
+    assert {trial["channels"] for trial in found.predictions.trials} == {4}
     assert found.seeds == (0, 1)
     assert list(found.left_out) == ["d1_c8_k3"]
     assert found.notes == ("left out: d1_c8_k3 failed (the loss is nan at step 3; no epoch was whole)",)
-    worked(tmp_path, founded, Fakes(), retry_failed=True)
-    assert collect(tmp_path, founded).left_out == {}
+    worked(folder, Fakes(), retry_failed=True)
+    assert load_results(folder).left_out == {}
 
 
 def test_a_scale_at_which_every_rate_failed_is_left_out(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set, RATES)
-    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 8))
-    found = collect(tmp_path, founded)
+    folder = begun(tmp_path, synthetic_set, RATES)
+    worked(folder, Fakes(fails=lambda config: config.model.channels == 8))
+    found = load_results(folder)
     assert found.seeds == (0, 1)
     assert found.left_out["d1_c8_k3"].startswith("every learning rate failed: the loss is nan")
 
 
+def test_a_study_over_heads_has_them_as_categories_in_the_order_given(synthetic_set, tmp_path):
+    """The whole way: grid, trial folders, rows, predictions and contrasts."""
+    from ecg_jax.analysis import analyse
+
+    head = Axis("model.head", ("gap", "flatten", "attention"), "categorical")
+    dropout = Axis("model.dropout", (0.1, 0.0), "linear")
+    folder = begun(tmp_path, synthetic_set, make_grid([head, dropout], 3, (3e-3,)))
+    fakes = worked(folder, Fakes())
+    assert fakes.trained[0] == "model.head=attention_model.dropout=0.0_lr0.003_s0"
+    found = load_results(open_study(tmp_path))
+    assert list(found.rows[0])[:4] == ["model.head", "model.dropout", "seed", "learning_rate"]
+    assert found.predictions is not None
+    assert [axis.levels for axis in found.predictions.axes] == [("gap", "flatten", "attention"), (0.0, 0.1)]
+    analysis = analyse(found.predictions)
+    contrasts = {(c.level, c.reference): c for c in analysis.contrasts["model.head"]}
+    assert (contrasts["flatten", "gap"].effect or 0) < 0, "the invented predictions of this head are worse"
+    assert contrasts["flatten", "gap"].differs
+    assert contrasts["attention", "gap"].effect == pytest.approx(0, abs=1e-12), "those of this one are equal"
+    assert set(analysis.claims) == {"model.dropout"}
+
+
 def test_predictions_of_other_records_are_refused(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes())
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes())
     path = tmp_path / "trials" / "d1_c8_k3_lr0.003_s1" / "predictions_test.csv"
     path.write_text(path.read_text().rpartition("\n")[0].rpartition("\n")[0] + "\n")
     with pytest.raises(RunError, match="predicts other records than the other trials"):
-        collect(tmp_path, founded)
+        load_results(folder)
 
 
 def test_another_set_at_the_same_place_is_refused(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes())
-    other = replace(founded, study=replace(founded.study, fingerprint="of then"))
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes())
+    other = replace(folder, study=replace(folder.study, fingerprint="of then"))
     with pytest.raises(RunError, match="of then"):
-        collect(tmp_path, other)
+        load_results(other)
 
 
 def test_the_score_of_cinc2017_is_the_mean_f1_of_its_three_rhythms(synthetic_set):

@@ -1,50 +1,59 @@
-"""Workers of a study: each trial once, in order, whatever stops them. `run` is played, but for one test."""
+"""Workers of a study: each trial once, in order, whatever stops them. Nothing is trained, except in one test."""
 
 import io
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import optuna
 import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from rich.console import Console
-from study_fakes import GRID, Fakes, begun, desk_of, worked
+from study_fakes import GRID, QUIET, Fakes, begun, queue_of, with_levels, worked
 
 from ecg_jax.errors import ConfigError, DataError, RunError
-from ecg_jax.study.design import Grid, Trial, merged
-from ecg_jax.study.results import collect
-from ecg_jax.study.tasks import Claim, tasks
-from ecg_jax.study.trial_queue import TrialQueue, open_storage, open_trial_queue
-from ecg_jax.study.worker import Silence, beating, gone
+from ecg_jax.study.design import Grid, Trial, merge_grids
+from ecg_jax.study.results import load_results
+from ecg_jax.study.storage import check_reachable, check_storage, open_storage
+from ecg_jax.study.tasks import Attempt, Progress, Task, is_valid, tasks
+from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
+from ecg_jax.study.worker import LeaseWatch, heartbeats, process_is_dead
 
-RATES = replace(GRID, learning_rates=(1e-3, 3e-3, 9e-3))
-SCRIPT = Path(__file__).parents[1] / "experiments" / "scale.py"
+RATES = with_levels(GRID, learning_rates=(1e-3, 3e-3, 9e-3))
 
 
-def standing(workdir, founded, grid=GRID):
-    return [task.state for task in tasks(merged([grid]), desk_of(workdir, founded).claims())]
+def tasks_of(folder) -> list[Task]:
+    return tasks(folder.plan(), queue_of(folder).attempts(), folder.progress)
+
+
+def states(folder) -> list[str]:
+    return [task.state for task in tasks_of(folder)]
+
+
+def free_tasks(grid: Grid) -> list[Task]:
+    """The tasks of a grid of which nothing is trained yet."""
+    return tasks(merge_grids([grid]), [], lambda trial, stage: Progress())
 
 
 def test_every_trial_is_trained_once_seed_after_seed(synthetic_set, tmp_path):
-    fakes = worked(tmp_path, begun(tmp_path, synthetic_set), Fakes())
+    fakes = worked(begun(tmp_path, synthetic_set), Fakes())
     assert fakes.trained == [f"d1_c{c}_k3_lr0.003_s{s}" for s in (0, 1) for c in (4, 8)]
     assert fakes.predicted == fakes.trained
     assert (tmp_path / "trials.csv").is_file()
 
 
 def test_rates_are_tried_on_one_fold_and_the_best_goes_on_from_there(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set, RATES, folds=(2, 5, 6))
-    fakes = worked(tmp_path, founded, Fakes())
+    folder = begun(tmp_path, synthetic_set, RATES, folds=(2, 5, 6))
+    fakes = worked(folder, Fakes())
     tried = [f"d1_c{c}_k3_lr{rate}_s0/fold_2" for c in (4, 8) for rate in RATES.learning_rates]
     assert fakes.trained[:6] == tried
-    best = {task.trial.learning_rate for task in tasks(merged([RATES]), desk_of(tmp_path, founded).claims())[6:]}
+    best = {task.trial.learning_rate for task in tasks_of(folder)[6:]}
     assert best == {3e-3}, "the fakes are best at this rate"
     rest = [f"d1_c{c}_k3_lr0.003_s0/fold_{fold}" for c in (4, 8) for fold in (5, 6)]
     assert fakes.trained[6:10] == rest, "the first fold of the chosen rate is there already"
@@ -54,29 +63,29 @@ def test_rates_are_tried_on_one_fold_and_the_best_goes_on_from_there(synthetic_s
 
 
 def test_key_and_name_are_in_the_trials_folder(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes())
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes())
     for scale in GRID.scales():
         trial = Trial(scale, 3e-3, 1)
         said = json.loads((tmp_path / "trials" / trial.name / "trial.json").read_text())
-        assert (said["key"], said["seed"], said["failure"]) == (trial.key(founded.study), 1, None)
+        assert (said["key"], said["seed"], said["failure"]) == (folder.study.trial_key(trial), 1, None)
 
 
 def test_a_finished_study_does_nothing_and_says_so(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes())
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes())
     before = (tmp_path / "journal.log").read_bytes(), (tmp_path / "trials.csv").stat().st_mtime_ns
     console = Console(record=True, file=io.StringIO())
-    fakes = worked(tmp_path, founded, Fakes(), console=console)
+    fakes = worked(folder, Fakes(), console=console)
     assert fakes.trained == fakes.predicted == []
     assert "is finished: nothing to do" in console.export_text()
     assert ((tmp_path / "journal.log").read_bytes(), (tmp_path / "trials.csv").stat().st_mtime_ns) == before
 
 
 def test_a_wider_grid_trains_only_its_new_points(synthetic_set, tmp_path):
-    worked(tmp_path, begun(tmp_path, synthetic_set), Fakes())
-    wider = replace(GRID, kernels=(3, 5), channels=(4,), seeds=3)
-    fakes = worked(tmp_path, begun(tmp_path, synthetic_set, wider), Fakes())
+    worked(begun(tmp_path, synthetic_set), Fakes())
+    wider = with_levels(GRID, kernels=(3, 5), channels=(4,), seeds=3)
+    fakes = worked(begun(tmp_path, synthetic_set, wider), Fakes())
     news = ["d1_c4_k5_lr0.003_s0", "d1_c4_k5_lr0.003_s1", "d1_c4_k3_lr0.003_s2", "d1_c4_k5_lr0.003_s2"]
     assert fakes.trained == news
 
@@ -96,31 +105,29 @@ def test_another_base_or_another_set_is_refused_with_both_sides(synthetic_set, t
 
 
 def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 4 and config.train.seed == 0))
-    assert standing(tmp_path, founded) == ["failed", "done", "done", "done"]
-    claim = desk_of(tmp_path, founded).claims()[0]
-    assert claim.reason == "the loss is nan at step 3; no epoch was whole"
-    assert worked(tmp_path, founded, Fakes()).trained == [], "only when asked"
-    assert worked(tmp_path, founded, Fakes(), retry_failed=True).trained == ["d1_c4_k3_lr0.003_s0"]
-    assert standing(tmp_path, founded) == ["done"] * 4
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes(fails=lambda config: config.model.channels == 4 and config.train.seed == 0))
+    assert states(folder) == ["failed", "done", "done", "done"]
+    assert tasks_of(folder)[0].failure == "the loss is nan at step 3; no epoch was whole"
+    assert worked(folder, Fakes()).trained == [], "only when asked"
+    assert worked(folder, Fakes(), retry_failed=True).trained == ["d1_c4_k3_lr0.003_s0"]
+    assert states(folder) == ["done"] * 4
 
 
 def test_a_failed_trial_is_retried_once_and_not_for_ever(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
+    folder = begun(tmp_path, synthetic_set)
     always = Fakes(fails=lambda config: config.model.channels == 4)
-    worked(tmp_path, founded, always)
-    worked(tmp_path, founded, always, retry_failed=True)
-    assert standing(tmp_path, founded) == ["failed", "done", "failed", "done"]
-    assert len(desk_of(tmp_path, founded).claims()) == 2 + 2 + 2
+    worked(folder, always)
+    worked(folder, always, retry_failed=True)
+    assert states(folder) == ["failed", "done", "failed", "done"]
+    assert len(queue_of(folder).attempts()) == 2 + 2 + 2
 
 
 def test_a_rate_that_fails_is_not_chosen_and_a_scale_without_rates_is_left(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set, RATES)
+    folder = begun(tmp_path, synthetic_set, RATES)
     fakes = Fakes(fails=lambda c: c.train.learning_rate == 3e-3 or c.model.channels == 8)
-    worked(tmp_path, founded, fakes)
-    whole = tasks(merged([RATES]), desk_of(tmp_path, founded).claims())[6:]
-    assert [(task.name, task.state) for task in whole] == [
+    worked(folder, fakes)
+    assert [(task.name, task.state) for task in tasks_of(folder)[6:]] == [
         ("d1_c4_k3_lr0.001_s0", "done"),
         ("d1_c8_k3_s0", "failed"),
         ("d1_c4_k3_lr0.001_s1", "done"),
@@ -129,112 +136,108 @@ def test_a_rate_that_fails_is_not_chosen_and_a_scale_without_rates_is_left(synth
 
 
 def test_a_stop_gives_the_trial_back_at_once(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
+    folder = begun(tmp_path, synthetic_set)
 
     def stop(config):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        worked(tmp_path, founded, Fakes(before=stop))
-    assert standing(tmp_path, founded) == ["free"] * 4
+        worked(folder, Fakes(before=stop))
+    assert states(folder) == ["free"] * 4
     began = time.monotonic()
-    assert len(worked(tmp_path, founded, Fakes(), lease_seconds=60).trained) == 4
+    assert len(worked(folder, Fakes(), lease_seconds=60).trained) == 4
     assert time.monotonic() - began < 60
 
 
 def test_the_trial_of_a_silent_worker_is_taken_up_by_another(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    desk = desk_of(tmp_path, founded)
-    task = tasks(merged([GRID]), [])[0]
-    claim = desk.take(task, key="k", worker="elsewhere:1", lease_seconds=0.3)  # and killed with -9
-    assert claim is not None
-    fakes = worked(tmp_path, founded, Fakes())
+    folder = begun(tmp_path, synthetic_set)
+    queue, task = queue_of(folder), free_tasks(GRID)[0]
+    attempt = queue.claim(task, key="k", worker="elsewhere:1", lease_seconds=0.3)  # and killed with -9
+    assert attempt is not None
+    fakes = worked(folder, Fakes())
     assert fakes.trained[-1] == task.name, "what was free came first"
     assert sorted(fakes.trained) == sorted(f"d1_c{c}_k3_lr0.003_s{s}" for s in (0, 1) for c in (4, 8))
-    assert desk.claims()[claim.number].state == "dropped"
-    assert not desk.finish(claim, value=0.5, seconds=1.0, runs=1), "it is another's now"
-    assert standing(tmp_path, founded) == ["done"] * 4
+    assert not queue.attempts()[attempt.number].running
+    assert not queue.complete(attempt, 0.5), "it is another's now"
+    assert states(folder) == ["done"] * 4
 
 
-def test_each_claim_is_judged_by_its_own_lease():
-    patient = Claim(0, "t", "whole", "running", beat=1.0, lease=60.0)
-    silence = Silence()
-    silence.fallen([patient, replace(patient, number=1, lease=1.0)], now=0.0)
-    assert [c.number for c in silence.fallen([patient, replace(patient, number=1, lease=1.0)], now=5.0)] == [1]
+def test_each_attempt_is_judged_by_its_own_lease():
+    patient = Attempt(0, "t", "whole", True, heartbeat=1.0, lease_seconds=60.0)
+    both = [patient, replace(patient, number=1, lease_seconds=1.0)]
+    watch = LeaseWatch()
+    watch.expired(both, now=0.0)
+    assert [attempt.number for attempt in watch.expired(both, now=5.0)] == [1]
 
 
 def test_a_set_that_is_away_ends_the_worker_and_fails_no_trial(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
+    folder = begun(tmp_path, synthetic_set)
 
     def away(config):
         raise DataError("the prepared set is away")
 
     with pytest.raises(DataError):
-        worked(tmp_path, founded, Fakes(before=away))
-    assert len(worked(tmp_path, founded, Fakes()).trained) == 4
-    assert standing(tmp_path, founded) == ["done"] * 4
+        worked(folder, Fakes(before=away))
+    assert len(worked(folder, Fakes()).trained) == 4
+    assert states(folder) == ["done"] * 4
 
 
 def test_a_retry_that_is_cut_off_leaves_the_failure_as_it_was(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    worked(tmp_path, founded, Fakes(fails=lambda config: config.model.channels == 4))
-    before = collect(tmp_path, founded)
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes(fails=lambda config: config.model.channels == 4))
+    before = load_results(folder)
 
     def stop(config):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        worked(tmp_path, founded, Fakes(before=stop), retry_failed=True)
-    assert collect(tmp_path, founded).seeds == before.seeds == (0, 1)
-    worked(tmp_path, founded, Fakes(), retry_failed=True)
-    assert collect(tmp_path, founded).left_out == {}
+        worked(folder, Fakes(before=stop), retry_failed=True)
+    assert load_results(folder).seeds == before.seeds == (0, 1)
+    worked(folder, Fakes(), retry_failed=True)
+    assert load_results(folder).left_out == {}
 
 
 def test_a_study_is_begun_on_a_server_before_its_first_trial_only(tmp_path, monkeypatch):
     monkeypatch.setattr("ecg_jax.study.trial_queue.open_storage", lambda *_: optuna.storages.InMemoryStorage())
     server = "postgresql://me@elsewhere/data"
-    with open_trial_queue(tmp_path, "mine", server, begin=True) as desk:
-        assert desk.claims() == []
+    with open_trial_queue(tmp_path, "mine", server, create=True) as queue:
+        assert queue.attempts() == []
     (tmp_path / "trials").mkdir()
-    for begin, storage in ((True, server), (False, server), (False, "journal.log")):
+    for create, storage in ((True, server), (False, server), (False, "journal.log")):
         with (
             pytest.raises(RunError, match="no study mine in this storage"),
-            open_trial_queue(tmp_path, "mine", storage, begin=begin),
+            open_trial_queue(tmp_path, "mine", storage, create=create),
         ):
             pass
 
 
 def test_workers_share_a_study_and_wait_for_a_slow_one(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set, replace(GRID, channels=(4, 8, 12), seeds=3))
+    folder = begun(tmp_path, synthetic_set, with_levels(GRID, channels=(4, 8, 12), seeds=3))
     many = [Fakes(before=lambda config: time.sleep(1.5 if config.model.channels == 4 else 0.05)) for _ in range(4)]
-    threads = [
-        threading.Thread(target=worked, args=(tmp_path, founded, fakes), kwargs={"lease_seconds": 0.9})
-        for fakes in many
-    ]
+    threads = [threading.Thread(target=worked, args=(folder, fakes), kwargs={"lease_seconds": 0.9}) for fakes in many]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     trained = [name for fakes in many for name in fakes.trained]
     assert len(trained) == len(set(trained)) == 9, "a trial longer than the lease stays its worker's"
-    claims = desk_of(tmp_path, founded).claims()
-    assert sum(claim.state == "done" for claim in claims) == 9
-    assert not any(claim.state == "running" for claim in claims)
+    assert states(folder) == ["done"] * 9
+    assert not any(attempt.running for attempt in queue_of(folder).attempts())
 
 
-def race(desks: list[TrialQueue], grid: Grid) -> list[Claim]:
-    """All desks claim all tasks at the same moment, each in the same order."""
-    won: list[Claim] = []
-    start = threading.Barrier(len(desks))
+def race(queues: list[TrialQueue], grid: Grid) -> list[Attempt]:
+    """All queues claim all tasks at the same moment, each in the same order."""
+    won: list[Attempt] = []
+    start = threading.Barrier(len(queues))
 
-    def claim_all(desk: TrialQueue) -> None:
+    def claim_all(queue: TrialQueue) -> None:
         start.wait()
-        for task in tasks(merged([grid]), []):
-            claim = desk.take(task, key=task.name, worker="w")
-            if claim is not None:
-                won.append(claim)
+        for task in free_tasks(grid):
+            attempt = queue.claim(task, key=task.name, worker="w")
+            if attempt is not None:
+                won.append(attempt)
 
-    threads = [threading.Thread(target=claim_all, args=(desk,)) for desk in desks]
+    threads = [threading.Thread(target=claim_all, args=(queue,)) for queue in queues]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -243,72 +246,97 @@ def race(desks: list[TrialQueue], grid: Grid) -> list[Claim]:
 
 
 @pytest.mark.parametrize("kind", ["journal", "postgresql"])
-def test_of_many_claims_on_a_trial_one_holds(kind, tmp_path, request):
+def test_of_many_attempts_at_a_trial_one_is_valid(kind, tmp_path, request):
     storage = "journal.log" if kind == "journal" else request.getfixturevalue("postgresql")
-    grid = replace(GRID, kernels=(3, 5, 7))
-    desks: list[TrialQueue] = []
+    grid = with_levels(GRID, kernels=(3, 5, 7))
+    queues: list[TrialQueue] = []
     threads = [
-        threading.Thread(target=lambda: desks.append(TrialQueue(open_storage(tmp_path, storage), "r")))
+        threading.Thread(target=lambda: queues.append(TrialQueue(open_storage(tmp_path, storage), "r")))
         for _ in range(6)
     ]
-    for thread in threads:  # the tables and the study are made by all at once
+    for thread in threads:  # all create the tables and the study at once
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(desks) == 6
-    won = race(desks, grid)
-    assert sorted(claim.trial for claim in won) == sorted(task.name for task in tasks(merged([grid]), []))
+    assert len(queues) == 6
+    won = race(queues, grid)
+    assert sorted(attempt.trial for attempt in won) == sorted(task.name for task in free_tasks(grid))
 
 
-def test_a_worker_is_silent_when_its_beat_stands_still_for_the_whole_lease():
-    def claim(number, beat):
-        return Claim(number, "t", "whole", "running", beat=beat, lease=10.0)
+def test_a_worker_is_dead_when_its_heartbeat_does_not_change_for_the_whole_lease():
+    def attempt(number, heartbeat):
+        return Attempt(number, "t", "whole", True, heartbeat=heartbeat, lease_seconds=10.0)
 
-    silence = Silence()
-    assert silence.fallen([claim(0, 1.0), claim(1, 1.0)], now=0.0) == []
-    assert silence.fallen([claim(0, 1.0), claim(1, 2.0)], now=9.0) == []
-    assert silence.fallen([claim(0, 1.0), claim(1, 2.0)], now=10.5) == [claim(0, 1.0)]
-    assert silence.fallen([claim(1, 2.0)], now=18.0) == []
-    assert Silence().fallen([claim(0, -1e9)], now=5.0) == [], "clocks of other machines count for nothing"
+    watch = LeaseWatch()
+    assert watch.expired([attempt(0, 1.0), attempt(1, 1.0)], now=0.0) == []
+    assert watch.expired([attempt(0, 1.0), attempt(1, 2.0)], now=9.0) == []
+    assert watch.expired([attempt(0, 1.0), attempt(1, 2.0)], now=10.5) == [attempt(0, 1.0)]
+    assert watch.expired([attempt(1, 2.0)], now=18.0) == []
+    assert LeaseWatch().expired([attempt(0, -1e9)], now=5.0) == [], "the clocks of other machines count for nothing"
 
 
 def test_a_dead_process_of_this_machine_need_not_be_watched_first():
     process = subprocess.Popen(["true"])
     process.wait()
-    dead = Claim(0, "t", "whole", "running", worker=f"{platform.node()}:{process.pid}", lease=10.0)
-    dead = replace(dead, beat=time.time() - 20)
-    assert gone(dead)
-    assert not gone(replace(dead, lease=30.0)), "its beat is young: the process may be in another container"
-    assert not gone(replace(dead, worker=f"{platform.node()}:{os.getpid()}"))
-    assert not gone(replace(dead, worker=f"elsewhere:{process.pid}"))
-    assert Silence(gone).fallen([dead], now=0.0) == [dead]
+    dead = Attempt(0, "t", "whole", True, worker=f"{platform.node()}:{process.pid}", lease_seconds=10.0)
+    dead = replace(dead, heartbeat=time.time() - 20)
+    assert process_is_dead(dead)
+    assert not process_is_dead(replace(dead, lease_seconds=30.0)), "it reported lately, perhaps from a container"
+    assert not process_is_dead(replace(dead, worker=f"{platform.node()}:{os.getpid()}"))
+    assert not process_is_dead(replace(dead, worker=f"elsewhere:{process.pid}"))
+    assert LeaseWatch(process_is_dead).expired([dead], now=0.0) == [dead]
 
 
-def test_a_worker_that_lost_its_claim_ends_and_one_whose_storage_is_away_does_not():
+def test_a_worker_that_lost_its_attempt_ends_and_one_whose_storage_is_away_does_not():
     lost, calls = [], []
 
-    def beat():
+    def heartbeat():
         calls.append(1)
         raise OSError("away") if len(calls) < 3 else UpdateFinishedTrialError("another's")
 
-    with beating(beat, 0.01, lambda: lost.append(1)):
+    with heartbeats(heartbeat, 0.01, lambda: lost.append(1)):
         time.sleep(0.5)
     assert lost == [1]
     assert len(calls) == 3
 
 
+def test_an_older_running_attempt_at_the_same_trial_makes_a_younger_one_invalid():
+    older, younger = (Attempt(number, "t", "whole", True) for number in (0, 1))
+    assert is_valid(older, [older, younger])
+    assert not is_valid(younger, [older, younger])
+    assert not is_valid(younger, [replace(older, stage="rate"), younger]), "the folder is the same"
+    assert is_valid(younger, [replace(older, running=False), younger])
+    assert is_valid(younger, [replace(older, trial="another"), younger])
+
+
+def test_a_trial_whose_files_are_gone_is_trained_again(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set)
+    worked(folder, Fakes())
+    gone = Trial(GRID.scales()[1], 3e-3, 0)
+    shutil.rmtree(folder.trial_folder(gone))
+    assert states(folder) == ["done", "free", "done", "done"]
+    assert worked(folder, Fakes()).trained == [gone.name]
+
+
+def test_a_trial_that_a_kill_cut_off_after_its_last_file_is_done(synthetic_set, tmp_path):
+    folder, fakes = begun(tmp_path, synthetic_set), Fakes()
+    trial = Trial(GRID.scales()[0], 3e-3, 0)
+    fakes.runner.finish(
+        {folder.trial_folder(trial): folder.study.config(*vars(trial).values())}, predict=True, console=QUIET
+    )
+    assert states(folder) == ["done", "free", "free", "free"]
+
+
 def test_a_line_that_a_kill_cut_off_does_not_spoil_the_journal(synthetic_set, tmp_path):
-    founded = begun(tmp_path, synthetic_set)
-    desk_of(tmp_path, founded)
+    folder = begun(tmp_path, synthetic_set)
+    queue_of(folder)
     with (tmp_path / "journal.log").open("ab") as file:
         file.write(b'{"op_code": 4, "worker')
-    assert len(worked(tmp_path, founded, Fakes()).trained) == 4
-    assert standing(tmp_path, founded) == ["done"] * 4
+    assert len(worked(folder, Fakes()).trained) == 4
+    assert states(folder) == ["done"] * 4
 
 
 def test_a_storage_that_does_not_answer_is_one_line():
-    from ecg_jax.study.trial_queue import check_reachable
-
     pytest.importorskip("psycopg")
     with pytest.raises(RunError, match=r"the study's storage does not answer \(connection failed"):
         check_reachable("postgresql://me@127.0.0.1:1/nothing")
@@ -316,8 +344,6 @@ def test_a_storage_that_does_not_answer_is_one_line():
 
 
 def test_sqlite_is_refused():
-    from ecg_jax.study.workdir import check_storage
-
     with pytest.raises(ConfigError, match="one trial to two workers"):
         check_storage("sqlite:///s.db")
 
@@ -326,8 +352,7 @@ WHOLE = """
 import collections, jax, sys
 counts = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: counts.update([event.rpartition("/")[2]]))
-sys.path.insert(0, sys.argv.pop(1))
-import scale
+from ecg_jax.experiment import GridArgs, read_arguments, train_study
 from ecg_jax.training import loop
 trained = loop.run
 def run(config, workdir, **settings):
@@ -336,7 +361,7 @@ def run(config, workdir, **settings):
     print("compiled", workdir.parent.name, (counts - before)["cache_misses"], (counts - before)["cache_hits"])
     return result
 loop.run = run
-scale.main(*scale.parsed(sys.argv[1:]))
+train_study(read_arguments(GridArgs, sys.argv[1:]))
 """
 
 
@@ -345,7 +370,7 @@ def test_the_whole_with_real_training_compiles_a_scale_once_draws_nothing_and_re
 ):
     flags = ["--depths", "1", "--channels", "4", "--kernels", "3", "--base", "local", "--seeds", "2"]
     flags += ["--folds", "3", "5", "--train.epochs", "2", "--data.window-seconds", "2", "--evaluate.resamples", "20"]
-    command = [sys.executable, "-c", WHOLE, str(SCRIPT.parent), "--data", str(synthetic_set), "--workdir"]
+    command = [sys.executable, "-c", WHOLE, "--data", str(synthetic_set), "--workdir"]
     done = subprocess.run([*command, str(tmp_path / "study"), *flags], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("compiled")]

@@ -227,26 +227,20 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
         epochs: Epochs of each of the four trials; a trial should take 20 s or more.
     """
     from ecg_jax.config import DataConfig, RunConfig, TrainConfig
-    from ecg_jax.dataset.prepared import open_prepared
+    from ecg_jax.experiment import GridArgs, train_study
     from ecg_jax.report.write import conclude_study
-    from ecg_jax.study.design import BASES, Grid, make_study
-    from ecg_jax.study.workdir import add_grid, found
-    from ecg_jax.study.worker import work
+    from ecg_jax.study.design import without_stem_pool
+    from ecg_jax.study.runner import Runner
     from ecg_jax.training import run
-    from ecg_jax.training.devices import keep_compiled
 
     if workdir.exists():
         raise UserError(f"{workdir} exists; give a new folder, since finished trials would not be trained again")
-    began = time.perf_counter()
-    prepared = open_prepared(data)
     base = RunConfig(
-        data=DataConfig(path=data.resolve(), window_seconds=2.5),
-        model=BASES["local"](ModelConfig()),
+        data=DataConfig(path=data, window_seconds=2.5),
+        model=without_stem_pool(ModelConfig()),
         train=TrainConfig(epochs=epochs),
     )
-    about = {"rate_hz": prepared.rate_hz, "leads": len(prepared.leads), "labels": len(prepared.labels)}
-    founded = found(workdir, make_study(base, (), fingerprint=prepared.fingerprint, **about), "")
-    add_grid(workdir, Grid(depths=(1,), channels=(16,), kernels=(3, 7), seeds=2, learning_rates=(3e-3,)))
+    args = GridArgs(workdir, seeds=2, depths=(1,), channels=(16,), kernels=(3, 7), run=base)
     runs: list[float] = []
 
     def timed_run(*arguments: Any, **settings: Any) -> Any:
@@ -255,8 +249,8 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
         runs.append(time.perf_counter() - start)
         return result
 
-    keep_compiled(workdir / "compiled")
-    work(workdir, founded, conclude=conclude_study, run=timed_run)
+    began = time.perf_counter()
+    train_study(args, conclude=conclude_study, runner=Runner(timed_run))
     whole = time.perf_counter() - began
     print(f"runs: {', '.join(f'{seconds:.1f}' for seconds in runs)} s; the whole study: {whole:.1f} s")
     print(f"overhead: {whole / sum(runs):.3f} times the runs")

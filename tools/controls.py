@@ -14,7 +14,6 @@ A control that was stopped continues when it is started again. The exit status i
 
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,19 +23,19 @@ import wfdb
 from rich.console import Console
 from rich.table import Table
 
-from ecg_jax.analysis.summary import analyse
+from ecg_jax.analysis import analyse
+from ecg_jax.analysis.findings import Analysis, LabelFindings
 from ecg_jax.cli import fail_in_one_line
 from ecg_jax.config import DataConfig, RunConfig, TrainConfig
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.experiment import GridArgs, train_study
 from ecg_jax.files import write_text
+from ecg_jax.formatting import signed
 from ecg_jax.sources import WfdbFolder
-from ecg_jax.study.design import Grid, local
-from ecg_jax.study.results import collect
-from ecg_jax.study.variants import Variant, train
-from ecg_jax.study.workdir import read_founded
-from ecg_jax.study.worker import work
+from ecg_jax.study.design import without_stem_pool
+from ecg_jax.study.results import load_results
 
 RATE_HZ, SECONDS = 100, 10
 GAPS_SECONDS = {False: (1.5, 1.5), True: (1.0, 2.0)}
@@ -71,47 +70,57 @@ def main(args: Args) -> bool:
     return short_suffices(analysis) and length_is_needed(analysis)
 
 
-def context(args: Args) -> dict[str, Any]:
+def context(args: Args) -> Analysis:
     """Studies a short and a long kernel on labels that need a short and a long context; prints the analysis, too."""
-    analysis = study(args, "context", Grid((1,), (8,), (3, 15), args.seeds, (0.01,)))
-    sees = {scale["kernel"]: scale["receptive_field_ms"] for scale in analysis["scales"]}
-    shown = Table("label", *(f"receptive field {ms:g} ms" for ms in sees.values()), "effect of doubling the kernel")
-    for label, about in analysis["per_label"].items():
-        of_kernel = {scale["kernel"]: f"{scale['mean']:.3f}" for scale in about["scales"]}
-        claim = about["claims"]["kernel"]
-        effect = f"{claim['effect']:+.4f} ({claim['low']:+.4f} to {claim['high']:+.4f})"
-        shown.add_row(label, *(of_kernel[kernel] for kernel in sees), effect)
+    analysis = study(args, "context", {"depths": (1,), "channels": (8,), "kernels": (3, 15)})
+    names = (f"receptive field {scale.receptive_field_ms:g} ms" for scale in analysis.scales)
+    shown = Table("label", *names, "effect of doubling the kernel")
+    for label in analysis.labels:
+        about = of_label(analysis, label)
+        claim = about.claims["kernel"]
+        effect = f"{signed(claim.effect)} ({signed(claim.low)} to {signed(claim.high)})"
+        shown.add_row(label, *(f"{scale.mean:.3f}" for scale in about.scales), effect)
     Console().print(shown)
     return analysis
 
 
-def short_suffices(analysis: dict[str, Any]) -> bool:
+def of_label(analysis: Analysis, label: str) -> LabelFindings:
+    """The findings for a label, which has both classes in every fold."""
+    about = analysis.per_label[label]
+    assert about is not None
+    return about
+
+
+def short_suffices(analysis: Analysis) -> bool:
     """`wide` is recognised from .51 s, and doubling the kernel gains significantly less than .03."""
-    about = analysis["per_label"]["wide"]
-    return about["scales"][0]["mean"] > 0.95 and about["claims"]["kernel"]["high"] < 0.03
+    about = of_label(analysis, "wide")
+    high = about.claims["kernel"].high
+    return about.scales[0].mean > 0.95 and high is not None and high < 0.03
 
 
-def length_is_needed(analysis: dict[str, Any]) -> bool:
+def length_is_needed(analysis: Analysis) -> bool:
     """`alternating` is significantly better with a longer kernel, and not recognised from .51 s."""
-    about = analysis["per_label"]["alternating"]
-    return about["scales"][0]["mean"] < 0.7 and about["claims"]["kernel"]["low"] > 0.05
+    about = of_label(analysis, "alternating")
+    low = about.claims["kernel"].low
+    return about.scales[0].mean < 0.7 and low is not None and low > 0.05
 
 
 def shuffles(args: Args) -> bool:
     """Repeats a study on data sets whose labels are unrelated to the signal."""
-    grid = Grid((1, 2), (4, 8), (3, 7), args.seeds, (0.01,))
+    grid = {"depths": (1, 2), "channels": (4, 8), "kernels": (3, 7)}
     shown = Table("shuffle", "depth", "channels", "kernel", "macro AUROC of the best")
     verdicts = []
     for shuffle in range(args.shuffles):
         analysis = study(args, f"shuffle_{shuffle}", grid, shuffle=shuffle)
-        verdicts += [claim["verdict"] for claim in analysis["claims"].values()]
-        shown.add_row(str(shuffle), *verdicts[-3:], f"{analysis['best']['value']:.3f}")
+        verdicts += [claim.verdict for claim in analysis.claims.values()]
+        value = analysis.best.value if analysis.best else None
+        shown.add_row(str(shuffle), *verdicts[-3:], "unknown" if value is None else f"{value:.3f}")
     Console().print(shown)
     Console().print(f"{verdicts.count('holds')} of {len(verdicts)} verdicts are holds")
     return 30 * verdicts.count("holds") <= 2 * len(verdicts)
 
 
-def study(args: Args, name: str, grid: Grid, *, shuffle: int | None = None) -> dict[str, Any]:
+def study(args: Args, name: str, levels: dict[str, Any], *, shuffle: int | None = None) -> Analysis:
     """Analysis of the study of a grid, on a data set made for it."""
     folder = args.workdir / name
     write(folder / "source", records=args.records, shuffle=shuffle)
@@ -121,12 +130,13 @@ def study(args: Args, name: str, grid: Grid, *, shuffle: int | None = None) -> d
         data=DataConfig(path=folder / "set", window_seconds=SECONDS),
         train=TrainConfig(epochs=args.epochs, batch_size=32),
     )
-    variant = Variant("study", replace(run, model=local(run.model)), grid)
-    train(folder, [variant], folds=(), work=partial(work, conclude=lambda *_: None))
-    outcomes = collect(folder / "study", read_founded(folder / "study")).outcomes
-    if outcomes is None:
+    settings = {"seeds": args.seeds, "learning_rates": (0.01,), "run": replace(run, model=without_stem_pool(run.model))}
+    trained = train_study(GridArgs(folder / "study", **settings, **levels))
+    assert trained is not None  # it is not a dry run
+    predictions = load_results(trained).predictions
+    if predictions is None:
         raise RunError(f"{folder / 'study'}: every scale failed; the lines above say why")
-    return analyse(outcomes)
+    return analyse(predictions)
 
 
 def write(folder: Path, *, records: int, shuffle: int | None) -> None:

@@ -1,89 +1,125 @@
-"""The trials of a study: scales, rates and seeds as run configs, folders and keys, and what each will cost.
+"""The design of a study: its axes, and scales, rates and seeds as run configs, names and keys.
 
-Values only: knows no file, no clock and no storage, and loads no JAX.
+Values only: no file, no clock, no storage, no JAX.
 """
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from ecg_jax.config import ModelConfig, RunConfig, TrainConfig, same_run, to_dict
+from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale
+from ecg_jax.config import ModelConfig, RunConfig, from_dict, get_field, same_run, to_dict, with_fields
 from ecg_jax.errors import ConfigError
-from ecg_jax.models import Cost, cost
+from ecg_jax.models import preset
 
-VARIED = {"model": ("depth", "channels", "kernel"), "train": ("learning_rate", "seed")}  # what a trial sets
+if TYPE_CHECKING:
+    from ecg_jax.dataset.prepared import PreparedSet
+
+MODEL_PRESET = "model.preset"  # not a field of a run: it replaces the whole model
+SHORT_FLAGS = {"model.depth": "depths", "model.channels": "channels", "model.kernel": "kernels"}
+MOST_AXES = 6
 
 
-def resnet(model: ModelConfig) -> ModelConfig:
-    """The model as it is: the default one, or the preset's."""
-    return model
-
-
-def local(model: ModelConfig) -> ModelConfig:
-    """Three stages, no stem pool, total stride 8: depth 1 and kernel 3 see 51 samples."""
+def without_stem_pool(model: ModelConfig) -> ModelConfig:
+    """The base `local`: three stages, no pooling in the stem, total stride 8; depth 1 and kernel 3 see 51 samples."""
     return replace(model, depth=ModelConfig().depth, strides=(1, 2, 2), stem_pool=False)
-
-
-BASES = {"resnet": resnet, "local": local}
-
-
-@dataclass(frozen=True, order=True)
-class Scale:
-    """Depth, channels and kernel of a network."""
-
-    depth: int
-    channels: int
-    kernel: int
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "Scale":
-        """The scale of a trial or a row of a table."""
-        return cls(row["depth"], row["channels"], row["kernel"])
-
-    @property
-    def name(self) -> str:
-        """As it stands in folders and tables."""
-        return f"d{self.depth}_c{self.channels}_k{self.kernel}"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All combinations of these, for seeds 0, 1, ... below `seeds`."""
+    """All combinations of the levels of some axes, for seeds 0, 1, ... below `seeds`."""
 
-    depths: tuple[int, ...]
-    channels: tuple[int, ...]
-    kernels: tuple[int, ...]
+    axes: tuple[Axis, ...]
     seeds: int
     learning_rates: tuple[float, ...]
 
-    def __post_init__(self) -> None:
-        for knob in ("depths", "channels", "kernels", "learning_rates"):
-            values = getattr(self, knob)
-            flag = f"--{knob.replace('_', '-')}"
-            most = 1000 if knob == "learning_rates" else 2**20
-            if not values or not all(0 < value <= most for value in values):
-                raise ConfigError(f"{flag} is {list(values)}; give numbers above 0 and up to {most:,}")
-            object.__setattr__(self, knob, tuple(sorted(set(values))))
-        if self.seeds < 1:
-            raise ConfigError(f"--seeds is {self.seeds}; give a whole number from 1 up")
-
     def scales(self) -> list[Scale]:
-        """Every scale, depth varying slowest."""
-        return [Scale(d, c, k) for d in self.depths for c in self.channels for k in self.kernels]
+        """Every scale; the level of the first axis changes most slowly."""
+        names = tuple(axis.name for axis in self.axes)
+        return [Scale(names, levels) for levels in itertools.product(*(axis.levels for axis in self.axes))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is written to `grids/`: depth, channels and kernel have keys of their own."""
+        levels = {axis.field: list(axis.levels) for axis in self.axes}
+        short = {key: levels.pop(name) for name, key in SHORT_FLAGS.items() if name in levels}
+        more = {"axes": levels} if levels else {}
+        return {**short, "seeds": self.seeds, "learning_rates": list(self.learning_rates), **more}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], axes: Sequence[Axis]) -> "Grid":
+        """The grid that `to_dict` turned into `values`; `axes` are those of its study.
+
+        Raises:
+            ConfigError: a key is unknown or missing, or the axes are not those of the study.
+        """
+        read: _GridFile = from_dict(_GridFile, values)
+        short = {name: getattr(read, key) for name, key in SHORT_FLAGS.items() if getattr(read, key)}
+        levels, fields = {**short, **read.axes}, [axis.field for axis in axes]
+        if set(levels) != set(fields):
+            raise ConfigError(f"its axes are {', '.join(levels)}, those of the study {', '.join(fields)}")
+        with_levels = [replace(axis, levels=tuple(levels[axis.field])) for axis in axes]
+        return make_grid(with_levels, read.seeds, read.learning_rates)
+
+    def flags(self) -> list[str]:
+        """The command-line flags that give this grid."""
+        found: list[str] = []
+        for axis in self.axes:
+            flag = [f"--{SHORT_FLAGS[axis.field]}"] if axis.field in SHORT_FLAGS else ["--axis", axis.field]
+            found += [*flag, *map(str, axis.levels)]
+        return [*found, "--learning-rates", *map(str, self.learning_rates), "--seeds", str(self.seeds)]
+
+
+@dataclass(frozen=True)
+class _GridFile:
+    seeds: int
+    learning_rates: tuple[float, ...]
+    depths: tuple[int, ...] = ()
+    channels: tuple[int, ...] = ()
+    kernels: tuple[int, ...] = ()
+    axes: dict[str, list[Level]] = field(default_factory=dict)
+
+
+def make_grid(axes: Iterable[Axis], seeds: int, learning_rates: Iterable[float]) -> Grid:
+    """A grid in one form: each level and rate once, numbers in ascending order.
+
+    Raises:
+        ConfigError: there is no level, or a value is out of its range.
+    """
+    axes, rates = tuple(axis.with_levels(axis.levels) for axis in axes), tuple(sorted(set(learning_rates)))
+    if not 1 <= len(axes) <= MOST_AXES:
+        raise ConfigError(f"a study has 1 to {MOST_AXES} axes, not {len(axes)}; leave some of them out")
+    for axis in axes:
+        if not axis.levels:
+            raise ConfigError(f"axis {axis.field} has no levels; give one or more")
+    if not rates or not all(0 < rate <= 1000 for rate in rates):
+        raise ConfigError(f"--learning-rates is {list(rates)}; give numbers above 0 and up to 1,000")
+    if seeds < 1:
+        raise ConfigError(f"--seeds is {seeds}; give a whole number from 1 up")
+    return Grid(axes, seeds, rates)
+
+
+def make_scale_grid(
+    depths: Iterable[int], channels: Iterable[int], kernels: Iterable[int], seeds: int, learning_rates: Iterable[float]
+) -> Grid:
+    """A grid over depth, channels and kernel."""
+    levels = (tuple(depths), tuple(channels), tuple(kernels))
+    axes = [replace(axis, levels=given) for axis, given in zip(READY_MADE, levels, strict=True)]
+    return make_grid(axes, seeds, learning_rates)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all grids of a study ask for together: the rates [sorted] and the number of seeds of each scale."""
+    """The union of all grids of a study: the sorted learning rates and the number of seeds of each scale."""
 
     rates: dict[Scale, tuple[float, ...]]
     seeds: dict[Scale, int]
 
 
-def merged(grids: Iterable[Grid]) -> Plan:
-    """The grids as one plan: whatever any of them asks for."""
+def merge_grids(grids: Iterable[Grid]) -> Plan:
+    """The grids as one plan."""
     rates: dict[Scale, set[float]] = {}
     seeds: dict[Scale, int] = {}
     for grid in grids:
@@ -92,39 +128,6 @@ def merged(grids: Iterable[Grid]) -> Plan:
             seeds[scale] = max(seeds.get(scale, 0), grid.seeds)
     order = sorted(rates)
     return Plan({scale: tuple(sorted(rates[scale])) for scale in order}, {scale: seeds[scale] for scale in order})
-
-
-@dataclass(frozen=True)
-class Study:
-    """What all trials have in common; two of these that differ are two studies.
-
-    `base` is each trial's config but for what is `VARIED`; with `folds` a trial is cross-fitted over these test folds.
-    """
-
-    base: RunConfig
-    folds: tuple[int, ...]
-    fingerprint: str
-    rate_hz: float
-    leads: int
-    labels: int
-
-
-def make_study(
-    base: RunConfig, folds: Sequence[int], *, fingerprint: str, rate_hz: float, leads: int, labels: int
-) -> Study:
-    """A study in one form, whatever the base says of depth, channels, kernel, rate and seed.
-
-    Raises:
-        ConfigError: the folds are given twice over.
-    """
-    if folds and not base.data.test_folds is base.data.validation_folds is None:
-        raise ConfigError("--folds says which folds test and choose; leave --data.test-folds and the like out")
-    empty = {"model": ModelConfig(), "train": TrainConfig()}
-    parts = {
-        part: replace(getattr(base, part), **{knob: getattr(empty[part], knob) for knob in knobs})
-        for part, knobs in VARIED.items()
-    }
-    return Study(replace(base, **parts), tuple(sorted(set(folds))), fingerprint, rate_hz, leads, labels)
 
 
 @dataclass(frozen=True)
@@ -137,64 +140,120 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Name of its folder; within a study it stands for the key."""
+        """The name of its folder, which no other trial of the study has."""
         return f"{self.scale.name}_lr{self.learning_rate}_s{self.seed}"
 
-    def runs(self, study: Study) -> dict[str, RunConfig]:
-        """Its trainings: folder below the trial's own -> config. The fold before a test fold chooses the epoch."""
-        base, scale = study.base, self.scale
-        model = replace(base.model, depth=scale.depth, channels=scale.channels, kernel=scale.kernel)
-        train = replace(base.train, learning_rate=self.learning_rate, seed=self.seed)
-        whole = replace(base, model=model, train=train)
-        if not study.folds:
-            return {"": whole}
-        return {f"fold_{fold}": replace(whole, data=replace(base.data, test_folds=(fold,))) for fold in study.folds}
 
-    def key(self, study: Study) -> str:
-        """Hash of its configs, without data path, feed and parallel mode, and of the set's fingerprint."""
-        parts = [*(to_dict(same_run(config)) for config in self.runs(study).values()), study.fingerprint]
+@dataclass(frozen=True)
+class Study:
+    """What all trials have in common. If two of these differ, they are two studies.
+
+    `base` is the config of every trial, except for the axes, the learning rate and the seed. With `folds` a trial is
+    cross-fitted: each of these folds is the test fold of one run.
+    """
+
+    base: RunConfig
+    axes: tuple[Axis, ...]
+    folds: tuple[int, ...]
+    fingerprint: str
+    rate_hz: float
+    leads: int
+    labels: int
+
+    def config(self, scale: Scale, learning_rate: float | None = None, seed: int = 0) -> RunConfig:
+        """The run of a scale, before a test fold is chosen; without a learning rate at that of the base.
+
+        Raises:
+            ConfigError: the run refuses a level.
+        """
+        levels: dict[str, Any] = {axis.field: scale[axis.name] for axis in self.axes}
+        base = self.base
+        if MODEL_PRESET in levels:
+            base = replace(base, model=preset(levels.pop(MODEL_PRESET)))
+        rate = base.train.learning_rate if learning_rate is None else learning_rate
+        return with_fields(base, {**levels, "train.learning_rate": rate, "train.seed": seed})
+
+    def fold_configs(self, config: RunConfig) -> dict[str, RunConfig]:
+        """The runs of a config: folder below that of the trial -> config.
+
+        There is one run for each test fold; the fold before it, cyclically, is the validation fold.
+        """
+        if not self.folds:
+            return {"": config}
+        configs = (with_fields(config, {"data.test_folds": (fold,)}) for fold in self.folds)
+        return dict(zip(self.run_names, configs, strict=True))
+
+    @property
+    def run_names(self) -> tuple[str, ...]:
+        """The folder of each run of a trial, below that of the trial; "" without cross-fitting."""
+        return tuple(f"fold_{fold}" for fold in self.folds) or ("",)
+
+    def runs(self, trial: Trial) -> dict[str, RunConfig]:
+        """The runs of a trial: folder below its own -> config."""
+        return self.fold_configs(self.config(trial.scale, trial.learning_rate, trial.seed))
+
+    def trial_key(self, trial: Trial) -> str:
+        """Hash of the trial's configs, without data path, feed and parallel mode, and of the set's fingerprint."""
+        parts = [*(to_dict(same_run(config)) for config in self.runs(trial).values()), self.fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, without the fields of the base that the trials set themselves."""
+        values = to_dict(self)
+        for name in self.varied:
+            part, _, knob = name.partition(".")
+            if name == MODEL_PRESET:
+                del values["base"]["model"]
+            else:
+                values["base"].get(part, {}).pop(knob, None)
+        return values
 
-def chosen_rate(tried: dict[float, float | None]) -> float | None:
-    """The rate with the best validation figure, of two equal ones the smaller; None where all failed (are None)."""
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Study":
+        """The study that `to_dict` turned into `values`; files of earlier versions name no axes.
+
+        Raises:
+            ConfigError: a key is unknown or missing.
+        """
+        return from_dict(cls, {"axes": [asdict(axis) for axis in READY_MADE], **values})
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The fields of a run that a trial sets."""
+        return (*(axis.field for axis in self.axes), "train.learning_rate", "train.seed")
+
+
+def make_study(base: RunConfig, axes: Iterable[Axis], folds: Sequence[int], prepared: "PreparedSet") -> Study:
+    """A study in one form: the base has the default value of every field that the trials set.
+
+    Of an axis only the order of its categories is kept; the levels of numbers are those of the grids.
+
+    Raises:
+        ConfigError: the test folds are given twice.
+    """
+    if folds and (base.data.test_folds is not None or base.data.validation_folds is not None):
+        raise ConfigError("--folds gives the test and validation folds; leave out --data.test-folds and the like")
+    kept = tuple(axis if axis.kind == "categorical" else replace(axis, levels=()) for axis in axes)
+    about = (prepared.fingerprint, prepared.rate_hz, len(prepared.leads), len(prepared.labels))
+    study = Study(base, kept, tuple(sorted(set(folds))), *about)
+    fields = [name for name in study.varied if name != MODEL_PRESET]
+    defaults = {name: get_field(RunConfig(), name) for name in fields}
+    if MODEL_PRESET in study.varied:
+        base = replace(base, model=ModelConfig())
+    return replace(study, base=with_fields(base, defaults))
+
+
+def check_grid(study: Study, grid: Grid) -> None:
+    """Refuses a grid with a scale that is no run.
+
+    Raises:
+        ConfigError: the run refuses a level, or a combination of levels.
+    """
+    for scale in grid.scales():
+        study.config(scale)
+
+
+def chosen_rate(tried: Mapping[float, float | None]) -> float | None:
+    """The rate with the best validation metric, the smaller of two equal ones; None if all failed (are None)."""
     worked = {rate: value for rate, value in tried.items() if value is not None}
     return min(worked, key=lambda rate: (-worked[rate], rate), default=None)
-
-
-def window_samples(study: Study) -> int:
-    """Length of the window that the networks see."""
-    return max(1, round(study.base.data.window_seconds * study.rate_hz))
-
-
-def cost_of(study: Study, scale: Scale) -> Cost:
-    """What a scale costs and sees in this study."""
-    config = next(iter(Trial(scale, 1.0, 0).runs(study).values())).model
-    window = window_samples(study)
-    return cost(config, leads=study.leads, labels=study.labels, window_samples=window, rate_hz=study.rate_hz)
-
-
-def marks(study: Study, scale: Scale) -> list[str]:
-    """What makes a scale hard to compare with the others."""
-    known, window = cost_of(study, scale), window_samples(study)
-    last = -(-window // known.total_stride)
-    reach = (scale.kernel - 1) * study.base.model.dilation + 1
-    found = []
-    if known.receptive_field_samples > window:
-        found.append(f"sees beyond the window of {window} samples")
-    if reach > last:
-        found.append(f"its kernel is longer than the last stage of {last}")
-    return found
-
-
-def fit_seconds(measured: Sequence[tuple[float, float]]) -> Callable[[float], float]:
-    """Seconds as a + b MACs, a and b not negative, by least squares of the relative errors over (MACs, seconds)."""
-    import numpy as np
-    from scipy.optimize import nnls
-
-    macs, seconds = np.maximum(np.array(measured, float).T, 1e-9)
-    largest = macs.max()
-    if len(set(macs)) == 1:
-        return lambda wanted: float(seconds.mean() * wanted / largest)
-    (fixed, slope), _ = nnls(np.stack([1 / seconds, macs / largest / seconds], axis=1), np.ones(len(macs)))
-    return lambda wanted: float(fixed + slope * wanted / largest)

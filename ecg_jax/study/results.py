@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.predictions import Score, StudyPredictions
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.pooling import decide
 from ecg_jax.evaluation.scores import SCORES
 from ecg_jax.files import write_text
-from ecg_jax.study.design import Plan, Scale, Study, Trial, chosen_rate, cost_of
-from ecg_jax.study.workdir import StudyFolder, read_failure, read_plan, trial_folder
+from ecg_jax.study.cost import cost_of
+from ecg_jax.study.design import Plan, Trial
+from ecg_jax.study.tasks import Task, tasks
+from ecg_jax.study.workdir import ProgressCache, StudyFolder
 from ecg_jax.training.result import RunResult, read_predictions, read_result
 
-AXES = ("depth", "channels", "kernel", "seed", "learning_rate", "chosen")
-COSTS = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms", "seconds")
+COSTS = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,176 +32,152 @@ class StudyResults:
     """What is finished of a study.
 
     Attributes:
-        rows: one a trial, as in `trials.csv`, without columns of the test folds.
-        outcomes: test predictions of the seeds that all scales have finished; None before the first such seed.
-        rates: the rate chosen for each scale, where it is.
-        seeds: those of the outcomes.
-        left_out: the name of each scale that failed, and why.
-        notes: what a reader must be told, in sentences.
+        rows: one for each trial, as in `trials.csv`, without columns of the test folds.
+        predictions: test predictions of the seeds that are finished at every scale; None before the first such seed.
+        rates: the learning rate of each scale for which one is chosen.
+        seeds: those of the predictions.
+        left_out: the name of each scale that failed, and the reason.
+        notes: sentences that a reader must see.
     """
 
-    rows: list[dict[str, Any]]
-    outcomes: StudyPredictions | None
+    rows: list[Row]
+    predictions: StudyPredictions | None
     rates: dict[Scale, float] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def collect(workdir: Path, founded: StudyFolder, *, data: Path | None = None) -> StudyResults:
-    """Reads what is finished; `data` says where the prepared set lies now, if it was moved.
+def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResults:
+    """Reads what is finished; `data` is where the prepared set is now, if it was moved.
 
     Raises:
-        RunError: the prepared set is another one by now, or trials do not fit together.
+        RunError: the prepared set is not the one of the study, or trials do not fit together.
     """
-    study, plan = founded.study, read_plan(workdir)
-    rates, failed = rates_of(workdir, study, plan)
-    for scale, rate in rates.items():
-        reasons = [read_failure(workdir, Trial(scale, rate, seed)) for seed in range(plan.seeds[scale])]
-        if any(reasons):
-            failed[scale] = next(filter(None, reasons))
+    plan = folder.plan()
+    listed = tasks(plan, [], ProgressCache(folder))
+    whole = [task for task in listed if task.stage == "whole"]
+    rates = {task.scale: task.rate for task in whole if task.rate is not None}
+    failed = _failures(listed)
     kept = [scale for scale in plan.rates if scale not in failed]
-    whole = {scale: _whole_seeds(workdir, study, scale, rates, plan) for scale in kept}
-    seeds = sorted(set.intersection(*whole.values())) if whole else []
-    notes = [f"left out: {scale.name} failed ({reason})" for scale, reason in failed.items()]
-    wanted = sorted({plan.seeds[scale] for scale in kept})
-    if wanted and len(seeds) < wanted[0]:
-        notes.append(f"the study is not finished: {len(seeds)} of {wanted[0]} seeds are there at every scale")
-    elif len(wanted) > 1:
-        notes.append(f"some scales have more seeds; compared are all over the {wanted[0]} that every scale has")
-    elif failed and not kept:
-        notes.append("every scale failed; the same command with --retry-failed tries again")
-    rows = [row for trial in _trials(plan) if (row := _row(workdir, study, plan, trial, rates)) is not None]
-    outcomes = None
+    finished = {scale: {t.seed for t in whole if t.scale == scale and t.state == "done"} for scale in kept}
+    seeds = sorted(set.intersection(*finished.values())) if finished else []
+    rows = [row for trial in _trials(plan) if (row := _row(folder, plan, trial, rates)) is not None]
+    predictions = None
     if seeds:
-        prepared = open_prepared(data or study.base.data.path)
-        if prepared.fingerprint != study.fingerprint:
-            raise RunError(f"{workdir} is a study of the set {study.fingerprint}, {prepared.path} is another one")
+        prepared = open_prepared(data or folder.study.base.data.path)
+        if prepared.fingerprint != folder.study.fingerprint:
+            raise RunError(
+                f"{folder.path} is a study of the set {folder.study.fingerprint}, {prepared.path} is another one"
+            )
         trials = [Trial(scale, rates[scale], seed) for scale in kept for seed in seeds]
-        known = {Trial(Scale.of(r), r["learning_rate"], r["seed"]): r for r in rows}
-        runs = [[trial_folder(workdir, trial) / below for below in trial.runs(study)] for trial in trials]
-        outcomes = outcomes_of([known[trial] for trial in trials], runs, study.folds, prepared)
+        predictions = _read_predictions(folder, trials, rows, prepared)
     left_out = {scale.name: reason for scale, reason in failed.items()}
-    return StudyResults(rows, outcomes, rates, tuple(seeds), left_out, tuple(notes))
+    return StudyResults(rows, predictions, rates, tuple(seeds), left_out, _notes(plan, kept, left_out, seeds))
 
 
-def write_trials(workdir: Path, rows: list[dict[str, Any]]) -> Path:
-    """Writes `trials.csv`, a row a trial: its columns are the keys of the rows; what is None is left empty."""
-    columns = list(dict.fromkeys([*AXES, *COSTS, "validation_macro_auroc", *(name for row in rows for name in row)]))
+def write_trials(path: Path, rows: Sequence[Row]) -> Path:
+    """Writes `trials.csv` into a folder, a line for each row; the columns are the keys of the rows, None is empty."""
+    about = ("seed", "learning_rate", "chosen", *COSTS, "seconds", "validation_macro_auroc")
+    columns = list(dict.fromkeys(name for row in rows for name in row)) or about
     text = io.StringIO()
     table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_text(workdir / "trials.csv", text.getvalue())
-    return workdir / "trials.csv"
+    write_text(path / "trials.csv", text.getvalue())
+    return path / "trials.csv"
+
+
+def _failures(listed: Sequence[Task]) -> dict[Scale, str]:
+    """Why each failed scale failed: a trial of it did, or all of its rates."""
+    failed: dict[Scale, str] = {}
+    first_reason = {task.scale: task.failure for task in reversed(listed) if task.state == "failed"}
+    for task in listed:
+        if task.stage == "whole" and task.state == "failed":
+            of_rates = f"every learning rate failed: {first_reason[task.scale]}"
+            failed.setdefault(task.scale, of_rates if task.rate is None else task.failure)
+    return failed
+
+
+def _notes(plan: Plan, kept: Sequence[Scale], left_out: dict[str, str], seeds: Sequence[int]) -> tuple[str, ...]:
+    notes = [f"left out: {name} failed ({reason})" for name, reason in left_out.items()]
+    wanted = sorted({plan.seeds[scale] for scale in kept})
+    if wanted and len(seeds) < wanted[0]:
+        notes.append(f"the study is not finished: {len(seeds)} of {wanted[0]} seeds are there at every scale")
+    elif len(wanted) > 1:
+        notes.append(f"some scales have more seeds; all are compared over the {wanted[0]} that every scale has")
+    elif left_out and not kept:
+        notes.append("every scale failed; the same command with --retry-failed tries again")
+    return tuple(notes)
 
 
 def _trials(plan: Plan) -> list[Trial]:
     return [Trial(s, rate, seed) for s, rates in plan.rates.items() for rate in rates for seed in range(plan.seeds[s])]
 
 
-def _results(workdir: Path, study: Study, trial: Trial) -> list[RunResult | None]:
-    """The result of each run of a trial; None where it is not finished."""
-    folder = trial_folder(workdir, trial)
-    return [read_result(folder / below) for below in trial.runs(study)]
+def _row(folder: StudyFolder, plan: Plan, trial: Trial, rates: dict[Scale, float]) -> Row | None:
+    """The row of a finished trial: validation metrics are means over its folds.
 
-
-def rates_of(workdir: Path, study: Study, plan: Plan) -> tuple[dict[Scale, float], dict[Scale, str]]:
-    """The rate of each scale where it is chosen, and why a scale has none where all its rates failed."""
-    rates, failed = {}, {}
-    for scale, offered in plan.rates.items():
-        if len(offered) == 1:
-            rates[scale] = offered[0]
-            continue
-        tried: dict[float, float | None] = {}
-        for trial in (Trial(scale, rate, 0) for rate in offered):
-            first = _results(workdir, study, trial)[0]
-            value = first.metrics["macro_auroc"]["value"] if first else None
-            if value is not None or read_failure(workdir, trial):
-                tried[trial.learning_rate] = value
-        if len(tried) == len(offered):
-            best = chosen_rate(tried)
-            if best is None:
-                failed[scale] = f"every learning rate failed: {read_failure(workdir, Trial(scale, offered[0], 0))}"
-            else:
-                rates[scale] = best
-    return rates, failed
-
-
-def _whole_seeds(workdir: Path, study: Study, scale: Scale, rates: dict[Scale, float], plan: Plan) -> set[int]:
-    """The seeds whose trial at the scale's rate has all its results and test predictions."""
-    if scale not in rates:
-        return set()
-    trials = {seed: Trial(scale, rates[scale], seed) for seed in range(plan.seeds[scale])}
-    return {seed for seed, trial in trials.items() if all(_predicted(workdir, study, trial))}
-
-
-def _predicted(workdir: Path, study: Study, trial: Trial) -> list[bool]:
-    """Of each run of a trial whether its result and its test predictions are there."""
-    folders = [trial_folder(workdir, trial) / below for below in trial.runs(study)]
-    return [(f / "predictions_test.csv").is_file() and (f / "result.json").is_file() for f in folders]
-
-
-def _row(workdir: Path, study: Study, plan: Plan, trial: Trial, rates: dict[Scale, float]) -> dict[str, Any] | None:
-    """A finished trial's row, validation figures as means over its folds; of one that only tried a rate the first."""
-    every = _results(workdir, study, trial)
+    Of a trial whose rate alone was tried it is that of its first fold.
+    """
+    every = folder.results(trial)
+    is_whole = all(every)
     tries_rate = trial.seed == 0 and len(plan.rates[trial.scale]) > 1
-    results = [result for result in (every if all(every) or not tries_rate else every[:1]) if result is not None]
-    if not results or (len(results) < len(every) and not tries_rate):
+    results = [result for result in (every if is_whole or not tries_rate else every[:1]) if result is not None]
+    if not results or not (is_whole or tries_rate):
         return None
-    scale, known = trial.scale, cost_of(study, trial.scale)
-    row: dict[str, Any] = {"depth": scale.depth, "channels": scale.channels, "kernel": scale.kernel}
-    row |= {"seed": trial.seed, "learning_rate": trial.learning_rate}
-    row["chosen"] = int(rates.get(scale) == trial.learning_rate and all(every))  # else only its rate was tried yet
-    row |= {name: getattr(known, name) for name in COSTS[:-1]}
+    known = cost_of(folder.study, trial.scale)
+    row: Row = {**trial.scale.to_dict(), "seed": trial.seed, "learning_rate": trial.learning_rate}
+    row["chosen"] = int(is_whole and rates.get(trial.scale) == trial.learning_rate)
+    row |= {name: getattr(known, name) for name in COSTS}
     row["seconds"] = round(sum(result.train["seconds"] for result in results), 3)
-    for name in results[0].metrics:
-        values = [v for result in results if (v := result.metrics[name]["value"]) is not None]
-        row[f"validation_{name}"] = mean(values) if values else None
-    return row
+    names = dict.fromkeys(("macro_auroc", *results[0].metrics))
+    return row | {f"validation_{name}": _mean_metric(results, name) for name in names}
 
 
-def outcomes_of(
-    trials: list[dict[str, Any]], runs: Sequence[Sequence[Path]], folds: Sequence[int], prepared: PreparedSet
+def _mean_metric(results: Sequence[RunResult], name: str) -> float | None:
+    values = [value for result in results if (value := result.metrics[name]["value"]) is not None]
+    return mean(values) if values else None
+
+
+def _read_predictions(
+    folder: StudyFolder, trials: Sequence[Trial], rows: Sequence[Row], prepared: PreparedSet
 ) -> StudyPredictions:
-    """The test predictions of whole trials; the records of all folds end to end, those of one split as one fold.
-
-    Args:
-        trials: what each is, as `StudyPredictions` wants it.
-        runs: the workdirs of each trial's runs, one a fold.
-        folds: that are cross-fitted over; empty: one split.
-        prepared: the set that the runs were trained on.
+    """The test predictions of whole trials; those of all folds are concatenated, those of one split are one fold.
 
     Raises:
         RunError: a trial predicts other records than the first.
     """
+    study = folder.study
+    key_of = {(Scale.of(row, study.axes), row["learning_rate"], row["seed"]): row for row in rows}
     probabilities, thresholds = [], []
-    same: np.ndarray | None = None
+    first_ids: np.ndarray | None = None
     fold_of = label = np.zeros(0)
-    for workdirs in runs:
+    for trial in trials:
         read, limits = [], []
-        for fold, workdir in zip(folds or (0,), workdirs, strict=True):
+        for fold, workdir in zip(study.folds or (0,), folder.run_folders(trial), strict=True):
             ids, probability, label = read_predictions(workdir / "predictions_test.csv")
             read.append((ids, probability, label, np.full(len(ids), fold)))
             result = read_result(workdir)
             limits.append([result.per_label[name]["threshold"] for name in prepared.labels] if result else [])
         ids, probability, label, fold_of = (np.concatenate(column) for column in zip(*read, strict=True))
-        same = ids if same is None else same
-        if not np.array_equal(ids, same):
-            raise RunError(f"{workdirs[0]} predicts other records than the other trials")
+        first_ids = ids if first_ids is None else first_ids
+        if not np.array_equal(ids, first_ids):
+            raise RunError(f"{folder.trial_folder(trial)} predicts other records than the other trials")
         probabilities.append(probability)
         thresholds.append(limits)
-    places = [prepared.index_of(str(record)) for record in (same if same is not None else [])]
+    places = [prepared.index_of(str(record)) for record in (first_ids if first_ids is not None else [])]
     return StudyPredictions(
-        trials=trials,
+        trials=[key_of[trial.scale, trial.learning_rate, trial.seed] for trial in trials],
         labels=label,
         probabilities=np.stack(probabilities),
         label_names=prepared.labels,
-        thresholds=None if prepared.exclusive else np.array(thresholds, float),
+        thresholds=np.array(thresholds, float) if prepared.target.has_thresholds else None,
         folds=fold_of,
         patients=prepared.patients[places],
         score=_score(prepared),
-        exclusive=prepared.exclusive,
+        exclusive=prepared.target.kind == "exclusive",
+        axes=study.axes,
     )
 
 

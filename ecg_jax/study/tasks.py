@@ -1,14 +1,17 @@
-"""Where a study stands: which of its tasks are done, running, failed or free. Pure: from the plan and the claims.
+"""The tasks of a study and their states. Pure: computed from the plan, the files' progress and the attempts.
 
-A claim is what the storage holds of one worker's attempt at a trial. A trial is attempted in one of two stages: `rate`
-(seed 0, first fold only, where a scale has several rates to choose from) and `whole` (all folds and test predictions).
+A trial is trained in one of two stages: `rate` (seed 0, first fold only, where a scale has several learning rates to
+choose from) and `whole` (all folds, and predictions of the test folds). Its files say what is done and what failed; an
+attempt, an entry of the storage, says only which worker is training it now.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ecg_jax.study.design import Plan, Scale, Trial, chosen_rate, fit_seconds
+from ecg_jax.analysis.axes import Scale
+from ecg_jax.study.cost import fit_seconds
+from ecg_jax.study.design import Plan, Trial, chosen_rate
 
 LEASE_SECONDS = 60.0
 Stage = Literal["rate", "whole"]
@@ -16,38 +19,52 @@ State = Literal["done", "running", "failed", "free", "blocked"]
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One attempt at a trial, numbered in the order in which they were made.
-
-    A claim that was given up, or whose worker fell silent, is `dropped` and counts for nothing.
-    """
+class Attempt:
+    """One worker's attempt at a trial; attempts are numbered in the order in which they began."""
 
     number: int
     trial: str
     stage: Stage
-    state: Literal["running", "done", "failed", "dropped"]
+    running: bool
     worker: str = ""
     began: float = 0.0
-    beat: float = 0.0
-    lease: float = LEASE_SECONDS
-    """Seconds without a beat after which its worker counts as dead; each worker says it of its own claims."""
+    heartbeat: float = 0.0
+    """When its worker last reported, by the worker's clock."""
+    lease_seconds: float = LEASE_SECONDS
+    """Without a heartbeat for so long, its worker counts as dead; each worker sets it for its own attempts."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the files of a trial say about one stage of it."""
+
+    done: bool = False
     value: float | None = None
-    """Validation macro AUROC, mean over the folds."""
+    """Validation macro AUROC, averaged over the folds."""
     seconds: float = 0.0
-    runs: int = 1
-    reason: str = ""
+    """Of training, over the runs of the stage."""
+    failure: str | None = None
+    """Why the last attempt failed; None if it did not."""
+    failed_at: int = 0
+    """When that was written, in ns."""
+
+
+ProgressOf = Callable[[Trial, Stage], Progress]
+Retried = Mapping[str, int]
+"""Failures that are tried again: name of a trial -> its `failed_at`. A later failure of the trial is not among them."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A trial in one stage, and how it stands; without a rate as long as (or where) none is chosen for its scale."""
+    """A trial in one stage. `rate` is None as long as none is chosen for its scale, or if all rates failed."""
 
     scale: Scale
     rate: float | None
     seed: int
     stage: Stage
     state: State
-    claim: Claim | None = None
+    progress: Progress = Progress()
+    attempt: Attempt | None = None
 
     @property
     def trial(self) -> Trial:
@@ -58,82 +75,96 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The trial's name, or what is known of it."""
+        """The name of the trial, without the rate as long as that is not known."""
         return f"{self.scale.name}_s{self.seed}" if self.rate is None else self.trial.name
 
+    @property
+    def failure(self) -> str:
+        """Why a failed task failed."""
+        return self.progress.failure or "every learning rate failed"
 
-def holds(claim: Claim, claims: Iterable[Claim]) -> bool:
-    """Whether a new claim stands: no older one runs in the same folder, or has done the same."""
-    older = [c for c in claims if c.number < claim.number and c.trial == claim.trial]
-    return not any(c.state == "running" or (c.state == "done" and c.stage == claim.stage) for c in older)
+
+def is_valid(attempt: Attempt, attempts: Iterable[Attempt]) -> bool:
+    """Whether a new attempt may go on: no older one is running in the folder of the trial, in either stage."""
+    return not any(
+        other.running and other.trial == attempt.trial and other.number < attempt.number for other in attempts
+    )
 
 
-def tasks(plan: Plan, claims: Iterable[Claim], forgiven: frozenset[int] = frozenset()) -> list[Task]:
-    """All tasks in the order in which they are taken: the rates of every scale, then seed by seed.
+def tasks(
+    plan: Plan, attempts: Iterable[Attempt], progress_of: ProgressOf, retried: Retried | None = None
+) -> list[Task]:
+    """All tasks in the order in which they are trained: the rates of every scale, then all scales seed by seed."""
+    running = {attempt.trial: attempt for attempt in attempts if attempt.running}
 
-    `forgiven` are the numbers of failed claims that count for nothing.
-    """
-    held: dict[str, list[Claim]] = {}
-    for claim in claims:
-        if claim.state != "dropped" and claim.number not in forgiven:
-            held.setdefault(claim.trial, []).append(claim)
-
-    def standing(trial: Trial, stage: Stage) -> Task:
-        found = held.get(trial.name, [])
-        done = [claim for claim in found if claim.state == "done" and claim.stage == stage]
-        busy = [claim for claim in found if claim.state == "running"]  # in either stage: the folder is one
-        failed = [claim for claim in found if claim.state == "failed" and claim.stage == stage]
-        parts = (trial.scale, trial.learning_rate, trial.seed, stage)
-        kinds: list[tuple[State, list[Claim]]] = [("done", done), ("running", busy), ("failed", failed)]
-        for state, those in kinds:
-            if those:
-                return Task(*parts, state, those[0])
-        return Task(*parts, "free")
+    def task_of(trial: Trial, stage: Stage) -> Task:
+        progress, attempt = progress_of(trial, stage), running.get(trial.name)
+        state = _state(trial, progress, attempt, retried or {})
+        return Task(trial.scale, trial.learning_rate, trial.seed, stage, state, progress, attempt)
 
     listed: list[Task] = []
-    chosen: dict[Scale, float | None] = {}  # None where every rate failed; a scale still to be decided is not in it
+    chosen: dict[Scale, float | None] = {}  # without the scales whose rate is not decided yet
     for scale, rates in plan.rates.items():
         if len(rates) == 1:
             chosen[scale] = rates[0]
             continue
-        tried = [standing(Trial(scale, rate, 0), "rate") for rate in rates]
+        tried = [task_of(Trial(scale, rate, 0), "rate") for rate in rates]
         listed += tried
         if all(task.state in ("done", "failed") for task in tried):
-            chosen[scale] = chosen_rate({task.rate: task.claim.value for task in tried if task.claim and task.rate})
+            chosen[scale] = chosen_rate({task.trial.learning_rate: task.progress.value for task in tried})
     for seed in range(max(plan.seeds.values(), default=0)):
-        for scale in (scale for scale, seeds in plan.seeds.items() if seed < seeds):
+        for scale, seeds in plan.seeds.items():
             rate = chosen.get(scale)
+            if seed >= seeds:
+                continue
             if rate is not None:
-                listed.append(standing(Trial(scale, rate, seed), "whole"))
+                listed.append(task_of(Trial(scale, rate, seed), "whole"))
             else:
                 listed.append(Task(scale, None, seed, "whole", "failed" if scale in chosen else "blocked"))
     return listed
 
 
-def silent(claim: Claim, now: float) -> bool:
-    """Whether a claim's worker has not been heard of for its whole lease, by the clocks of both."""
-    return now - claim.beat > claim.lease
+def _state(trial: Trial, progress: Progress, attempt: Attempt | None, retried: Retried) -> State:
+    if progress.done:
+        return "done"
+    if attempt is not None:
+        return "running"
+    if progress.failure is not None and retried.get(trial.name) != progress.failed_at:
+        return "failed"
+    return "free"
+
+
+def lease_expired(attempt: Attempt, now: float) -> bool:
+    """Whether the last heartbeat of an attempt is older than its lease, if the clocks of both machines agree."""
+    return now - attempt.heartbeat > attempt.lease_seconds
 
 
 def runs_of(task: Task, plan: Plan, folds: int) -> int:
-    """How many trainings a task adds; the chosen rate's first fold was trained when the rate was."""
+    """How many runs a task adds: the first fold of the chosen rate was already trained to choose the rate."""
     if task.stage == "rate":
         return 1
-    return max(folds, 1) - (task.seed == 0 and len(plan.rates[task.scale]) > 1)
+    first_is_there = task.seed == 0 and len(plan.rates[task.scale]) > 1
+    return max(folds, 1) - int(first_is_there)
 
 
 def seconds_left(
     listed: Sequence[Task], plan: Plan, folds: int, macs_of: Callable[[Scale], float], now: float
 ) -> float | None:
-    """Time until all tasks are done, with as many workers as are at work now; None before the first is done."""
-    claims = [(task.scale, task.claim) for task in listed if task.state == "done" and task.claim]
-    if not claims:
+    """Time until all tasks are done, with as many workers as are active now; None before the first is done."""
+    done = [task for task in listed if task.state == "done"]
+    if not done:
         return None
-    each = fit_seconds([(macs_of(scale), claim.seconds / claim.runs) for scale, claim in claims])
-    at_work = {c.number for task in listed if (c := task.claim) and task.state == "running" and not silent(c, now)}
+    of_run = fit_seconds([(macs_of(task.scale), task.progress.seconds / _runs_in(task, folds)) for task in done])
+    attempts = {task.attempt.number: task.attempt for task in listed if task.state == "running" and task.attempt}
+    workers = sum(not lease_expired(attempt, now) for attempt in attempts.values())
     left = 0.0
     for task in listed:
         if task.state in ("free", "blocked", "running"):
-            spent = task.claim.beat - task.claim.began if task.claim else 0.0
-            left += max(runs_of(task, plan, folds) * each(macs_of(task.scale)) - spent, 0.0)
-    return left / max(len(at_work), 1)
+            spent = task.attempt.heartbeat - task.attempt.began if task.attempt else 0.0
+            left += max(runs_of(task, plan, folds) * of_run(macs_of(task.scale)) - spent, 0.0)
+    return left / max(workers, 1)
+
+
+def _runs_in(task: Task, folds: int) -> int:
+    """How many runs the seconds of a task's progress are of."""
+    return 1 if task.stage == "rate" else max(folds, 1)

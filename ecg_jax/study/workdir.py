@@ -1,13 +1,13 @@
-"""The files of a study's workdir, which all its workers share.
+"""The folder of a study, which all its workers share.
 
-study.json          what all trials have in common; who writes it first, founds the study
-grids/*.json        what was asked for, one file a command line: the plan is all of them, so it only grows
-journal.log         the Optuna study, unless it is on PostgreSQL
-trials/<name>/      a trial's runs, and trial.json with its key and, if it failed, why
+study.json          what all trials have in common; it is written once, by the first worker
+grids/*.json        the grids that were asked for, one file for each; the plan is their union, so it only grows
+journal.log         the trial queue, unless that is on PostgreSQL
+trials/<name>/      the runs of a trial, and trial.json with its key and, if it failed, the reason
 compiled/<host>/    JAX's compilation cache
-trials.csv          the finished trials, with test figures once a seed is finished at every scale
-analysis.json       all that the study found; report.html, figures/: the same for a reader
-latency.json        how long a window takes each scale, by machine
+trials.csv          the finished trials, with test metrics once a seed is finished at every scale
+analysis.json       all findings of the study; report.html, figures/: the same for a reader
+latency.json        how long one window takes at each scale, by machine
 """
 
 import hashlib
@@ -15,168 +15,190 @@ import json
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from ecg_jax.config import from_dict, same_run, to_dict
+from ecg_jax.config import same_run, to_dict
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_new, write_text
-from ecg_jax.study.design import VARIED, Grid, Plan, Study, Trial, merged
+from ecg_jax.study.design import Grid, Plan, Study, Trial, merge_grids
+from ecg_jax.study.storage import JOURNAL, database_of, without_password
+from ecg_jax.study.tasks import Progress, Stage
+from ecg_jax.training.result import RunResult, read_result
 from ecg_jax.training.workdir import differences
 
-JOURNAL = "journal.log"
+UNREADABLE = (json.JSONDecodeError, ConfigError, KeyError, TypeError)
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """A study that has a workdir: its name in the storage, and where that is (a URL without password, or a file)."""
+    """A study with its folder, and its trial queue: the name there, and a URL without password or a file name."""
 
+    path: Path
     name: str
     storage: str
     study: Study
 
+    def trial_folder(self, trial: Trial) -> Path:
+        """Where the runs of a trial are."""
+        return self.path / "trials" / trial.name
 
-def found(workdir: Path, study: Study, storage: str) -> StudyFolder:
-    """Makes the workdir this study's own, or finds that it is; `storage` may be "" where it is the study's already.
+    def run_folders(self, trial: Trial) -> list[Path]:
+        """The workdir of each run of a trial."""
+        return [self.trial_folder(trial) / name for name in self.study.run_names]
+
+    def add_grid(self, grid: Grid) -> None:
+        """Adds the trials of a grid to the study."""
+        text = json.dumps(grid.to_dict()) + "\n"
+        (self.path / "grids").mkdir(exist_ok=True)
+        write_text(self.path / "grids" / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}.json", text)
+
+    def grids(self) -> list[Grid]:
+        """All grids of the study.
+
+        Raises:
+            RunError: a file cannot be read.
+        """
+        found = []
+        for path in sorted((self.path / "grids").glob("*.json")):
+            try:
+                found.append(Grid.from_dict(json.loads(path.read_text()), self.study.axes))
+            except UNREADABLE as error:
+                raise RunError(f"{path} cannot be read ({error}); delete it, and give its grid again") from error
+        return found
+
+    def plan(self, *more: Grid) -> Plan:
+        """All trials of the study, and those of further grids."""
+        in_order = (Grid.from_dict(grid.to_dict(), self.study.axes) for grid in more)  # of the study's axes
+        return merge_grids([*self.grids(), *in_order])
+
+    def results(self, trial: Trial) -> list[RunResult | None]:
+        """The validation result of each run of a trial; None if it is not finished.
+
+        Raises:
+            RunError: a file cannot be read.
+        """
+        return [read_result(folder) for folder in self.run_folders(trial)]
+
+    def failure(self, trial: Trial) -> str | None:
+        """Why the last attempt at a trial failed; None if it did not, or there was none.
+
+        Raises:
+            RunError: the file cannot be read.
+        """
+        path = self.trial_folder(trial) / "trial.json"
+        try:
+            return json.loads(path.read_text())["failure"]
+        except FileNotFoundError:
+            return None
+        except UNREADABLE as error:
+            raise RunError(f"{path} cannot be read ({error}); delete it") from error
+
+    def write_trial(self, trial: Trial, failure: str | None = None) -> None:
+        """Writes to the folder of a trial what it is, and why it failed."""
+        folder = self.trial_folder(trial)
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"scale": trial.scale.to_dict(), "learning_rate": trial.learning_rate, "seed": trial.seed}
+        values = {"key": self.study.trial_key(trial), **about, "failure": failure}
+        write_text(folder / "trial.json", json.dumps(values, indent=2) + "\n")
+
+    def progress(self, trial: Trial, stage: Stage) -> Progress:
+        """What the files say about one stage of a trial.
+
+        A stage is done if its runs have results, and with `whole` test predictions, and a validation macro AUROC is
+        defined; a failure that was written before counts only until then.
+        """
+        folders = self.run_folders(trial)[: 1 if stage == "rate" else None]
+        names = ("result.json",) if stage == "rate" else ("result.json", "predictions_test.csv")
+        if all((folder / name).is_file() for folder in folders for name in names):
+            results = [result for folder in folders if (result := read_result(folder)) is not None]
+            value = mean_macro_auroc(results)
+            if value is not None:
+                return Progress(True, value, sum(result.train["seconds"] for result in results))
+        failure = self.failure(trial)
+        if failure is None:
+            return Progress()
+        return Progress(failure=failure, failed_at=(self.trial_folder(trial) / "trial.json").stat().st_mtime_ns)
+
+
+class ProgressCache:
+    """The progress of the trials of a study; what is done is read from its files only once."""
+
+    def __init__(self, folder: StudyFolder):
+        self._folder = folder
+        self._done: dict[tuple[str, Stage], Progress] = {}
+
+    def __call__(self, trial: Trial, stage: Stage) -> Progress:
+        """As `StudyFolder.progress`."""
+        key = (trial.name, stage)
+        if key in self._done:
+            return self._done[key]
+        progress = self._folder.progress(trial, stage)
+        if progress.done:
+            self._done[key] = progress
+        return progress
+
+
+def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
+    """Opens a study, after its folder is created if it is not there; `storage` may be "" for one that is there.
 
     Raises:
-        RunError: the workdir holds another study; the message shows both sides of what differs.
+        RunError: the folder has another study; the message shows both sides of each difference.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    new = StudyFolder(f"{workdir.resolve().name}-{secrets.token_hex(4)}", without_password(storage) or JOURNAL, study)
-    if not (workdir / "study.json").exists():
-        write_new(workdir / "study.json", json.dumps(_described(new), indent=2) + "\n")
-    before = read_founded(workdir)
-    check_same(workdir, before, study, storage)
-    return replace(before, study=study)  # path, feed and parallel mode are this worker's
+    path.mkdir(parents=True, exist_ok=True)
+    new = StudyFolder(
+        path, f"{path.resolve().name}-{secrets.token_hex(4)}", without_password(storage) or JOURNAL, study
+    )
+    if not (path / "study.json").exists():
+        values = {"name": new.name, "storage": new.storage, "study": study.to_dict()}
+        write_new(path / "study.json", json.dumps(values, indent=2) + "\n")
+    before = open_study(path)
+    check_compatible(before, study, storage)
+    return replace(before, study=replace(before.study, base=study.base))  # this worker's path, feed and parallel mode
 
 
-def check_same(workdir: Path, before: StudyFolder, study: Study, storage: str = "") -> None:
-    """Refuses another study in the same workdir; writes nothing.
+def check_compatible(folder: StudyFolder, study: Study, storage: str = "") -> None:
+    """Refuses another study in the same folder.
 
     Raises:
-        RunError: data, base or storage differ; the message shows both sides.
+        RunError: data, base, axes or storage differ; the message shows both sides of each difference.
     """
-    now = StudyFolder(before.name, without_password(storage) or before.storage, study)
-    found = [f"{key} was {old!r}, is now {new!r}" for key, old, new in differences(_compared(before), _compared(now))]
+    now = replace(folder, study=study, storage=without_password(storage) or folder.storage)
+    found = [f"{key} was {old!r}, is now {new!r}" for key, old, new in differences(_compared(folder), _compared(now))]
     if found:
-        raise RunError(f"{workdir} holds another study ({'; '.join(found)}); use another --workdir")
+        raise RunError(f"{folder.path} has another study ({'; '.join(found)}); give another --workdir")
 
 
-def read_founded(workdir: Path) -> StudyFolder:
-    """The study of a workdir.
+def open_study(path: Path) -> StudyFolder:
+    """The study of a folder.
 
     Raises:
         RunError: there is none, or it cannot be read.
     """
-    path = workdir / "study.json"
+    file = path / "study.json"
     try:
-        return from_dict(StudyFolder, json.loads(path.read_text()))
+        values = json.loads(file.read_text())
+        return StudyFolder(path, values["name"], values["storage"], Study.from_dict(values["study"]))
     except FileNotFoundError as error:
-        raise RunError(f"{workdir} holds no study: it has no study.json; experiments/scale.py begins one") from error
-    except (json.JSONDecodeError, ConfigError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+        raise RunError(
+            f"{path} is not the folder of a study: it has no study.json; experiments/scale.py begins one"
+        ) from error
+    except UNREADABLE as error:
+        raise RunError(f"{file} cannot be read: {error}") from error
 
 
-def add_grid(workdir: Path, grid: Grid) -> None:
-    """Asks for these trials too."""
-    text = json.dumps(to_dict(grid)) + "\n"
-    (workdir / "grids").mkdir(exist_ok=True)
-    write_text(workdir / "grids" / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}.json", text)
+def _compared(folder: StudyFolder) -> dict[str, Any]:
+    study = folder.study
+    axes = {axis.name: axis.kind for axis in study.axes}
+    return {
+        "storage": database_of(folder.storage),
+        **to_dict(replace(study, base=same_run(study.base))),
+        "axes": axes,
+    }
 
 
-def read_plan(workdir: Path, *more: Grid) -> Plan:
-    """All trials that were asked for in this workdir, and those of `more`."""
-    return merged([*(grid for _, grid in read_grids(workdir)), *more])
-
-
-def read_grids(workdir: Path) -> list[tuple[Path, Grid]]:
-    """What each command line asked for, and the file that holds it.
-
-    Raises:
-        RunError: a file cannot be read.
-    """
-    found = []
-    for path in sorted((workdir / "grids").glob("*.json")):
-        try:
-            found.append((path, from_dict(Grid, json.loads(path.read_text()))))
-        except (json.JSONDecodeError, ConfigError) as error:
-            raise RunError(f"{path} cannot be read ({error}); delete it, and give its grid again") from error
-    return found
-
-
-def trial_folder(workdir: Path, trial: Trial) -> Path:
-    """Where a trial's runs lie."""
-    return workdir / "trials" / trial.name
-
-
-def write_trial(workdir: Path, study: Study, trial: Trial, failure: str | None = None) -> None:
-    """Leaves in a trial's folder what it is, and why it failed."""
-    folder = trial_folder(workdir, trial)
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {"key": trial.key(study), **to_dict(trial), "failure": failure}
-    write_text(folder / "trial.json", json.dumps(values, indent=2) + "\n")
-
-
-def read_failure(workdir: Path, trial: Trial) -> str | None:
-    """Why a trial failed; None where it did not, or was not begun.
-
-    Raises:
-        RunError: the file cannot be read.
-    """
-    path = trial_folder(workdir, trial) / "trial.json"
-    try:
-        return json.loads(path.read_text())["failure"] if path.is_file() else None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); delete it") from error
-
-
-def check_storage(storage: str) -> None:
-    """Refuses storages that do not give a trial to one worker alone; "" is a journal file.
-
-    Raises:
-        ConfigError: it is not PostgreSQL, or cannot be read.
-    """
-    without_password(storage)
-    if storage and storage.partition("://")[0] not in ("postgresql", "postgresql+psycopg"):
-        raise ConfigError(
-            f"--storage {storage.partition('://')[0]}: give postgresql://USER@HOST/DATABASE, or leave it out for a "
-            "journal file in the workdir (SQLite hands one trial to two workers)"
-        )
-
-
-def without_password(storage: str) -> str:
-    """A storage as it may be written down: a URL without password and driver, or a file.
-
-    Raises:
-        ConfigError: it is no URL that can be read.
-    """
-    if "://" not in storage:
-        return storage
-    url = _read_url(storage).difference_update_query(["password"])
-    return str(url.create("postgresql", url.username, None, url.host, url.port, url.database, url.query))
-
-
-def _read_url(storage: str) -> Any:
-    from sqlalchemy.engine import make_url  # comes with optuna
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(storage)
-    except (ArgumentError, ValueError) as error:  # the message would hold the password
-        raise ConfigError("--storage cannot be read; give postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from error
-
-
-def _described(founded: StudyFolder) -> dict[str, Any]:
-    """As JSON values, without what the trials set themselves."""
-    values = to_dict(founded)
-    for part, knobs in VARIED.items():
-        for knob in knobs:
-            del values["study"]["base"][part][knob]
-    return values
-
-
-def _compared(founded: StudyFolder) -> dict[str, Any]:
-    study, where = founded.study, founded.storage
-    if "://" in where:  # a server has other names on other machines
-        where = f"postgresql, {_read_url(where).database}"
-    return {"storage": where, **to_dict(replace(study, base=same_run(study.base)))}
+def mean_macro_auroc(results: list[RunResult]) -> float | None:
+    """The validation macro AUROC, averaged over the runs in which it is defined."""
+    values = [result.metrics["macro_auroc"]["value"] for result in results]
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None

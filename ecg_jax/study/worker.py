@@ -1,7 +1,7 @@
-"""A worker of a study: it claims trials, one after the other, has `run` train them, and hands them back.
+"""A worker of a study: it claims one trial after the other, trains it and releases it.
 
-Any number of workers share a workdir. A worker that is killed leaves its claim without a beat; after `lease_seconds`
-another takes the trial up where its last checkpoint stands.
+Any number of workers share the folder of a study. A worker that is killed leaves its attempt without a heartbeat; after
+the lease another worker continues the trial from its last checkpoint.
 """
 
 import os
@@ -12,226 +12,218 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import mean
-from typing import Any
 
 import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from rich.console import Console
 
 from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.study.tasks import LEASE_SECONDS, Claim, Task, tasks
+from ecg_jax.study.runner import Runner
+from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, Retried, Task, tasks
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
-from ecg_jax.study.workdir import StudyFolder, read_failure, read_plan, trial_folder, write_trial
+from ecg_jax.study.workdir import ProgressCache, StudyFolder, mean_macro_auroc
 
-Run = Callable[..., Any]
-"""`run(config, workdir, console=, plots=) -> RunResult`"""
-Predict = Callable[[Path, Path], None]
-"""`predict(workdir of a run, data)`: leaves its test predictions."""
-Conclude = Callable[[Path, StudyFolder, Console], None]
-"""`conclude(workdir, founded, console)`: makes of the trials what is there to read."""
+Conclude = Callable[[StudyFolder, Console], None]
+"""`conclude(folder, console)` is called once nothing is left to train: it writes the report."""
+REPORT = "report.html"  # the last file that `conclude` writes
+NEVER_DEFINED = "macro AUROC is not defined: no label has both classes in the validation folds"
 
 
 def work(
-    workdir: Path,
-    founded: StudyFolder,
+    folder: StudyFolder,
     *,
     conclude: Conclude,
+    runner: Runner | None = None,
     storage: str = "",
     lease_seconds: float = LEASE_SECONDS,
     retry_failed: bool = False,
     console: Console | None = None,
-    run: Run | None = None,
-    predict: Predict | None = None,
 ) -> None:
-    """Does what is left of a study until all of it is done, by this worker or others.
+    """Trains what is left of a study until all of it is done, by this worker or by others.
 
     Args:
-        workdir: of the study.
-        founded: the study, with this machine's path of the data.
-        conclude: called once nothing is left to do.
-        storage: its URL where that has a password; else as founded.
-        lease_seconds: how long this worker may be silent before its trial is given to another.
-        retry_failed: try again what has failed until now.
+        folder: of the study, with this machine's path of the data.
+        conclude: called once nothing is left to train.
+        runner: trains and predicts.
+        storage: the URL of the storage if that has a password; else it is that of the study.
+        lease_seconds: without a heartbeat for so long, this worker counts as dead and others take over its trial.
+        retry_failed: try trials again that have failed until now.
         console: where progress is shown; by default standard error.
-        run, predict: in place of `training.run` and `predict_test`, for tests.
-    """
-    console = console or Console(stderr=True)
-    if run is None:
-        from ecg_jax.training.devices import keep_compiled
-        from ecg_jax.training.loop import run as trained
 
-        run = trained
-        keep_compiled(workdir / "compiled" / platform.node())
-    with open_trial_queue(workdir, founded.name, storage or founded.storage, begin=True) as desk:
-        forgiven = frozenset(c.number for c in desk.claims() if c.state == "failed") if retry_failed else frozenset()
-        worker = _Worker(workdir, founded, desk, lease_seconds, forgiven, console, run, predict or predict_test)
-        busy = worker.until_done()
-        listed = worker.look()
-    if not busy:
-        console.print(f"{workdir} is finished: nothing to do", highlight=False, soft_wrap=True)
-    failed = [task for task in listed if task.state == "failed"]
+    Raises:
+        DataError: the prepared set cannot be read, which is not a failure of a trial.
+        RunError: the storage does not answer, or a file of the study cannot be read.
+    """
+    console, runner = console or Console(stderr=True), runner or Runner()
+    runner.keep_compiled(folder.path / "compiled" / platform.node())
+    progress_of = ProgressCache(folder)
+    retried = {}
+    if retry_failed:
+        before = tasks(folder.plan(), [], progress_of)
+        retried = {task.name: task.progress.failed_at for task in before if task.state == "failed"}
+    with open_trial_queue(folder.path, folder.name, storage or folder.storage, create=True) as queue:
+        worker = _Worker(folder, queue, runner, progress_of, retried, lease_seconds, console)
+        was_busy = worker.work_until_done()
+        failed = [task for task in worker.tasks() if task.state == "failed"]
+    if not was_busy:
+        worker.print(f"{folder.path} is finished: nothing to do")
     for task in failed:
-        reason = task.claim.reason if task.claim else "every learning rate failed"
-        console.print(f"failed: {task.name}: {reason}", highlight=False, soft_wrap=True)
+        worker.print(f"failed: {task.name}: {task.failure}")
     if failed:
-        console.print("the same command with --retry-failed tries what has failed again", highlight=False)
-    if busy or not (workdir / "report.html").is_file():
-        conclude(workdir, founded, console)
+        worker.print("the same command with --retry-failed tries again what has failed")
+    if was_busy or not (folder.path / REPORT).is_file():
+        conclude(folder, console)
 
 
 @dataclass(frozen=True)
 class _Worker:
-    workdir: Path
-    founded: StudyFolder
-    desk: TrialQueue
+    folder: StudyFolder
+    queue: TrialQueue
+    runner: Runner
+    progress_of: ProgressCache
+    retried: Retried
     lease_seconds: float
-    forgiven: frozenset[int]
     console: Console
-    run: Run
-    predict: Predict
 
-    def look(self) -> list[Task]:
-        """All tasks, as they stand now."""
-        return tasks(read_plan(self.workdir), self.desk.claims(), self.forgiven)
+    def tasks(self) -> list[Task]:
+        """All tasks with their present states."""
+        return tasks(self.folder.plan(), self.queue.attempts(), self.progress_of, self.retried)
 
-    def until_done(self) -> bool:
-        """Takes what is free, and waits for the rest; False where there was nothing to do."""
-        name, busy, waiting = f"{platform.node()}:{os.getpid()}", False, False
-        silence = Silence(gone)
+    def work_until_done(self) -> bool:
+        """Trains free tasks and waits for those of other workers; False if there was nothing to do."""
+        was_busy, is_waiting = False, False
+        watch = LeaseWatch(process_is_dead)
         while True:
-            for claim in silence.fallen(self.desk.claims(), time.monotonic()):
-                if self.desk.drop(claim):
-                    self.say(f"{claim.trial} was left by {claim.worker}, which fell silent")
-            listed = self.look()
+            for attempt in watch.expired(self.queue.attempts(), time.monotonic()):
+                if self.queue.release(attempt):
+                    self.print(f"{attempt.trial} was given up by {attempt.worker}, which no longer reports")
+            listed = self.tasks()
             if not any(task.state in ("free", "running", "blocked") for task in listed):
-                return busy
-            task, busy = next((task for task in listed if task.state == "free"), None), True
-            if task is None:
-                if not waiting:
-                    self.say("nothing is free: waiting for the trials of other workers")
-                waiting = True
-                time.sleep(min(self.lease_seconds / 6, 5.0))
-                continue
-            waiting = False
-            key = task.trial.key(self.founded.study)
-            claim = self.desk.take(task, key=key, worker=name, lease_seconds=self.lease_seconds)
-            if claim is not None:
+                return was_busy
+            was_busy = True
+            free = next((task for task in listed if task.state == "free"), None)
+            if free is not None:
+                is_waiting = False
                 done = sum(task.state == "done" for task in listed)
-                self.say(f"\n{task.name}{' (its rate)' if task.stage == 'rate' else ''}: {done} of {len(listed)} done")
-                self.attempt(task, claim)
+                self.attempt(free, f"{done} of {len(listed)} done")
+                continue
+            if not is_waiting:
+                self.print("no trial is free: waiting for those of other workers")
+            is_waiting = True
+            time.sleep(min(self.lease_seconds / 6, 5.0))
 
-    def attempt(self, task: Task, claim: Claim) -> None:
-        """Does a task and hands the claim back, whatever happens short of a kill.
+    def attempt(self, task: Task, progress: str) -> None:
+        """Claims a task, trains it and ends the attempt, whatever happens except a kill.
 
-        An earlier failure stands in the trial's folder until the trial is done: an attempt that a stop cuts off has
-        mended nothing.
-
-        Raises:
-            DataError: the prepared set cannot be read, which is no fault of the trial.
+        The reason of an earlier failure stays in the trial's folder until the trial is done or fails for another one:
+        an attempt that is stopped has not repaired anything.
         """
-        from jax.errors import JaxRuntimeError  # a scale that does not fit the memory
+        from jax.errors import JaxRuntimeError  # a scale that does not fit into memory
 
-        study = self.founded.study
+        trial, worker = task.trial, f"{platform.node()}:{os.getpid()}"
+        key = self.folder.study.trial_key(trial)
+        attempt = self.queue.claim(task, key=key, worker=worker, lease_seconds=self.lease_seconds)
+        if attempt is None:
+            return
+        if self.progress_of(trial, task.stage).done:  # another worker finished it before the claim
+            self.queue.release(attempt)
+            return
+        self.print(f"\n{task.name}{' (its rate)' if task.stage == 'rate' else ''}: {progress}")
         try:
-            with beating(lambda: self.desk.beat(claim), self.lease_seconds / 6):  # over before the claim is back
-                write_trial(self.workdir, study, task.trial, failure=read_failure(self.workdir, task.trial))
-                figures = self.carry_out(task)
+            with heartbeats(lambda: self.queue.heartbeat(attempt), self.lease_seconds / 6):
+                if not (self.folder.trial_folder(trial) / "trial.json").is_file():
+                    self.folder.write_trial(trial)
+                value = self.train(task)
         except (ConfigError, RunError, JaxRuntimeError) as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            self.say(f"{task.name} failed: {reason}")
-            write_trial(self.workdir, study, task.trial, failure=reason)
-            self.desk.fail(claim, reason)
+            self.print(f"{task.name} failed: {reason}")
+            self.folder.write_trial(trial, failure=reason)
+            self.queue.release(attempt)
         except BaseException:
-            self.desk.drop(claim)
+            self.queue.release(attempt)
             raise
         else:
-            write_trial(self.workdir, study, task.trial)
-            self.desk.finish(claim, **figures)
+            self.folder.write_trial(trial)
+            self.queue.complete(attempt, value)
 
-    def carry_out(self, task: Task) -> dict[str, Any]:
-        """Trains a task's runs and, at the scale's rate, predicts their test folds; what is there is not done again.
+    def train(self, task: Task) -> float:
+        """Trains the runs of a task and, at the rate of the scale, predicts their test folds.
 
         Returns:
-            `value` (mean validation macro AUROC), `seconds` of training, number of `runs`.
+            The validation macro AUROC, averaged over the runs.
 
         Raises:
-            UserError: a run failed, or no validation fold has a label with both classes.
+            UserError: a run failed, or in no validation fold a label has both classes.
         """
-        runs = list(task.trial.runs(self.founded.study).items())
-        results = []
-        for below, config in runs[:1] if task.stage == "rate" else runs:
-            folder = trial_folder(self.workdir, task.trial) / below
-            results.append(self.run(config, folder, console=self.console, plots=False))
-            if task.stage == "whole" and not (folder / "predictions_test.csv").is_file():
-                self.predict(folder, config.data.path)
-        values = [result.metrics["macro_auroc"]["value"] for result in results]
-        values = [value for value in values if value is not None]
-        if not values:
-            raise RunError("macro AUROC is not defined: no label has both classes in the validation folds")
-        seconds = sum(result.train["seconds"] for result in results)
-        return {"value": mean(values), "seconds": seconds, "runs": len(results)}
+        configs = self.folder.study.runs(task.trial).values()
+        runs = dict(zip(self.folder.run_folders(task.trial), configs, strict=True))
+        if task.stage == "rate":
+            runs = dict(list(runs.items())[:1])
+        results = self.runner.finish(runs, predict=task.stage == "whole", console=self.console)
+        value = mean_macro_auroc(results)
+        if value is None:
+            raise RunError(NEVER_DEFINED)
+        return value
 
-    def say(self, line: str) -> None:
-        """One line for the user."""
+    def print(self, line: str) -> None:
+        """Prints one line for the user."""
         self.console.print(line, highlight=False, soft_wrap=True)
 
 
-def predict_test(workdir: Path, data: Path) -> None:
-    """Leaves a run's test predictions; no figure is computed from them."""
-    from ecg_jax.inference import predict_split
-    from ecg_jax.training.result import write_predictions
+class LeaseWatch:
+    """Finds attempts whose workers have died: the heartbeat has not changed for a whole lease, or `is_dead` says so.
 
-    write_predictions(workdir, "test", *predict_split(workdir, "test", data=data)[1:])
-
-
-class Silence:
-    """Tells which claims' workers have died: one is seen with the same beat for its lease, or `known_dead`.
-
-    Time is this worker's own, since clocks differ between machines.
+    The time is that of this process, because the clocks of machines differ.
     """
 
-    def __init__(self, known_dead: Callable[[Claim], bool] = lambda claim: False):
-        self._known_dead = known_dead
-        self._seen: dict[int, tuple[float, float]] = {}  # number -> beat, and when it was first seen
+    def __init__(self, is_dead: Callable[[Attempt], bool] = lambda attempt: False):
+        self._is_dead = is_dead
+        self._seen: dict[int, tuple[float, float]] = {}  # number -> heartbeat, and when it was first seen
 
-    def fallen(self, claims: list[Claim], now: float) -> list[Claim]:
-        """The running claims whose worker is silent at the time `now`."""
-        before, running = self._seen, [claim for claim in claims if claim.state == "running"]
-        self._seen = {
-            c.number: before[c.number] if before.get(c.number, (None,))[0] == c.beat else (c.beat, now) for c in running
-        }
-        return [c for c in running if now - self._seen[c.number][1] > c.lease or self._known_dead(c)]
+    def expired(self, attempts: list[Attempt], now: float) -> list[Attempt]:
+        """The running attempts whose worker is dead at the time `now`."""
+        running, before = [attempt for attempt in attempts if attempt.running], self._seen
+        self._seen = {}
+        for attempt in running:
+            heartbeat, seen_at = before.get(attempt.number, (None, now))
+            self._seen[attempt.number] = (attempt.heartbeat, seen_at if heartbeat == attempt.heartbeat else now)
+        return [
+            attempt
+            for attempt in running
+            if now - self._seen[attempt.number][1] > attempt.lease_seconds or self._is_dead(attempt)
+        ]
 
 
-def gone(claim: Claim) -> bool:
-    """Whether a worker of this machine is no more, so that a worker begun anew need not watch it first."""
-    machine, _, process = claim.worker.rpartition(":")
-    silent = machine == platform.node() and time.time() - claim.beat > claim.lease
+def process_is_dead(attempt: Attempt) -> bool:
+    """Whether the worker of an attempt was a process of this machine that has ended; it need not be watched then."""
+    machine, _, process = attempt.worker.rpartition(":")
+    silent = machine == platform.node() and time.time() - attempt.heartbeat > attempt.lease_seconds
     return silent and not psutil.pid_exists(int(process))
 
 
 @contextmanager
-def beating(beat: Callable[[], None], every: float, lost: Callable[[], None] | None = None) -> Iterator[None]:
-    """Calls `beat` time and again, from a thread; where the claim is another's by now, `lost`, which ends the process.
+def heartbeats(
+    heartbeat: Callable[[], None], every_seconds: float, on_loss: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Calls `heartbeat` at regular intervals, from a thread, until the block is left.
 
-    That is meant to be as sudden as a kill: the trial's folder is in other hands.
+    If the attempt was taken from this worker, `on_loss` is called, by default the end of this process: it must be as
+    sudden as a kill, since another worker uses the trial's folder.
     """
     stop = threading.Event()
 
-    def beats() -> None:
-        while not stop.wait(every):
+    def beat() -> None:
+        while not stop.wait(every_seconds):
             try:
-                beat()
+                heartbeat()
             except UpdateFinishedTrialError:
                 if not stop.is_set():
-                    (lost or _leave)()
+                    (on_loss or _exit)()
                 return
-            except Exception as error:  # a storage that is away for a moment must not end a training
+            except Exception as error:  # a storage that does not answer for a moment must not end a training
                 print(f"the lease could not be renewed: {str(error).partition(chr(10))[0]}", file=sys.stderr)
 
-    thread = threading.Thread(target=beats, daemon=True)
+    thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
         yield
@@ -240,6 +232,6 @@ def beating(beat: Callable[[], None], every: float, lost: Callable[[], None] | N
         thread.join()
 
 
-def _leave() -> None:
-    print("this worker was silent for too long and its trial is another's now; start it again", file=sys.stderr)
+def _exit() -> None:
+    print("this worker did not report for too long, and its trial was taken over; start it again", file=sys.stderr)
     os._exit(3)

@@ -1,0 +1,210 @@
+"""What the scripts in `experiments/` share: the flags of a study, and how it is begun, trained and shown.
+
+Heavy imports are inside the functions, so that `--help` is fast.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from ecg_jax.cli import FLAT, base_run, fail_in_one_line
+from ecg_jax.config import RunConfig, get_field, with_fields
+from ecg_jax.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ecg_jax.analysis.axes import Axis
+    from ecg_jax.study.design import Grid, Study
+    from ecg_jax.study.runner import Runner
+    from ecg_jax.study.workdir import StudyFolder
+    from ecg_jax.study.worker import Conclude
+
+
+@dataclass(frozen=True)
+class StudyArgs:
+    """The flags of every study, with those of `ecg-jax train`."""
+
+    workdir: Path
+    """Folder of the study, which all its workers share."""
+    seeds: int = 3
+    """Number of seeds of each scale, 0, 1, ...; all scales are trained from one seed before the next begins."""
+    learning_rates: tuple[float, ...] = ()
+    """One is chosen for each scale, on validation, with seed 0 on the first fold; by default that of the run."""
+    folds: tuple[int, ...] = ()
+    """Cross-fitting: each of these folds is the test fold once, and the fold before it the validation fold."""
+    storage: str = ""
+    """postgresql://USER@HOST/DATABASE for many machines; by default a journal file in the workdir."""
+    lease_seconds: float = 60.0
+    """If a worker does not report for so long, it counts as dead and its trial is trained by another."""
+    retry_failed: bool = False
+    """Try again what has failed."""
+    dry_run: bool = False
+    """List the trials with their costs, and train nothing."""
+    run: Annotated[RunConfig, FLAT] = field(default_factory=RunConfig)
+
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates of the grid."""
+        return self.learning_rates or (self.run.train.learning_rate,)
+
+    def axes(self) -> "tuple[Axis, ...]":
+        """The axes of the study, with the levels of its grid."""
+        raise NotImplementedError
+
+    def grids(self) -> "list[Grid]":
+        """The grids of the study: all combinations of the axes' levels."""
+        from ecg_jax.study.design import make_grid
+
+        return [make_grid(self.axes(), self.seeds, self.rates())]
+
+
+@dataclass(frozen=True)
+class GridArgs(StudyArgs):
+    """The flags of a study over free axes."""
+
+    depths: tuple[int, ...] = ()
+    """Residual blocks in each stage; by default 1 2 4."""
+    channels: tuple[int, ...] = ()
+    """Channels of the first stage; by default 16 32 64."""
+    kernels: tuple[int, ...] = ()
+    """Kernel lengths of the block convolutions, in samples; by default 3 5 9 15."""
+    axis: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()
+    """Another axis: FIELD LEVEL ..., such as model.head gap attention; FIELD:KIND if it shall be log2, linear or
+    categorical. With model.preset published networks take the place of depth, channels and kernel."""
+    base: Literal["resnet", "local"] = "resnet"
+    """The network that is scaled: that of the run, or three stages without stem pooling, total stride 8."""
+
+    def axes(self) -> "tuple[Axis, ...]":
+        """Depth, channels and kernel, then those of `--axis`."""
+        from ecg_jax.analysis.axes import READY_MADE
+        from ecg_jax.study.axis_flag import read_axis
+        from ecg_jax.study.design import MODEL_PRESET
+
+        more = [read_axis(words) for words in self.axis]
+        fields = [axis.field for axis in more]
+        if repeated := [name for name in fields if fields.count(name) > 1]:
+            raise ConfigError(f"--axis {repeated[0]} is given twice; give all its levels once")
+        if MODEL_PRESET in fields:
+            if self.depths or self.channels or self.kernels:
+                raise ConfigError("--axis model.preset sets depth, channels and kernel; leave out their flags")
+            return tuple(more)
+        levels = (self.depths or (1, 2, 4), self.channels or (16, 32, 64), self.kernels or (3, 5, 9, 15))
+        return (*(replace(axis, levels=given) for axis, given in zip(READY_MADE, levels, strict=True)), *more)
+
+
+def run_script(kind: Any, main: Callable[[Any], None], description: str | None) -> None:
+    """Reads the command line as a `kind` and calls `main` with it; an error of the user is one line."""
+    with fail_in_one_line(Path(sys.argv[0]).name):
+        main(read_arguments(kind, sys.argv[1:], description))
+
+
+def read_arguments(kind: Any, arguments: Sequence[str], description: str | None = None) -> Any:
+    """The arguments of a script; flags are changes to the run of `--preset`, `--model.preset` and `--base`.
+
+    Raises:
+        ConfigError: a flag of the run gives what the study varies.
+    """
+    default, rest = base_run(arguments)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--base")
+    if issubclass(kind, GridArgs) and parser.parse_known_args(rest)[0].base == "local":
+        from ecg_jax.study.design import without_stem_pool
+
+        default = replace(default, model=without_stem_pool(default.model))
+    args = tyro.cli(kind, description=description, args=rest, default=kind(workdir=tyro.MISSING, run=default))
+    if isinstance(args, StudyArgs):
+        _refuse_varied(args, default)
+    return args
+
+
+def _refuse_varied(args: StudyArgs, default: RunConfig) -> None:
+    flags = {"model.depth": "--depths", "model.channels": "--channels", "model.kernel": "--kernels"}
+    flags |= {axis.field: "--axis" for axis in args.axes() if axis.field not in flags}
+    if "model.preset" in flags:
+        flags = {"model": flags["model.preset"]}
+    for name, flag in {**flags, "train.seed": "--seeds"}.items():
+        if get_field(args.run, name) != get_field(default, name):
+            raise ConfigError(f"--{name} is what the study varies; give {flag}")
+    if args.learning_rates and args.run.train.learning_rate != default.train.learning_rate:
+        raise ConfigError("give --learning-rates or --train.learning-rate, not both")
+
+
+def train_study(
+    args: StudyArgs, *, conclude: "Conclude | None" = None, runner: "Runner | None" = None
+) -> "StudyFolder | None":
+    """Begins or continues a study and works on it until it is done; None after a dry run, which trains nothing.
+
+    Args:
+        args: of the study.
+        conclude: called once nothing is left to train; by default nothing is written then.
+        runner: trains and predicts.
+
+    Raises:
+        UserError: an argument is refused, or the folder has another study.
+    """
+    from ecg_jax.study.runner import Runner
+    from ecg_jax.study.storage import check_reachable, check_storage
+    from ecg_jax.study.workdir import create_or_open
+
+    check_storage(args.storage)
+    if not args.lease_seconds >= 1:
+        raise ConfigError(f"--lease-seconds is {args.lease_seconds:g}; give 1 or more")
+    if args.run.data.path == Path():
+        raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
+    grids = args.grids()
+    study, runner = _study_of(args, grids), runner or Runner()
+    if args.dry_run:
+        _show_dry_run(args, study, grids, runner)
+        return None
+    from ecg_jax.study.worker import work
+
+    check_reachable(args.storage)
+    folder = create_or_open(args.workdir, study, args.storage)
+    for grid in grids:
+        folder.add_grid(grid)
+    given = {scale.name for grid in grids for scale in grid.scales()}
+    if more := [scale.name for scale in folder.plan().rates if scale.name not in given]:
+        print(f"earlier commands asked for more scales ({', '.join(more)}); they are in {args.workdir}/grids")
+    settings = {"storage": args.storage, "lease_seconds": args.lease_seconds, "retry_failed": args.retry_failed}
+    work(folder, conclude=conclude or (lambda *_: None), runner=runner, **settings)
+    return folder
+
+
+def _study_of(args: StudyArgs, grids: "Sequence[Grid]") -> "Study":
+    from ecg_jax.dataset.prepared import open_prepared
+    from ecg_jax.dataset.splits import split_by_folds
+    from ecg_jax.study.design import check_grid, make_study
+
+    run = with_fields(args.run, {"data.path": args.run.data.path.resolve()})
+    prepared = open_prepared(run.data.path)
+    study = make_study(run, args.axes(), args.folds, prepared)
+    for grid in grids:
+        check_grid(study, grid)
+    for config in study.fold_configs(study.base).values():
+        if not len(split_by_folds(prepared.folds, config.data).test):
+            raise ConfigError("a study needs test folds; leave out --data.test-folds, or give numbers")
+    return study
+
+
+def _show_dry_run(args: StudyArgs, study: "Study", grids: "Sequence[Grid]", runner: "Runner") -> None:
+    from ecg_jax.study.dry_run import estimate_seconds, trials_table
+    from ecg_jax.study.workdir import StudyFolder, check_compatible, open_study
+
+    folder = StudyFolder(args.workdir, "", args.storage, study)
+    if (args.workdir / "study.json").is_file():
+        folder = open_study(args.workdir)
+        check_compatible(folder, study, args.storage)
+    plan = folder.plan(*grids)
+    output(160).print(trials_table(folder, plan, estimate_seconds(study, list(plan.rates), runner)))
+
+
+def output(width: int = 140) -> "Console":
+    """Standard output; a file is wide enough for a table."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=width)

@@ -1,0 +1,79 @@
+"""What a study does with a run: train it, predict its test folds, measure it. JAX is imported where it is used."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ecg_jax.analysis.axes import Scale
+from ecg_jax.config import RunConfig
+from ecg_jax.study.cost import window_samples
+from ecg_jax.study.design import Study
+from ecg_jax.training.result import RunResult
+
+
+def keep_compiled(folder: Path) -> None:
+    """Lets JAX keep what it compiles in a folder, for later runs of the same scale."""
+    from ecg_jax.training.devices import keep_compiled
+
+    keep_compiled(folder)
+
+
+def train(config: RunConfig, workdir: Path, *, console: Console, plots: bool) -> RunResult:
+    """Trains a run, or reads its result if it is finished."""
+    from ecg_jax.training import loop
+
+    return loop.run(config, workdir, console=console, plots=plots)
+
+
+def predict_test(workdir: Path, data: Path) -> None:
+    """Writes the test predictions of a finished run; no metric of them is computed."""
+    from ecg_jax.inference import predict_split
+    from ecg_jax.training.result import write_predictions
+
+    write_predictions(workdir, "test", *predict_split(workdir, "test", data=data)[1:])
+
+
+def measure_latency(study: Study, scale: Scale) -> float:
+    """Milliseconds that the network of a scale takes for one window on this machine."""
+    from ecg_jax.training.timing import latency_ms
+
+    shape = {"window_samples": window_samples(study, scale), "leads": study.leads, "labels": study.labels}
+    return latency_ms(study.config(scale), **shape)
+
+
+def measure_run(config: RunConfig) -> tuple[float, float]:
+    """Seconds that a run will take, and seconds before its first step is done."""
+    from ecg_jax.training.timing import run_seconds
+
+    return run_seconds(config)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """The functions above as one value; tests hand in another one, which does not train."""
+
+    train: Callable[..., RunResult] = train
+    predict: Callable[[Path, Path], None] = predict_test
+    measure_latency: Callable[[Study, Scale], float] = measure_latency
+    measure_run: Callable[[RunConfig], tuple[float, float]] = measure_run
+    keep_compiled: Callable[[Path], None] = keep_compiled
+
+    def finish(self, runs: Mapping[Path, RunConfig], *, predict: bool, console: Console) -> list[RunResult]:
+        """Trains runs and, with `predict`, predicts their test folds; what is there is not done again.
+
+        Args:
+            runs: workdir -> config.
+            predict: whether test predictions are needed.
+            console: where the progress is shown.
+
+        Raises:
+            UserError: a run failed.
+        """
+        results = []
+        for workdir, config in runs.items():
+            results.append(self.train(config, workdir, console=console, plots=False))
+            if predict and not (workdir / "predictions_test.csv").is_file():
+                self.predict(workdir, config.data.path)
+        return results
