@@ -141,7 +141,7 @@ def test_the_command_shows_a_study_once_where_there_is_no_terminal(synthetic_set
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:
         main(["study", str(tmp_path)])
-    assert end.value.code == 0
+    assert not end.value.code
     out = capsys.readouterr().out
     assert "4 of 4" in out
     assert "the study is finished" in out
