@@ -25,9 +25,9 @@ from ecg_jax.dataset.folds import assign_folds
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.dataset.staging import staging
 from ecg_jax.dataset.summary import summary
 from ecg_jax.errors import ConfigError, DataError
+from ecg_jax.files import staging
 from ecg_jax.records import MISSING
 from ecg_jax.sources import Cinc2017, FunctionSource, PtbXl, Synthetic, WfdbFolder
 from ecg_jax.target import Target

@@ -25,7 +25,7 @@ FLOORS = {
     "synthetic": 0,
     "records": -1,
     "presets": 0,
-    "files": -2,
+    "files": -1,
     "config": -1,
     "import_path": -1,
     "formatting": -2,

@@ -22,11 +22,11 @@ from ecg_jax.dataset.folds import assign_folds
 from ecg_jax.dataset.parallel_load import Loaded, read_all
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import ABOUT, FORMAT, INDEX, REJECTED, PreparedSet, open_prepared
-from ecg_jax.dataset.staging import clear_left_over, publish, staging
 from ecg_jax.dataset.tfds_writer import Example, write_tfds
 from ecg_jax.errors import DataError
+from ecg_jax.files import clear_staging, publish, staging
 from ecg_jax.records import MISSING, STANDARD_LEADS, Rejected
-from ecg_jax.sources import FolderSource, Listing, RecordRef
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef
 
 
 def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSet:
@@ -79,18 +79,24 @@ def _list(config: PrepareConfig, folder: Path) -> Listing:
     return listing
 
 
+INDEX_TYPES = {
+    "record_ids": str,
+    "patients": str,
+    "folds": np.int32,
+    "label": np.uint8,
+    "samples": np.int64,
+    "missing": np.int64,
+    "gapless": bool,
+}
+"""The arrays of `index.npz`; `PreparedSet` describes them."""
+
+
 @dataclass
 class _Collected:
     """What is known of the records read so far, and the hash of their content."""
 
     labels: tuple[str, ...]
-    record_ids: list[str] = field(default_factory=list)
-    patients: list[str] = field(default_factory=list)
-    folds: list[int] = field(default_factory=list)
-    label: list[np.ndarray] = field(default_factory=list)
-    samples: list[int] = field(default_factory=list)
-    missing: list[int] = field(default_factory=list)
-    gapless: list[bool] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)  # of `index.npz`
     rejected: list[Rejected] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
     content: Any = field(default_factory=hashlib.sha256)
@@ -106,14 +112,9 @@ class _Collected:
             signal, scale_mv = result.stored.signal, result.stored.scale_mv
             label = np.array([name in ref.labels for name in self.labels], np.uint8)
             missing = signal == MISSING  # [T, L]
+            gapless = not missing.all(axis=1).any()
             self.warnings.update(result.warnings)
-            self.record_ids.append(ref.record_id)
-            self.patients.append(ref.patient)
-            self.folds.append(fold)
-            self.label.append(label)
-            self.samples.append(len(signal))
-            self.missing.append(int(missing.sum()))
-            self.gapless.append(not missing.all(axis=1).any())
+            self.rows.append((ref.record_id, ref.patient, fold, label, len(signal), missing.sum(), gapless))
             known = json.dumps([ref.record_id, ref.patient, fold, list(signal.shape)])
             for part in (known.encode(), label.tobytes(), scale_mv.tobytes(), signal.tobytes()):
                 self.content.update(part)
@@ -128,15 +129,8 @@ class _Collected:
 
     def index(self) -> dict[str, np.ndarray]:
         """The arrays of `index.npz`."""
-        return {
-            "record_ids": np.array(self.record_ids, dtype=str),
-            "patients": np.array(self.patients, dtype=str),
-            "folds": np.array(self.folds, np.int32),
-            "label": np.stack(self.label),
-            "samples": np.array(self.samples, np.int64),
-            "missing": np.array(self.missing, np.int64),
-            "gapless": np.array(self.gapless, bool),
-        }
+        columns = zip(*self.rows, strict=True)
+        return {name: np.array(column, kind) for (name, kind), column in zip(INDEX_TYPES.items(), columns, strict=True)}
 
 
 def _folds(refs: Sequence[RecordRef], listing: Listing, config: PrepareConfig) -> np.ndarray:
@@ -161,7 +155,7 @@ def _about(config: PrepareConfig, listing: Listing, leads: Sequence[str], collec
         "unit": "mV",
         "labels": list(listing.target.names),
     }
-    hashed = contract | {"exclusive": listing.target.kind == "exclusive"}  # as in the sets prepared so far
+    hashed = contract | {"exclusive": listing.target.kind == "exclusive"}  # never changes, or all fingerprints would
     fingerprint = hashlib.sha256(json.dumps(hashed).encode() + collected.content.digest())
     request = config.identity()
     return contract | {
@@ -172,7 +166,7 @@ def _about(config: PrepareConfig, listing: Listing, leads: Sequence[str], collec
         "source": " ".join(filter(None, (request["source"], request.get("task")))),
         "request": request,
         "counts": {
-            "kept": len(collected.record_ids),
+            "kept": len(collected.rows),
             "left_out": dict(sorted(listing.left_out.items())),
             "rejected": dict(sorted(Counter(rejected.kind for rejected in collected.rejected).items())),
             "warnings": dict(sorted(collected.warnings.items())),
@@ -192,7 +186,7 @@ def _write_beside(folder: Path, about: dict[str, Any], collected: _Collected) ->
 def _finished(config: PrepareConfig, console: Console) -> PreparedSet:
     """The set that exists already, if it was prepared with the same configuration."""
     prepared = open_prepared(config.to)
-    clear_left_over(config.to)
+    clear_staging(config.to)
     before, now = prepared.about["request"], config.identity()
     differing = [f"{key} {before.get(key)} (now {now[key]})" for key in now if before.get(key) != now[key]]
     if differing:

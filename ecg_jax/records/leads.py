@@ -24,18 +24,24 @@ def needed(leads: Sequence[str]) -> set[str]:
     return names | ({"i", "ii"} if names & set(DERIVED) else set())
 
 
+def derive(lead: str, i: np.ndarray, ii: np.ndarray) -> np.ndarray:
+    """One of the leads in `DERIVED` from leads I and II, [T] each."""
+    weight_i, weight_ii = DERIVED[same_lead(lead)]
+    return weight_i * i + weight_ii * ii
+
+
 def arrange(record: Record, leads: Sequence[str]) -> Record:
     """The record with exactly `leads`, in this order; a lead that cannot be taken or derived is missing."""
-    place = {same_lead(name): at for at, name in reversed(list(enumerate(record.leads)))}
-    place = {name: at for name, at in place.items() if not record.missing[:, at].all()}
+    column_of = {same_lead(name): column for column, name in reversed(list(enumerate(record.leads)))}
+    column_of = {name: column for name, column in column_of.items() if not record.missing[:, column].all()}
     signal_mv = np.zeros((len(record.signal_mv), len(leads)), np.float32)  # [T, L]
     missing = np.ones(signal_mv.shape, bool)
-    for at, lead in enumerate(map(same_lead, leads)):
-        if lead in place:
-            signal_mv[:, at], missing[:, at] = record.signal_mv[:, place[lead]], record.missing[:, place[lead]]
-        elif lead in DERIVED and {"i", "ii"} <= place.keys():
-            sources = [place["i"], place["ii"]]
-            missing[:, at] = record.missing[:, sources].any(axis=1)
-            of_i, of_ii = (w * record.signal_mv[:, at] for w, at in zip(DERIVED[lead], sources, strict=True))
-            signal_mv[:, at] = np.where(missing[:, at], 0, of_i + of_ii)
+    for column, lead in enumerate(map(same_lead, leads)):
+        if lead in column_of:
+            signal_mv[:, column] = record.signal_mv[:, column_of[lead]]
+            missing[:, column] = record.missing[:, column_of[lead]]
+        elif lead in DERIVED and {"i", "ii"} <= column_of.keys():
+            sources = [column_of["i"], column_of["ii"]]
+            missing[:, column] = record.missing[:, sources].any(axis=1)
+            signal_mv[:, column] = np.where(missing[:, column], 0, derive(lead, *record.signal_mv[:, sources].T))
     return replace(record, signal_mv=signal_mv, missing=missing, leads=tuple(leads))

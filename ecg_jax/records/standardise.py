@@ -21,15 +21,10 @@ def load(
     reader: str = "wfdb",
     key: str | None = None,
 ) -> Record | Rejected:
-    """Reads a record, puts its leads in order, checks it and resamples it to `rate_hz`.
+    """Reads a record, puts its `leads` in order, checks it and resamples it to `rate_hz`.
 
-    Args:
-        path: its file; of a WFDB record without the extension.
-        leads: the leads to return, in this order.
-        rate_hz: the sampling rate to return.
-        record_id: its name in messages and in the set; by default `path`.
-        reader: name of its reader in `READERS`.
-        key: the record within its file, if the file holds several.
+    `path`, `reader` and `key` are those of an `ecg_jax.sources.RecordRef`; `record_id`, by default `path`, is the name
+    of the record in messages and in the set.
 
     Raises:
         DataError: there is no such reader.

@@ -8,8 +8,7 @@ from typing import Annotated
 import tyro
 
 from ecg_jax.sources.cinc2017 import Cinc2017
-from ecg_jax.sources.function import FunctionSource
-from ecg_jax.sources.listing import FolderSource, Listing, RecordRef
+from ecg_jax.sources.listing import FunctionSource, Listing, RecordRef
 from ecg_jax.sources.ptb_xl import PtbXl
 from ecg_jax.sources.synthetic import Synthetic
 from ecg_jax.sources.wfdb_folder import WfdbFolder
@@ -23,14 +22,4 @@ Source = (
 )
 """Every source; each is a subcommand of `ecg-jax prepare` with the fields of its dataclass as flags."""
 
-__all__ = [
-    "Cinc2017",
-    "FolderSource",
-    "FunctionSource",
-    "Listing",
-    "PtbXl",
-    "RecordRef",
-    "Source",
-    "Synthetic",
-    "WfdbFolder",
-]
+__all__ = ["Cinc2017", "FunctionSource", "Listing", "PtbXl", "RecordRef", "Source", "Synthetic", "WfdbFolder"]

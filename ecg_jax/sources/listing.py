@@ -1,4 +1,4 @@
-"""What every source returns, and what sources share. May import tyro and the standard library."""
+"""What every source returns, and what sources share. May import tyro and files that load nothing heavy."""
 
 import csv
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from ecg_jax.errors import DataError
+from ecg_jax.import_path import function_at
 from ecg_jax.target import Target
 
 
@@ -62,6 +63,22 @@ class FolderSource:
 
     root: Annotated[Path, tyro.conf.arg(name="from")]
     """Folder that contains the files of the data set."""
+
+
+@dataclass(frozen=True)
+class FunctionSource(FolderSource):
+    """A function of your own, named by its module: it takes the folder and returns an `ecg_jax.sources.Listing`."""
+
+    name: tyro.conf.Positional[str]
+    """The function as MODULE:FUNCTION; its module must be on PYTHONPATH."""
+
+    def listing(self, *, rate_hz: float, seed: int, folder: Path) -> Listing:
+        """The listing that the function returns.
+
+        Raises:
+            RunError: the function cannot be imported.
+        """
+        return function_at(self.name, "source")(self.root)
 
 
 def rows(path: Path, *, columns: tuple[str, ...], remedy: str) -> Iterator[dict[str, str]]:

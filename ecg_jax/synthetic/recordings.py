@@ -3,14 +3,14 @@
 May import numpy, `errors`, the lead names of `records` and this room; reads no file.
 """
 
-import csv
 import itertools
 from pathlib import Path
 
 import numpy as np
 
 from ecg_jax.errors import ConfigError
-from ecg_jax.records import STANDARD_LEADS
+from ecg_jax.files import write_text
+from ecg_jax.records.leads import STANDARD_LEADS, derive
 from ecg_jax.synthetic.cohort import Visit, visits
 from ecg_jax.synthetic.heart import draw_beats, draw_patient, heart_vector
 from ecg_jax.synthetic.noise import LEADS_FROM_ELECTRODES, electrode_noise
@@ -28,9 +28,8 @@ def signal_mv(visit: Visit, seed: int) -> np.ndarray:
     dipole = heart_vector(rng, patient, draw_beats(rng, patient, SECONDS), time)  # [T, 3]
     noise = electrode_noise(rng, len(time), RATE_HZ)  # [T, 9]
     leads = dipole @ patient.lead_vectors.T + noise @ LEADS_FROM_ELECTRODES.T  # [T, 8]
-    i, ii = leads[:, 0], leads[:, 1]
-    limbs = np.stack([i, ii, ii - i, -(i + ii) / 2, i - ii / 2, ii - i / 2], axis=-1)
-    return np.concatenate([limbs, leads[:, 2:]], axis=-1)
+    i, ii, *chest = leads.T
+    return np.stack([i, ii, *(derive(name, i, ii) for name in STANDARD_LEADS[2:6]), *chest], axis=-1)
 
 
 def write_format_16(path: Path, signal: np.ndarray, comments: tuple[str, ...] = ()) -> None:
@@ -61,12 +60,9 @@ def write(folder: Path, *, records: int, seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise ConfigError(f"--seed is {seed}; give a whole number from 0 up to 2**32 - 1")
     (folder / "records").mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows = ["record,labels,patient"]
     for place, visit in enumerate(itertools.islice(visits(seed), records)):
         name, labels = f"records/s{place:05d}", ";".join(sorted(visit.labels))
         write_format_16(folder / name, signal_mv(visit, seed), ("synthetic recording, no patient", f"labels: {labels}"))
-        rows.append((name, labels, f"p{visit.patient:05d}"))
-    half_written = folder / "labels.csv.tmp"
-    with half_written.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("record", "labels", "patient"), *rows])
-    half_written.replace(folder / "labels.csv")
+        rows.append(f"{name},{labels},p{visit.patient:05d}")
+    write_text(folder / "labels.csv", "\n".join(rows) + "\n")
