@@ -9,9 +9,19 @@ def signed(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
 
 
+def signed_range(low: float | None, high: float | None, digits: int = 4) -> str | None:
+    """The ends of an interval with their signs, such as `−0.0200 to +0.0050`; None if there is no interval."""
+    return None if low is None or high is None else f"{signed(low, digits)} to {signed(high, digits)}"
+
+
 def span(low: float | None, high: float | None, digits: int = 3) -> str:
     """A 95 % interval in brackets, or that there is none."""
     return "(no interval)" if low is None or high is None else f"(95 % {low:.{digits}f} to {high:.{digits}f})"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun, such as `1 seed` or `2,000 records`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def kernel_text(kernel: float, rate_hz: float) -> str:

@@ -1,28 +1,65 @@
-"""A study's charts, from plain values: each is interactive in a page, and SVG or PNG for a paper.
+"""Charts of a study from values: each is interactive in a page, and SVG or PNG for a paper.
 
-A chart is a list of Altair panels, which a page lays out as wide as it is, and a figure puts side by side. Neutral
-marks take their colour from the config, so that they are dark on light paper and light on a dark screen. Colours that
-mean something are those of Okabe and Ito (the blue lighter, for dark screens), and never mean it alone. May import
-altair and vl_convert; no network.
+A chart is a list of Altair panels. A page gives each panel the width of its place; a figure puts them side by side.
+Neutral marks take their colour from the config, so that they are dark on light paper and light on a dark screen.
+Colours with a meaning are those of Okabe and Ito (the blue lighter, for dark screens), and a shape, a dash or a text
+always has the same meaning. May import altair and vl_convert; no network.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import altair as alt
 
-BLUE, GREEN, VERMILION, SKY = "#2a86c7", "#009e73", "#d55e00", "#56b4e9"
-VERDICTS = {"holds": (GREEN, "circle"), "does not hold": (VERMILION, "square"), "not decided": ("#888888", "diamond")}
-COST_NAMES = {
+from ecg_jax.analysis.axes import Axis, Scale
+from ecg_jax.analysis.findings import Claim, Contrast, Effect, ParetoPoint, ScaleFindings, Slope
+from ecg_jax.formatting import level_text, scale_text
+
+BLUE, GREEN, VERMILION, SKY, GREY = "#2a86c7", "#009e73", "#d55e00", "#56b4e9", "#888888"
+VERDICTS = {
+    "holds": (GREEN, "circle"),
+    "does not hold": (VERMILION, "square"),
+    "effect": (BLUE, "triangle-up"),
+    "no effect": (SKY, "cross"),
+    "not decided": (GREY, "diamond"),
+}
+COST_TITLES = {
     "parameters": "parameters",
     "macs": "multiply-accumulates (MACs) a window",
     "seconds": "measured training time, s",
     "latency_ms": "latency of one window, ms",
 }
-Row = Mapping[str, Any]
+FRONT, DOMINATED = "no cheaper scale is better", "a cheaper scale is better"
 Panels = list[Any]
 """Altair charts that belong together."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of a forest chart: an effect with its interval; `verdict` is a key of `VERDICTS`, "" for none."""
+
+    name: str
+    effect: float | None
+    low: float | None
+    high: float | None
+    verdict: str = ""
+
+    @classmethod
+    def of(cls, name: str, found: Claim | Contrast | Effect | Slope, verdict: str = "") -> "Bar":
+        """The line of a finding."""
+        return cls(name, found.effect, found.low, found.high, verdict)
+
+
+@dataclass(frozen=True)
+class EpochMean:
+    """Metrics of a scale after an epoch, averaged over its runs; None is a gap."""
+
+    scale: Scale
+    epoch: int
+    validation_macro_auroc: float | None
+    train_loss: float | None
 
 
 def config(ink: str, paper: str | None = None) -> dict[str, Any]:
@@ -41,197 +78,142 @@ def config(ink: str, paper: str | None = None) -> dict[str, Any]:
     }
 
 
-def scale_name(scale: Row, rate_hz: float) -> str:
-    """A scale as charts and text name it, the kernel in ms too."""
-    return f"depth {scale['depth']}, channels {scale['channels']}, kernel {kernel_name(scale['kernel'], rate_hz)}"
+def forest(bars: Iterable[Bar], *, title: str = "", x_title: str, margin: float = 0.0) -> Panels:
+    """Effects with their intervals below each other, and a line at no effect; a band shows plus and minus `margin`.
 
-
-def kernel_name(kernel: int, rate_hz: float) -> str:
-    """A kernel in samples and in ms."""
-    return f"{kernel} ({1000 * kernel / rate_hz:.3g} ms)"
-
-
-def heat_maps(scales: Sequence[Row], *, rate_hz: float, best: Row | None, figure="test macro AUROC") -> Panels:
-    """Depth by channels at each kernel: `mean` of every scale; the best is framed, ~ marks what it may be.
-
-    Args:
-        scales: with `depth`, `channels`, `kernel`, `mean`; where known `mean_low`, `mean_high`, `indistinguishable`.
-        rate_hz: of the signal.
-        best: depth, channels and kernel of the scale to frame.
-        figure: what `mean` is.
+    Bars without an interval are left out. A line break in the name of a bar starts a second line.
     """
-    known = [scale for scale in scales if scale.get("mean") is not None]
+    known = [bar for bar in bars if bar.effect is not None and bar.low is not None]
     if not known:
         return []
-    low, high = min(s["mean"] for s in known), max(s["mean"] for s in known)
-    dark = f"datum.mean < {low + 0.55 * (high - low)}"
-    rows = [
-        {
-            **_told(scale, rate_hz),
-            "said": f"{scale['mean']:.3f}{' ~' if scale.get('indistinguishable') else ''}",
-            "best": best is not None and all(scale[axis] == best[axis] for axis in ("depth", "channels", "kernel")),
-        }
-        for scale in known
-    ]
-    panels = []
-    for kernel in sorted({row["kernel"] for row in rows}):
-        there = [row for row in rows if row["kernel"] == kernel]
-        base = alt.Chart(alt.Data(values=there)).encode(
-            x=alt.X("channels:O", title="channels", axis=alt.Axis(labelAngle=0, domain=False, ticks=False)),
-            y=alt.Y("depth:O", title="depth", sort="descending", axis=alt.Axis(domain=False, ticks=False)),
-            tooltip=_tooltip(there),
-        )
-        colour = alt.Color(
-            "mean:Q", scale=alt.Scale(scheme="viridis", domain=[low, max(high, low + 1e-6)]), legend=None
-        )
-        cells = base.mark_rect().encode(color=colour)
-        frame = base.mark_rect(filled=False, stroke=VERMILION, strokeWidth=4).transform_filter("datum.best")
-        letters = base.mark_text(fontSize=12).encode(
-            text="said:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value("#000000"))
-        )
-        levels = len({row["depth"] for row in rows})
-        title = f"{figure}, kernel {kernel_name(kernel, rate_hz)}"
-        panels.append((cells + frame + letters).properties(title=title, width=230, height=38 * levels))
-    return panels
-
-
-def forest(rows: Sequence[Row], *, title: str, x_title: str, margin: float = 0.0) -> Panels:
-    """Effects with their intervals below each other, about the line of no effect; a band shows the margin.
-
-    Args:
-        rows: `name`, `effect`, `low`, `high` and `verdict` ("" for none); those without an interval are left out.
-        title: of the panel.
-        x_title: what the effect is.
-        margin: half width of the band.
-    """
-    known = [row for row in rows if row["effect"] is not None and row["low"] is not None]
-    if not known:
-        return []
-    data, order = alt.Data(values=[dict(row) for row in known]), [row["name"] for row in known]
-    x = alt.X(
-        "low:Q",
-        title=x_title,
-        axis=alt.Axis(format="+.4~f", tickCount=4, labelOverlap=True),
-        scale=alt.Scale(padding=8),
-    )
-    base = alt.Chart(data).encode(
-        y=alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, domain=False, ticks=False)),
+    names = alt.Axis(labelLimit=260, domain=False, ticks=False, labelExpr=r"split(datum.label, '\n')")
+    verdicts = [verdict for verdict in VERDICTS if any(bar.verdict == verdict for bar in known)]
+    base = alt.Chart(alt.Data(values=[asdict(bar) for bar in known])).encode(
+        y=alt.Y("name:N", sort=[bar.name for bar in known], title=None, axis=names),
         tooltip=[
             alt.Tooltip("name:N", title=" "),
             *(alt.Tooltip(f"{name}:Q", format="+.4f") for name in ("effect", "low", "high")),
-            *([alt.Tooltip("verdict:N")] if any(row["verdict"] for row in known) else []),
+            *([alt.Tooltip("verdict:N")] if verdicts else []),
         ],
     )
+    marks: dict[str, Any] = {"color": alt.value(BLUE)}
+    if verdicts:
+        colours, shapes = zip(*(VERDICTS[verdict] for verdict in verdicts), strict=True)
+        legend = alt.Legend(title=None, orient="bottom", columns=3)
+        marks = {
+            "color": alt.Color("verdict:N", scale=alt.Scale(domain=verdicts, range=colours), legend=legend),
+            "shape": alt.Shape("verdict:N", scale=alt.Scale(domain=verdicts, range=shapes), legend=legend),
+        }
+    ticks = alt.Axis(format="+.4~f", tickCount=4, labelOverlap=True)
+    x = alt.X("low:Q", title=x_title, axis=ticks, scale=alt.Scale(padding=8))
     zero = alt.Chart(alt.Data(values=[{"zero": 0, "from": -margin, "to": margin}]))
     band = zero.mark_rect(color=SKY, opacity=0.25).encode(x=alt.X("from:Q", title=x_title), x2="to:Q")
-    colours, shapes = zip(*VERDICTS.values(), strict=True)
-    domain = list(VERDICTS)
-    judged = any(row["verdict"] for row in known)
-    legend = alt.Legend(title=None, orient="bottom") if judged else None
-    colour = alt.Color("verdict:N", scale=alt.Scale(domain=domain, range=colours), legend=legend)
-    shape = alt.Shape("verdict:N", scale=alt.Scale(domain=domain, range=shapes), legend=legend)
-    marks = {"color": colour, "shape": shape} if judged else {"color": alt.value(BLUE)}
     intervals = base.mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q", color=marks["color"])
     points = base.mark_point(filled=True, size=90, opacity=1).encode(x=alt.X("effect:Q", title=x_title), **marks)
     layers = [*([band] if margin else []), zero.mark_rule(strokeDash=[4, 3]).encode(x="zero:Q"), intervals, points]
-    return [alt.layer(*layers).properties(title=title, width=330, height=max(26 * len(known), 60))]
+    each = 38 if any("\n" in bar.name for bar in known) else 26
+    return [alt.layer(*layers).properties(title=title, width=330, height=max(each * len(known), 60))]
 
 
-def pareto(scales: Sequence[Row], fronts: Mapping[str, Sequence[Row] | None], *, rate_hz: float) -> Panels:
-    """Quality against each cost; the line joins the scales that nothing cheaper beats."""
+def pareto(
+    scales: Sequence[ScaleFindings], fronts: Mapping[str, Sequence[ParetoPoint] | None], *, rate_hz: float
+) -> Panels:
+    """Macro AUROC against each cost; the line joins the scales that no cheaper scale exceeds."""
     panels = []
     for cost, front in fronts.items():
         if not front:
             continue
-        on_front = {(entry["depth"], entry["channels"], entry["kernel"]) for entry in front}
+        on_front = {point.scale for point in front}
         rows = [
             {
-                **_told(scale, rate_hz),
-                "cost": value["value"],
-                "front": "nothing cheaper is better" if _place(scale) in on_front else "beaten",
+                **scale_row(found, rate_hz),
+                "cost": value.value,
+                "front": FRONT if found.scale in on_front else DOMINATED,
             }
-            for scale in scales
-            if (value := scale["costs"][cost]) and value["value"] > 0
+            for found in scales
+            if (value := found.costs[cost]) and value.value > 0
         ]
         axis = alt.Axis(format="~s" if cost in ("parameters", "macs") else "~g", labelOverlap=True, tickCount=4)
-        base = alt.Chart(alt.Data(values=rows)).encode(
-            x=alt.X("cost:Q", title=COST_NAMES[cost], scale=alt.Scale(type="log", nice=False, padding=12), axis=axis),
-            y=_quality("mean"),
-            tooltip=_tooltip(rows),
-        )
-        kinds = ["nothing cheaper is better", "beaten"]
-        legend = alt.Legend(title=None, orient="bottom")
+        x = alt.X("cost:Q", title=COST_TITLES[cost], scale=alt.Scale(type="log", nice=False, padding=12), axis=axis)
+        tooltip = scale_tooltip(scales[0].scale.names, rows)
+        base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=_macro_auroc("mean"), tooltip=tooltip)
+        kinds, legend = [FRONT, DOMINATED], alt.Legend(title=None, orient="bottom", columns=1, labelLimit=240)
         points = base.mark_point(filled=True, size=90, opacity=1).encode(
-            color=alt.Color("front:N", scale=alt.Scale(domain=kinds, range=[VERMILION, "#888888"]), legend=legend),
+            color=alt.Color("front:N", scale=alt.Scale(domain=kinds, range=[VERMILION, GREY]), legend=legend),
             shape=alt.Shape("front:N", scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=legend),
         )
-        line = base.mark_line(interpolate="step-after", color=VERMILION).transform_filter(
-            f"datum.front == '{kinds[0]}'"
-        )
+        line = base.mark_line(interpolate="step-after", color=VERMILION).transform_filter(f"datum.front == '{FRONT}'")
         panels.append((line.encode(tooltip=alt.value(None)) + points).properties(width=330, height=230))
     return panels
 
 
-def reach(scales: Sequence[Row], *, rate_hz: float, window_ms: float) -> Panels:
-    """Quality against the receptive field in ms; the dashed line is the window."""
-    rows = [_told(scale, rate_hz) for scale in scales if scale.get("receptive_field_ms")]
-    rows = [row for row in rows if row["mean"] is not None]
-    if not rows:
+def receptive_field(
+    scales: Sequence[ScaleFindings], *, plane: Sequence[Axis], rate_hz: float, window_ms: float
+) -> Panels:
+    """Macro AUROC against the receptive field in ms; the dashed line is the window.
+
+    The levels of the last axis of `plane` are told apart by colour, those of the first one by shape. Scales whose
+    receptive field is not known are left out.
+    """
+    known = [found for found in scales if found.receptive_field_ms is not None and found.mean is not None]
+    if not known:
         return []
+    names = known[0].scale.names
+    rows = [scale_row(found, rate_hz) for found in known]
+    legend = alt.Legend(orient="bottom", columns=4)
+    first, last = plane[0], plane[-1]
+    colours = {"range": [BLUE, VERMILION, GREEN, SKY, GREY]} if last.kind == "categorical" else {"scheme": "viridis"}
+    colour = alt.Scale(domain=level_texts(last, rate_hz), **colours)
+    shape = alt.Scale(domain=level_texts(first, rate_hz))
+    marks = {
+        "color": alt.Color(f"{_field(names, last)}:O", title=last.name, scale=colour, legend=legend),
+        "shape": alt.Shape(f"{_field(names, first)}:O", title=first.name, scale=shape, legend=legend),
+    }
     title = "receptive field, ms"
-    channels = sorted({row["channels"] for row in rows})
-    base = alt.Chart(alt.Data(values=rows))
-    points = base.mark_point(filled=True, size=90, opacity=0.9).encode(
-        x=alt.X(
-            "receptive_field_ms:Q",
-            title=title,
-            scale=alt.Scale(type="log", nice=False, padding=12),
-            axis=alt.Axis(labelOverlap=True),
-        ),
-        y=_quality("mean"),
-        color=alt.Color(
-            "channels:O", sort=channels, scale=alt.Scale(scheme="viridis"), legend=alt.Legend(orient="bottom")
-        ),
-        shape=alt.Shape("depth:N", legend=alt.Legend(orient="bottom")),
-        tooltip=_tooltip(rows),
-    )
+    x_scale = alt.Scale(type="log", nice=False, padding=12)
+    x = alt.X("receptive_field_ms:Q", title=title, scale=x_scale, axis=alt.Axis(labelOverlap=True))
+    points = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=90, opacity=0.9)
+    points = points.encode(x=x, y=_macro_auroc("mean"), tooltip=scale_tooltip(names, rows), **marks)
     window = alt.Chart(alt.Data(values=[{"window": window_ms}])).mark_rule(strokeDash=[4, 3])
     return [(window.encode(x=alt.X("window:Q", title=title)) + points).properties(width=480, height=260)]
 
 
-def heads(rows: Sequence[Row], *, window_ms: float) -> Panels:
-    """Quality against the receptive field in ms, a panel for each head on one scale; the dashed line is the window.
+def by_receptive_field(
+    rows: Sequence[ScaleComparison], *, panel_axis: str, name_of: Callable[[Scale], str], window_ms: float
+) -> Panels:
+    """Macro AUROC with its interval against the receptive field in ms, a panel for each level of one axis.
 
     Args:
-        rows: with `head`, `changed` (what sets the network apart), `mean`, `receptive_field_ms`, and where known
-            `mean_low`, `mean_high`.
-        window_ms: length of the window.
+        rows: from `analysis.comparisons.compare_with`, all with a receptive field.
+        panel_axis: name of the axis, such as `model.head`.
+        name_of: what is written below the point of a scale.
+        window_ms: length of the window, the dashed line.
     """
+    values = [
+        {"panel": row.scale[panel_axis], "name": name_of(row.scale), "receptive_field_ms": row.receptive_field_ms}
+        | {"mean": row.mean, "mean_low": row.mean_low, "mean_high": row.mean_high}
+        for row in rows
+    ]
+    ends = [end for row in rows for end in (row.mean, row.mean_low, row.mean_high) if end is not None]
     x = alt.X("receptive_field_ms:Q", title="receptive field, ms", scale=alt.Scale(type="log", nice=False, padding=16))
-    figures = [f for row in rows for name in ("mean", "mean_low", "mean_high") if (f := row.get(name)) is not None]
-    scale = alt.Scale(zero=False, domain=[min(figures), max(figures)], nice=True) if figures else alt.Scale(zero=False)
-    quality = {"title": "test macro AUROC", "scale": scale, "axis": alt.Axis(format=".3f", tickCount=5)}
+    y_scale = alt.Scale(zero=False, domain=[min(ends), max(ends)], nice=True)
+    quality = {"title": "test macro AUROC", "scale": y_scale, "axis": alt.Axis(format=".3f", tickCount=5)}
     panels = []
-    for head in dict.fromkeys(row["head"] for row in rows):
-        base = alt.Chart(alt.Data(values=[dict(row) for row in rows if row["head"] == head])).encode(x=x)
+    for level in dict.fromkeys(value["panel"] for value in values):
+        base = alt.Chart(alt.Data(values=[value for value in values if value["panel"] == level])).encode(x=x)
         bars = base.mark_rule(color=BLUE, opacity=0.5).encode(y=alt.Y("mean_low:Q", **quality), y2="mean_high:Q")
         points = base.mark_point(filled=True, size=60, color=BLUE).encode(y=alt.Y("mean:Q", **quality))
-        names = base.mark_text(angle=270, align="left", dx=4, fontSize=10).encode(y=alt.value(220), text="changed:N")
+        names = base.mark_text(angle=270, align="left", dx=4, fontSize=10).encode(y=alt.value(220), text="name:N")
         window = alt.Chart(alt.Data(values=[{"window": window_ms}])).mark_rule(strokeDash=[4, 3]).encode(x="window:Q")
-        panels.append((window + bars + points + names).properties(title=f"head: {head}", width=260, height=220))
+        title = f"{panel_axis} {level}"
+        panels.append((window + bars + points + names).properties(title=title, width=260, height=220))
     return panels
 
 
-def learning_curves(curves: Sequence[Row], *, rate_hz: float, best: Row | None) -> Panels:
-    """Validation AUROC and training loss of every scale by epoch, means over seeds and folds; the best in colour.
-
-    Args:
-        curves: `depth`, `channels`, `kernel`, `epoch` and the two figures, None for a gap.
-        rate_hz: of the signal.
-        best: depth, channels and kernel of the scale in colour.
-    """
+def learning_curves(curves: Sequence[EpochMean], *, rate_hz: float, best: Scale | None) -> Panels:
+    """Validation macro AUROC and training loss of every scale by epoch; the best scale is drawn thick, in red."""
     rows = [
-        {**curve, "scale": scale_name(curve, rate_hz), "best": best is not None and _place(curve) == _place(best)}
+        {**asdict(curve), "scale": scale_text(curve.scale.to_dict(), rate_hz), "best": curve.scale == best}
         for curve in curves
     ]
     if not rows:
@@ -255,28 +237,28 @@ def learning_curves(curves: Sequence[Row], *, rate_hz: float, best: Row | None) 
     return panels
 
 
-def search_curves(curves: Sequence[Row], *, title: str) -> Panels:
-    """Best so far by training MACs, one line a search, and their difference with its interval.
+def search_curves(curves: Sequence[Mapping[str, float | None]], *, title: str) -> Panels:
+    """Best value so far by training MACs in both search spaces, and the difference with its interval.
 
     Args:
         curves: by `budget`: `whole`, `narrowed`, `difference`, `low`, `high`.
         title: of the figure.
     """
     lines = [
-        {"budget": c["budget"], "value": c[space], "space": space} for c in curves for space in ("whole", "narrowed")
+        {"budget": point["budget"], "value": point[space], "space": space}
+        for point in curves
+        for space in ("whole", "narrowed")
     ]
     x = alt.X("budget:Q", title="training MACs", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format=".1~e"))
-    colour = alt.Color(
-        "space:N",
-        scale=alt.Scale(domain=["whole", "narrowed"], range=[BLUE, VERMILION]),
-        legend=alt.Legend(orient="bottom"),
+    colours = alt.Scale(domain=["whole", "narrowed"], range=[BLUE, VERMILION])
+    best = alt.Chart(alt.Data(values=lines)).mark_line(strokeWidth=2.5)
+    best = best.encode(
+        x=x,
+        y=_macro_auroc("value"),
+        color=alt.Color("space:N", scale=colours, legend=alt.Legend(orient="bottom")),
+        strokeDash=alt.StrokeDash("space:N", legend=None),
     )
-    best = (
-        alt.Chart(alt.Data(values=lines))
-        .mark_line(strokeWidth=2.5)
-        .encode(x=x, y=_quality("value"), color=colour, strokeDash=alt.StrokeDash("space:N", legend=None))
-    )
-    base = alt.Chart(alt.Data(values=[dict(c) for c in curves])).encode(x=x)
+    base = alt.Chart(alt.Data(values=[dict(point) for point in curves])).encode(x=x)
     y = alt.Y("low:Q", title="narrowed minus whole")
     band = base.mark_area(opacity=0.3, color=VERMILION).encode(y=y, y2="high:Q")
     middle = base.mark_line(color=VERMILION).encode(y=alt.Y("difference:Q", title="narrowed minus whole"))
@@ -287,12 +269,9 @@ def search_curves(curves: Sequence[Row], *, title: str) -> Panels:
 
 def together(panels: Panels, *, columns: int = 3) -> dict[str, Any]:
     """Panels as one figure: its Vega-Lite specification, for `svg` and `png`."""
-    figure = (
-        panels[0]
-        if len(panels) == 1
-        else alt.concat(*panels, columns=columns).resolve_scale(color="independent", shape="independent")
-    )
-    return _specification(figure)
+    if len(panels) == 1:
+        return _specification(panels[0])
+    return _specification(alt.concat(*panels, columns=columns).resolve_scale(color="independent", shape="independent"))
 
 
 def for_page(panels: Panels) -> list[dict[str, Any]]:
@@ -315,6 +294,47 @@ def png(figure: dict[str, Any]) -> bytes:
     return vl_convert.vegalite_to_png(figure, scale=2, config=config("#222222", "#ffffff"))
 
 
+def level_texts(axis: Axis, rate_hz: float) -> list[str]:
+    """The levels of an axis as text, in their order."""
+    return [level_text(axis.name, level, rate_hz) for level in axis.levels]
+
+
+def scale_row(found: ScaleFindings, rate_hz: float) -> dict[str, Any]:
+    """Data of a point or cell: levels as `axis_0`, `axis_1`, ... (Vega reads a dot in a name as a nested field)."""
+    levels = {
+        f"axis_{i}": level_text(name, level, rate_hz) for i, (name, level) in enumerate(found.scale.to_dict().items())
+    }
+    costs = {name: cost.value for name, cost in found.costs.items() if cost is not None}
+    own = {name: getattr(found, name) for name in ("mean", "mean_low", "mean_high", "receptive_field_ms")}
+    return {**levels, **own, **costs}
+
+
+def scale_tooltip(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The tooltip of such points: the axes `names`, and each figure that is known of one of the rows."""
+    numbers = {
+        "mean": ("macro AUROC", ".4f"),
+        "mean_low": ("95 % from", ".4f"),
+        "mean_high": ("95 % to", ".4f"),
+        "receptive_field_ms": ("receptive field, ms", ",.0f"),
+        "parameters": ("parameters", ",d"),
+        "macs": ("MACs", ",d"),
+        "seconds": ("training, s", ",.1f"),
+        "latency_ms": ("latency, ms", ",.2f"),
+    }
+    return [
+        *(alt.Tooltip(f"axis_{i}:N", title=name) for i, name in enumerate(names)),
+        *(
+            alt.Tooltip(f"{name}:Q", title=title, format=form)
+            for name, (title, form) in numbers.items()
+            if any(row.get(name) is not None for row in rows)
+        ),
+    ]
+
+
+def _field(names: Sequence[str], axis: Axis) -> str:
+    return f"axis_{names.index(axis.name)}"
+
+
 def _specification(chart: Any) -> dict[str, Any]:
     values = json.loads(chart.to_json())
     values.pop("config", None)  # the page's, or the paper's
@@ -327,43 +347,6 @@ def _raised(near: Any, value: float, otherwise: float) -> Any:
     return alt.when(near).then(high).when("datum.best").then(high).otherwise(alt.value(otherwise))
 
 
-def _quality(name: str) -> Any:
-    return alt.Y(
-        f"{name}:Q", title="test macro AUROC", scale=alt.Scale(zero=False), axis=alt.Axis(format=".3f", tickCount=5)
-    )
-
-
-def _place(scale: Row) -> tuple[int, int, int]:
-    return scale["depth"], scale["channels"], scale["kernel"]
-
-
-def _told(scale: Row, rate_hz: float) -> dict[str, Any]:
-    """What a tooltip tells of a scale."""
-    costs = scale.get("costs") or {}
-    known = {name: value["value"] for name, value in costs.items() if value is not None}
-    names = ("depth", "channels", "kernel", "mean", "mean_low", "mean_high", "receptive_field_ms")
-    return {**{name: scale.get(name) for name in names}, "kernel_name": kernel_name(scale["kernel"], rate_hz), **known}
-
-
-_TOLD = (
-    ("depth", "depth", "d"),
-    ("channels", "channels", "d"),
-    ("kernel_name", "kernel", ""),
-    ("mean", "macro AUROC", ".4f"),
-    ("mean_low", "95 % from", ".4f"),
-    ("mean_high", "95 % to", ".4f"),
-    ("receptive_field_ms", "receptive field, ms", ",.0f"),
-    ("parameters", "parameters", ",d"),
-    ("macs", "MACs", ",d"),
-    ("seconds", "training, s", ",.1f"),
-    ("latency_ms", "latency, ms", ",.2f"),
-)
-
-
-def _tooltip(rows: Iterable[Row]) -> list[Any]:
-    there = {name for row in rows for name, value in row.items() if value is not None}
-    told = [entry for entry in _TOLD if entry[0] in there]
-    return [
-        alt.Tooltip(f"{name}:Q", title=title, format=form) if form else alt.Tooltip(f"{name}:N", title=title)
-        for name, title, form in told
-    ]
+def _macro_auroc(name: str) -> Any:
+    axis = alt.Axis(format=".3f", tickCount=5)
+    return alt.Y(f"{name}:Q", title="test macro AUROC", scale=alt.Scale(zero=False), axis=axis)

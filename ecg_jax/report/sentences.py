@@ -1,162 +1,180 @@
-"""What a study found, in sentences. Pure: from the content of `analysis.json` to text."""
+"""The findings of a study in sentences. Pure: from an `Analysis` to text."""
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Iterable
 
-from ecg_jax.config import RunConfig
+from ecg_jax.analysis.axes import Axis, Scale
+from ecg_jax.analysis.findings import Analysis, Claim, Contrast, PowerLaw, ScaleFindings
+from ecg_jax.formatting import level_text, plural, scale_text, signed, signed_range, span
 
-AXES = ("depth", "channels", "kernel")
-CLAIMS = {"depth": "Shallower is better", "channels": "Wider is better", "kernel": "Smaller kernels are better"}
-NAMES = {"macro_auroc": "macro AUROC", "macro_auprc": "macro AUPRC", "macro_f1": "macro F1", "score": "the set's score"}
-Found = Mapping[str, Any]
-
-
-def signed(value: float | None, digits: int = 4) -> str:
-    """A number with its sign, as it is set in text."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def span(low: float | None, high: float | None, digits: int = 3) -> str:
-    """A 95 % interval in brackets, or that there is none."""
-    return "(no interval)" if low is None or high is None else f"(95 % {low:.{digits}f} to {high:.{digits}f})"
+CLAIMS = {
+    ("depth", -1): "Shallower is better",
+    ("channels", 1): "Wider is better",
+    ("kernel", -1): "Smaller kernels are better",
+}
+METRICS = {
+    "macro_auroc": "macro AUROC",
+    "macro_auprc": "macro AUPRC",
+    "macro_f1": "macro F1",
+    "score": "score of the data set",
+}
 
 
-def scale_text(scale: Found, rate_hz: float) -> str:
-    """A scale in words, its kernel in ms too."""
-    kernel = f"{scale['kernel']} ({1000 * scale['kernel'] / rate_hz:.3g} ms)"
-    return f"depth {scale['depth']}, channels {scale['channels']}, kernel {kernel}"
+def numeric_axes(axes: Iterable[Axis]) -> list[Axis]:
+    """The axes that have effects; the others have contrasts."""
+    return [axis for axis in axes if axis.kind != "categorical"]
 
 
-def same_scale(one: Found, other: Found) -> bool:
-    """Whether two entries are of one scale."""
-    return all(one[axis] == other[axis] for axis in AXES)
+def claim_text(axis: Axis) -> str:
+    """The claim about an axis, such as `Shallower is better`; its name if there is no claim."""
+    other = axis.name if axis.claim == 0 else f"A {'larger' if axis.claim > 0 else 'smaller'} {axis.name} is better"
+    return CLAIMS.get((axis.name, axis.claim), other)
 
 
-def claim_sentence(axis: str, claim: Found) -> str:
-    """A claim's verdict, its numbers and, where it is not decided, what would decide it."""
-    effect, low, high = claim["effect"], claim["low"], claim["high"]
-    head = f"{CLAIMS[axis]}: {claim['verdict']}."
-    if effect is None:
-        return f"{head} The study has one level of {axis}, or too few combinations to tell."
-    told = f"Each doubling of {axis} changes macro AUROC by {signed(effect)}"
-    if low is None:
-        return f"{head} {told}; there is nothing to judge its noise by."
-    said = f"{head} {told} (95 % {signed(low)} to {signed(high)})."
-    if claim["verdict"] == "does not hold":
-        opposite = high < 0 if axis == "channels" else low > 0
-        return (
-            f"{said} {'The effect is the opposite one.' if opposite else 'Whatever there is, is too small to matter.'}"
-        )
-    return said if claim["verdict"] == "holds" else f"{said} {needed(claim)}"
+def step_text(axis: Axis) -> str:
+    """The change whose effect is given: `each doubling of depth`, `model.dropout from 0 to 0.3`."""
+    if axis.kind == "log2":
+        return f"each doubling of {axis.name}"
+    return f"{axis.name} from {axis.levels[0]:g} to {axis.levels[-1]:g}"
 
 
-def needed(claim: Found) -> str:
-    """How many seeds or records would decide a claim, if the effect is what it seems."""
-    seeds, records = claim["seeds_needed"], claim["records_needed"]
-    if seeds is None and records is None:
-        return "Neither more seeds nor more test records alone would decide it."
+def claim_sentence(axis: Axis, claim: Claim) -> str:
+    """The verdict on an axis with its numbers and, if it is not decided, what would decide it."""
+    head = f"{claim_text(axis)}: {claim.verdict}."
+    if claim.effect is None:
+        return f"{head} The study has one level of {axis.name}, or no two trials that differ in it alone."
+    if axis.kind == "log2":
+        change = f"Each doubling of {axis.name} changes macro AUROC by {signed(claim.effect)}"
+    else:
+        ends = f"From {axis.levels[0]:g} to {axis.levels[-1]:g}"
+        change = f"{ends}, {axis.name} changes macro AUROC by {signed(claim.effect)}"
+    if claim.low is None or claim.high is None:
+        return f"{head} {change}; its uncertainty is not known."
+    text = f"{head} {change} (95 % {signed_range(claim.low, claim.high)})."
+    if claim.verdict == "does not hold":
+        opposite = claim.high < 0 if axis.claim > 0 else claim.low > 0
+        return f"{text} {'The effect is the opposite.' if opposite else 'An effect, if any, is too small to matter.'}"
+    return f"{text} {needed(claim)}" if claim.verdict == "not decided" else text
+
+
+def needed(claim: Claim) -> str:
+    """How many seeds or records would decide a claim if the effect is as estimated."""
     parts = [
-        f"{seeds:,} seeds with these records" if seeds else "",
-        f"{records:,} test records with these seeds" if records else "",
+        f"{claim.seeds_needed:,} seeds with these records" if claim.seeds_needed else "",
+        f"{claim.records_needed:,} test records with these seeds" if claim.records_needed else "",
     ]
-    return f"If the effect is what it seems, it would take {' or '.join(filter(None, parts))} to decide."
+    if not any(parts):
+        return "Neither more seeds nor more test records alone would decide it."
+    return f"If the effect is as estimated, {' or '.join(filter(None, parts))} would decide it."
 
 
-def others_than_chose(analysis: Found) -> str:
-    """On what a choice among the scales is read; a single seed chooses and is read."""
-    return f"records{' and seeds' if analysis['seeds'] > 1 else ''} that did not choose"
+def contrast_sentences(axis: Axis, contrasts: Iterable[Contrast], rate_hz: float) -> list[str]:
+    """Which levels of a categorical axis differ from each other, corrected for all pairs."""
+    known = [pair for pair in contrasts if pair.effect is not None]
+    if not known:
+        return [f"{axis.name}: the study has one level, or no two trials that differ in it alone."]
+    corrected = f"corrected for {plural(len(known), 'pair')}" if len(known) > 1 else "one pair"
+    different = [contrast_text(axis, pair, rate_hz) for pair in known if pair.differs]
+    if different:
+        return [f"{axis.name} ({corrected}): {'; '.join(different)}."]
+    levels = ", ".join(level_text(axis.name, level, rate_hz) for level in axis.levels)
+    return [f"{axis.name}: no significant difference in macro AUROC between its levels {levels} ({corrected})."]
 
 
-def best_sentences(analysis: Found, rate_hz: float) -> list[str]:
-    """The best scale, its value free of the winner's favour, and what cannot be told from it."""
-    best = analysis["best"]
+def contrast_text(axis: Axis, pair: Contrast, rate_hz: float) -> str:
+    """The two levels of a contrast, the better one first, with the difference and its interval."""
+    better, worse, effect, ends = pair.level, pair.reference, pair.effect or 0.0, (pair.low, pair.high)
+    if effect < 0:
+        better, worse, effect = worse, better, -effect
+        ends = (None, None) if pair.low is None or pair.high is None else (-pair.high, -pair.low)
+    names = [level_text(axis.name, level, rate_hz) for level in (better, worse)]
+    interval = signed_range(*ends)
+    return f"{names[0]} is better than {names[1]} by {signed(effect)}" + (f" (95 % {interval})" if interval else "")
+
+
+def not_used_for_selection(seeds: int) -> str:
+    """On what the value of a selected scale is measured; a single seed both selects and measures."""
+    return f"records{' and seeds' if seeds > 1 else ''} that were not used for the selection"
+
+
+def best_sentences(analysis: Analysis, rate_hz: float) -> list[str]:
+    """The best scale, its value without selection bias, and the scales that are not distinguishable from it."""
+    best, others = analysis.best, len(analysis.scales) - 1
     if best is None:
         return ["Macro AUROC is not defined on these test records: no label has two records of each class."]
-    share = next((entry["share"] for entry in best["chosen"] if same_scale(entry, best["scale"])), 0.0)
-    if len(analysis["scales"]) == 1:
-        told = "" if best["value"] is None else f": macro AUROC {best['value']:.3f} {span(best['low'], best['high'])}"
-        return [f"The study has one scale, {scale_text(best['scale'], rate_hz)}{told}."]
-    first = f"The best scale seen is {scale_text(best['scale'], rate_hz)}"
-    value = (
-        ""
-        if best["value"] is None
-        else (
-            f"; choosing so gives a macro AUROC of {best['value']:.3f} {span(best['low'], best['high'])}, "
-            f"read on {others_than_chose(analysis)}"
-        )
-    )
-    entries = [s for s in analysis["scales"] if s["indistinguishable"]]
-    others = len(entries) - 1
+    name, value = scale_text(best.scale.to_dict(), rate_hz), ""
     if not others:
-        return [f"{first}{value}. All {len(analysis['scales']) - 1} others are surely worse."]
-    said = [f"{first}{value}. On half of the data it was the choice in {100 * share:.0f} % of the splits."]
-    told = f"{others} of the {len(analysis['scales']) - 1} others cannot be told apart from it"
-    known = [s for s in entries if (s.get("costs") or {}).get("macs")]
-    cheapest = min(known, key=lambda s: s["costs"]["macs"]["value"], default=None)
-    if cheapest is None or same_scale(cheapest, best["scale"]):
-        return [*said, f"{told}{', all of them dearer' if cheapest else ''}."]
-    part = cheapest["costs"]["macs"]["value"] / _macs_of(analysis, best["scale"])
+        value = "" if best.value is None else f": macro AUROC {best.value:.3f} {span(best.low, best.high)}"
+        return [f"The study has one scale, {name}{value}."]
+    if best.value is not None:
+        value = (
+            f"; a scale selected in this way has a macro AUROC of {best.value:.3f} {span(best.low, best.high)}, "
+            f"measured on {not_used_for_selection(analysis.seeds)}"
+        )
+    first = f"The best scale is {name}{value}."
+    similar = [found for found in analysis.scales if found.indistinguishable and found.scale != best.scale]
+    if not similar:
+        return [f"{first} {_others(others)} significantly worse."]
+    share = next((entry.share for entry in best.chosen if entry.scale == best.scale), 0.0)
     return [
-        *said,
-        f"{told}; the cheapest of these is {scale_text(cheapest, rate_hz)}, at {100 * part:.0f} % of its MACs.",
+        f"{first} In repeated random halves of the data it was selected in {100 * share:.0f} % of the cases.",
+        f"{len(similar)} of the {others} others cannot be distinguished from it{_cheapest(analysis, similar, rate_hz)}.",
     ]
 
 
-def _macs_of(analysis: Found, scale: Found) -> float:
-    return next(s["costs"]["macs"]["value"] for s in analysis["scales"] if same_scale(s, scale))
+def _others(count: int) -> str:
+    return "The other one is" if count == 1 else f"All {count} others are"
 
 
-def label_sentence(analysis: Found, rate_hz: float) -> str:
-    """Which labels want another scale than the overall best."""
-    known = {name: found for name, found in analysis["per_label"].items() if found is not None}
-    other = {name: found for name, found in known.items() if found["differs"]}
-    left_out = [name for name, found in analysis["per_label"].items() if found is None]
-    said = f"None of the {len(known)} labels surely wants another scale."
-    if other:
-        parts = [
-            f"{name} wants {scale_text(found['scale'], rate_hz)} "
-            f"({signed(found['advantage'])}, 95 % {signed(found['low'])} to {signed(found['high'])})"
-            for name, found in other.items()
-        ]
-        said = f"Surely another scale (corrected for {len(known)} tests): {'; '.join(parts)}."
-    return f"{said} Not judged, since too few records have it or lack it: {', '.join(left_out)}." if left_out else said
+def _cheapest(analysis: Analysis, similar: list[ScaleFindings], rate_hz: float) -> str:
+    """The scale with the fewest MACs of those that cannot be distinguished from the best one."""
+    macs = {found.scale: cost.value for found in analysis.scales if (cost := found.costs.get("macs")) is not None}
+    own = macs.get(analysis.best.scale) if analysis.best else None
+    known = [found.scale for found in similar if found.scale in macs]
+    if own is None or not known:
+        return ""
+    cheapest = min(known, key=lambda scale: macs[scale])
+    if macs[cheapest] >= own:
+        return ", all of them more expensive"
+    name = scale_text(cheapest.to_dict(), rate_hz)
+    return f"; the cheapest of these is {name}, at {100 * macs[cheapest] / own:.0f} % of its MACs"
 
 
-def answer(analysis: Found, rate_hz: float) -> list[str]:
-    """The answer: the best scale, the three claims, the labels."""
-    claims = [claim_sentence(axis, analysis["claims"][axis]) for axis in AXES]
-    return [*best_sentences(analysis, rate_hz), *claims, label_sentence(analysis, rate_hz)]
+def label_sentence(analysis: Analysis, rate_hz: float) -> str:
+    """For which labels another scale than the overall best is significantly better."""
+    known = {name: found for name, found in analysis.per_label.items() if found is not None}
+    unknown = [name for name, found in analysis.per_label.items() if found is None]
+    parts = [
+        f"for {name} {scale_text(found.scale.to_dict(), rate_hz)} "
+        f"({signed(found.advantage)}, 95 % {signed_range(found.low, found.high)})"
+        for name, found in known.items()
+        if found.differs
+    ]
+    if parts:
+        corrected = f"corrected for {plural(len(known), 'label')}"
+        text = f"Another scale is significantly better ({corrected}): {'; '.join(parts)}."
+    else:
+        text = f"For none of the {len(known)} labels is another scale significantly better."
+    left_out = f" Too few records have or lack these labels to assess them: {', '.join(unknown)}." if unknown else ""
+    return f"{text}{left_out}"
 
 
-def power_law_sentence(name: str, law: Found | None) -> str:
-    """What a power law of the error in one cost came to."""
+def answer(analysis: Analysis, rate_hz: float) -> list[str]:
+    """The answer: the best scale, the effect of each axis, the labels."""
+    effects = []
+    for axis in analysis.axes:
+        if axis.kind == "categorical":
+            effects += contrast_sentences(axis, analysis.contrasts[axis.name], rate_hz)
+        else:
+            effects.append(claim_sentence(axis, analysis.claims[axis.name]))
+    return [*best_sentences(analysis, rate_hz), *effects, label_sentence(analysis, rate_hz)]
+
+
+def power_law_sentence(name: str, law: PowerLaw | None) -> str:
+    """The power law of the error in one cost, or why there is none."""
     if law is None:
         return f"{name}: not known."
-    if law["exponent"] is None or law["low"] is None:
-        return f"{name}: no power law ({law['why']})."
-    low, high = signed(law["low"], 3), signed(law["high"], 3)
-    fit = f"error as cost to the power of {signed(law['exponent'], 3)} (95 % {low} to {high})"
-    return f"{name}: {fit}." if law["fits"] else f"{name}: no power law ({law['why']}; {fit})."
-
-
-def flags(config: Any, default: Any = None, prefix: str = "") -> list[str]:
-    """The command-line flags that make a run's config from the default one; without the data's path and the feed."""
-    default = RunConfig() if default is None else default
-    found: list[str] = []
-    for field in fields(config):
-        name, value, usual = (
-            f"{prefix}{field.name.replace('_', '-')}",
-            getattr(config, field.name),
-            getattr(default, field.name),
-        )
-        if name in ("data.path", "data.feed", "train.parallel", "functions"):
-            continue
-        if is_dataclass(value):
-            found += flags(value, usual, f"{name}.")
-        elif value != usual:
-            if isinstance(value, bool):
-                found.append(f"--{name}" if value else f"--{prefix}no-{field.name.replace('_', '-')}")
-            else:
-                found += [f"--{name}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
-    return found
+    if law.exponent is None or law.low is None:
+        return f"{name}: no power law ({law.why})."
+    interval = signed_range(law.low, law.high, 3)
+    fit = f"error proportional to cost to the power of {signed(law.exponent, 3)} (95 % {interval})"
+    return f"{name}: {fit}." if law.fits else f"{name}: no power law ({law.why}; {fit})."

@@ -1,0 +1,126 @@
+"""Heat maps of all scales: a plane of two axes, and a panel for each combination of levels of the other axes.
+
+May import altair; no file.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from ecg_jax.analysis.axes import Axis, Scale
+from ecg_jax.analysis.findings import Analysis, ScaleFindings
+from ecg_jax.formatting import level_text
+from ecg_jax.report.charts import VERMILION, level_texts, scale_row, scale_tooltip
+
+MOST_PANELS = 12  # in a figure for a paper, and at first in the page
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """One panel: the scales with these levels of the axes that are not in the plane."""
+
+    others: Mapping[str, str]
+    """Axis -> level as text."""
+    highest: float
+    """The largest mean in the panel."""
+    chart: Any
+
+
+def effect_sizes(analysis: Analysis) -> dict[str, float]:
+    """How much macro AUROC changes over the whole range of each axis, by its effect or its largest contrast."""
+    sizes = {}
+    for axis in analysis.axes:
+        if axis.kind == "categorical":
+            effects = [abs(pair.effect) for pair in analysis.contrasts[axis.name] if pair.effect is not None]
+            sizes[axis.name] = max(effects, default=0.0)
+        else:
+            doublings = np.log2(axis.levels[-1] / axis.levels[0]) if axis.kind == "log2" else 1.0
+            sizes[axis.name] = abs(analysis.claims[axis.name].effect or 0.0) * float(doublings)
+    return sizes
+
+
+def choose_plane(axes: Sequence[Axis], sizes: Mapping[str, float]) -> tuple[Axis, ...]:
+    """The two axes of several levels with the largest effects, the vertical one first; one if there are no more.
+
+    They stand in the order of the study, but of a number and a category the category is vertical: its names are long.
+    """
+    several = [axis for axis in axes if len(axis.levels) > 1] or list(axes[:1])
+    largest = sorted(several, key=lambda axis: -sizes.get(axis.name, 0.0))[:2]
+    return tuple(sorted(largest, key=lambda axis: (axis.kind != "categorical", axes.index(axis))))
+
+
+def heat_maps(
+    scales: Sequence[ScaleFindings],
+    axes: Sequence[Axis],
+    plane: Sequence[Axis],
+    *,
+    rate_hz: float,
+    best: Scale | None,
+    metric: str = "test macro AUROC",
+) -> list[HeatMap]:
+    """The mean of every scale; the best is framed, and ~ marks the scales that are not distinguishable from it."""
+    known = [found for found in scales if found.mean is not None]
+    means = [found.mean for found in known if found.mean is not None]
+    others = [axis for axis in axes if axis not in plane]
+    panels: dict[tuple[str, ...], list[ScaleFindings]] = {}
+    for found in sorted(known, key=lambda found: [axis.levels.index(found.scale[axis.name]) for axis in others]):
+        key = tuple(level_text(axis.name, found.scale[axis.name], rate_hz) for axis in others)
+        panels.setdefault(key, []).append(found)
+    maps = []
+    for key, there in panels.items():
+        levels = {axis.name: text for axis, text in zip(others, key, strict=True)}
+        title = ", ".join([metric, *(f"{name} {text}" for name, text in levels.items())])
+        chart = _panel(there, axes, plane, (min(means), max(means)), rate_hz=rate_hz, best=best, title=title)
+        maps.append(HeatMap(levels, max(found.mean for found in there if found.mean is not None), chart))
+    return maps
+
+
+def for_paper(maps: Sequence[HeatMap]) -> list[Any]:
+    """The charts of a figure: of many panels only those with the highest means, in their order."""
+    least = sorted((one.highest for one in maps), reverse=True)[:MOST_PANELS]
+    return [one.chart for one in maps if one.highest >= least[-1]][:MOST_PANELS]
+
+
+def _panel(
+    there: Sequence[ScaleFindings],
+    axes: Sequence[Axis],
+    plane: Sequence[Axis],
+    ends: tuple[float, float],
+    *,
+    rate_hz: float,
+    best: Scale | None,
+    title: str,
+) -> Any:
+    names, (low, high) = [axis.name for axis in axes], ends
+    rows = [
+        {
+            **scale_row(found, rate_hz),
+            "text": f"{found.mean:.3f}{' ~' if found.indistinguishable else ''}",
+            "best": found.scale == best,
+        }
+        for found in there
+    ]
+    base = alt.Chart(alt.Data(values=rows)).encode(tooltip=scale_tooltip(names, rows))
+    bare = {"domain": False, "ticks": False, "labelLimit": 160}
+    for axis, channel in zip(plane, ("y", "x") if len(plane) > 1 else ("x",), strict=True):
+        levels = level_texts(axis, rate_hz)
+        upwards = channel == "y" and axis.kind != "categorical"  # the largest number at the top
+        field, title_of = f"axis_{names.index(axis.name)}:N", f"{axis.name}, {axis.unit}" if axis.unit else axis.name
+        scale = alt.Scale(domain=levels[::-1] if upwards else levels)
+        angle = {"labelAngle": 0} if channel == "x" else {}
+        encoding = alt.X if channel == "x" else alt.Y
+        base = base.encode(**{channel: encoding(field, title=title_of, scale=scale, axis=alt.Axis(**bare, **angle))})
+    colours = alt.Scale(scheme="viridis", domain=[low, max(high, low + 1e-6)])
+    cells = base.mark_rect().encode(color=alt.Color("mean:Q", scale=colours, legend=None))
+    frame = base.mark_rect(filled=False, stroke=VERMILION, strokeWidth=4).transform_filter("datum.best")
+    dark = f"datum.mean < {low + 0.55 * (high - low)}"
+    letters = base.mark_text(fontSize=12).encode(
+        text="text:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value("#000000"))
+    )
+    width, height = max(230, 64 * len(plane[-1].levels)), 38 * (len(plane[0].levels) if len(plane) > 1 else 1)
+    lines = textwrap.wrap(title, width // 7)
+    return (cells + frame + letters).properties(title=lines, width=width, height=height)
