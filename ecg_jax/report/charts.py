@@ -7,14 +7,15 @@ always has the same meaning. May import altair and vl_convert; no network.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import altair as alt
 
 from ecg_jax.analysis.axes import Axis, Scale
-from ecg_jax.analysis.findings import Claim, Contrast, Effect, ParetoPoint, ScaleFindings, Slope
+from ecg_jax.analysis.findings import Claim, Contrast, ParetoPoint, ScaleFindings, Slope
+from ecg_jax.analysis.search_replay import CurvePoint
 from ecg_jax.formatting import level_text, scale_text
 
 BLUE, GREEN, VERMILION, SKY, GREY = "#2a86c7", "#009e73", "#d55e00", "#56b4e9", "#888888"
@@ -47,8 +48,11 @@ class Bar:
     verdict: str = ""
 
     @classmethod
-    def of(cls, name: str, found: Claim | Contrast | Effect | Slope, verdict: str = "") -> "Bar":
-        """The line of a finding."""
+    def of(cls, name: str, found: Claim | Contrast | Slope) -> "Bar":
+        """The line of a finding; a contrast is an effect if it is significant."""
+        verdict = found.verdict if isinstance(found, Claim) else ""
+        if isinstance(found, Contrast):
+            verdict = "effect" if found.differs else "not decided"
         return cls(name, found.effect, found.low, found.high, verdict)
 
 
@@ -148,65 +152,43 @@ def pareto(
 
 
 def receptive_field(
-    scales: Sequence[ScaleFindings], *, plane: Sequence[Axis], rate_hz: float, window_ms: float
+    scales: Sequence[ScaleFindings], *, axes: Sequence[Axis], rate_hz: float, window_ms: float | None
 ) -> Panels:
-    """Macro AUROC against the receptive field in ms; the dashed line is the window.
+    """Macro AUROC against the receptive field in ms; the dashed line is the window, if all have the same.
 
-    The levels of the last axis of `plane` are told apart by colour, those of the first one by shape. Scales whose
-    receptive field is not known are left out.
+    Scales whose receptive field is not known are left out. The levels of the first axis have different shapes, those of
+    the second one different colours; each level of a third one, if there is one, has its own panel.
     """
     known = [found for found in scales if found.receptive_field_ms is not None and found.mean is not None]
     if not known:
         return []
-    names = known[0].scale.names
+    names, legend = known[0].scale.names, alt.Legend(orient="bottom", columns=4)
     rows = [scale_row(found, rate_hz) for found in known]
-    legend = alt.Legend(orient="bottom", columns=4)
-    first, last = plane[0], plane[-1]
-    colours = {"range": [BLUE, VERMILION, GREEN, SKY, GREY]} if last.kind == "categorical" else {"scheme": "viridis"}
-    colour = alt.Scale(domain=level_texts(last, rate_hz), **colours)
+    first, second = axes[0], axes[1] if len(axes) > 1 else axes[0]
+    levels = level_texts(second, rate_hz)
+    colour = alt.Scale(domain=levels, scheme="viridis")
+    if second.kind == "categorical":
+        colour = alt.Scale(domain=levels, range=[BLUE, VERMILION, GREEN, SKY, GREY])
     shape = alt.Scale(domain=level_texts(first, rate_hz))
-    marks = {
-        "color": alt.Color(f"{_field(names, last)}:O", title=last.name, scale=colour, legend=legend),
-        "shape": alt.Shape(f"{_field(names, first)}:O", title=first.name, scale=shape, legend=legend),
-    }
     title = "receptive field, ms"
     x_scale = alt.Scale(type="log", nice=False, padding=12)
-    x = alt.X("receptive_field_ms:Q", title=title, scale=x_scale, axis=alt.Axis(labelOverlap=True))
-    points = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=90, opacity=0.9)
-    points = points.encode(x=x, y=_macro_auroc("mean"), tooltip=scale_tooltip(names, rows), **marks)
+    points = alt.Chart().encode(
+        x=alt.X("receptive_field_ms:Q", title=title, scale=x_scale, axis=alt.Axis(labelOverlap=True)),
+        y=_macro_auroc("mean", [row["mean"] for row in rows]),
+        color=alt.Color(f"{field_of(second, names)}:O", title=second.name, scale=colour, legend=legend),
+        shape=alt.Shape(f"{field_of(first, names)}:N", title=first.name, scale=shape, legend=legend),
+        tooltip=scale_tooltip(names, rows),
+    )
+    points = points.mark_point(filled=True, size=90, opacity=0.9)
     window = alt.Chart(alt.Data(values=[{"window": window_ms}])).mark_rule(strokeDash=[4, 3])
-    return [(window.encode(x=alt.X("window:Q", title=title)) + points).properties(width=480, height=260)]
-
-
-def by_receptive_field(
-    rows: Sequence[ScaleComparison], *, panel_axis: str, name_of: Callable[[Scale], str], window_ms: float
-) -> Panels:
-    """Macro AUROC with its interval against the receptive field in ms, a panel for each level of one axis.
-
-    Args:
-        rows: from `analysis.comparisons.compare_with`, all with a receptive field.
-        panel_axis: name of the axis, such as `model.head`.
-        name_of: what is written below the point of a scale.
-        window_ms: length of the window, the dashed line.
-    """
-    values = [
-        {"panel": row.scale[panel_axis], "name": name_of(row.scale), "receptive_field_ms": row.receptive_field_ms}
-        | {"mean": row.mean, "mean_low": row.mean_low, "mean_high": row.mean_high}
-        for row in rows
-    ]
-    ends = [end for row in rows for end in (row.mean, row.mean_low, row.mean_high) if end is not None]
-    x = alt.X("receptive_field_ms:Q", title="receptive field, ms", scale=alt.Scale(type="log", nice=False, padding=16))
-    y_scale = alt.Scale(zero=False, domain=[min(ends), max(ends)], nice=True)
-    quality = {"title": "test macro AUROC", "scale": y_scale, "axis": alt.Axis(format=".3f", tickCount=5)}
+    window = window.encode(x=alt.X("window:Q", title=title))
     panels = []
-    for level in dict.fromkeys(value["panel"] for value in values):
-        base = alt.Chart(alt.Data(values=[value for value in values if value["panel"] == level])).encode(x=x)
-        bars = base.mark_rule(color=BLUE, opacity=0.5).encode(y=alt.Y("mean_low:Q", **quality), y2="mean_high:Q")
-        points = base.mark_point(filled=True, size=60, color=BLUE).encode(y=alt.Y("mean:Q", **quality))
-        names = base.mark_text(angle=270, align="left", dx=4, fontSize=10).encode(y=alt.value(220), text="name:N")
-        window = alt.Chart(alt.Data(values=[{"window": window_ms}])).mark_rule(strokeDash=[4, 3]).encode(x="window:Q")
-        title = f"{panel_axis} {level}"
-        panels.append((window + bars + points + names).properties(title=title, width=260, height=220))
+    by = axes[2] if len(axes) > 2 else None
+    for text in level_texts(by, rate_hz) if by else [""]:
+        there = [row for row in rows if by is None or row[field_of(by, names)] == text]
+        panel = points.properties(data=alt.Data(values=there))
+        panel = panel if window_ms is None else window + panel
+        panels.append(panel.properties(title=f"{by.name} {text}" if by else "", width=360, height=240))
     return panels
 
 
@@ -237,15 +219,10 @@ def learning_curves(curves: Sequence[EpochMean], *, rate_hz: float, best: Scale 
     return panels
 
 
-def search_curves(curves: Sequence[Mapping[str, float | None]], *, title: str) -> Panels:
-    """Best value so far by training MACs in both search spaces, and the difference with its interval.
-
-    Args:
-        curves: by `budget`: `whole`, `narrowed`, `difference`, `low`, `high`.
-        title: of the figure.
-    """
+def search_curves(curves: Sequence[CurvePoint], *, title: str) -> Panels:
+    """Best value so far by training MACs in both search spaces, and the difference with its interval."""
     lines = [
-        {"budget": point["budget"], "value": point[space], "space": space}
+        {"budget": point.budget, "value": getattr(point, space), "space": space}
         for point in curves
         for space in ("whole", "narrowed")
     ]
@@ -258,10 +235,10 @@ def search_curves(curves: Sequence[Mapping[str, float | None]], *, title: str) -
         color=alt.Color("space:N", scale=colours, legend=alt.Legend(orient="bottom")),
         strokeDash=alt.StrokeDash("space:N", legend=None),
     )
-    base = alt.Chart(alt.Data(values=[dict(point) for point in curves])).encode(x=x)
-    y = alt.Y("low:Q", title="narrowed minus whole")
-    band = base.mark_area(opacity=0.3, color=VERMILION).encode(y=y, y2="high:Q")
-    middle = base.mark_line(color=VERMILION).encode(y=alt.Y("difference:Q", title="narrowed minus whole"))
+    base = alt.Chart(alt.Data(values=[asdict(point) for point in curves])).encode(x=x)
+    y_title = "narrowed minus whole"
+    band = base.mark_area(opacity=0.3, color=VERMILION).encode(y=alt.Y("low:Q", title=y_title), y2="high:Q")
+    middle = base.mark_line(color=VERMILION).encode(y=alt.Y("difference:Q", title=y_title))
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("zero:Q"))
     size = {"width": 380, "height": 240}
     return [best.properties(title=title, **size), (band + middle + zero).properties(title="difference, 95 %", **size)]
@@ -309,6 +286,11 @@ def scale_row(found: ScaleFindings, rate_hz: float) -> dict[str, Any]:
     return {**levels, **own, **costs}
 
 
+def field_of(axis: Axis, names: Sequence[str]) -> str:
+    """The name of an axis in such data, from the names of all axes."""
+    return f"axis_{names.index(axis.name)}"
+
+
 def scale_tooltip(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     """The tooltip of such points: the axes `names`, and each figure that is known of one of the rows."""
     numbers = {
@@ -331,10 +313,6 @@ def scale_tooltip(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> li
     ]
 
 
-def _field(names: Sequence[str], axis: Axis) -> str:
-    return f"axis_{names.index(axis.name)}"
-
-
 def _specification(chart: Any) -> dict[str, Any]:
     values = json.loads(chart.to_json())
     values.pop("config", None)  # the page's, or the paper's
@@ -347,6 +325,7 @@ def _raised(near: Any, value: float, otherwise: float) -> Any:
     return alt.when(near).then(high).when("datum.best").then(high).otherwise(alt.value(otherwise))
 
 
-def _macro_auroc(name: str) -> Any:
-    axis = alt.Axis(format=".3f", tickCount=5)
-    return alt.Y(f"{name}:Q", title="test macro AUROC", scale=alt.Scale(zero=False), axis=axis)
+def _macro_auroc(name: str, values: Sequence[float] = ()) -> Any:
+    """The vertical axis; `values` makes panels that share them equal in range."""
+    scale = alt.Scale(zero=False, domain=[min(values), max(values)], nice=True) if values else alt.Scale(zero=False)
+    return alt.Y(f"{name}:Q", title="test macro AUROC", scale=scale, axis=alt.Axis(format=".3f", tickCount=5))

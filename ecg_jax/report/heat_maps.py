@@ -14,7 +14,7 @@ import numpy as np
 from ecg_jax.analysis.axes import Axis, Scale
 from ecg_jax.analysis.findings import Analysis, ScaleFindings
 from ecg_jax.formatting import level_text
-from ecg_jax.report.charts import VERMILION, level_texts, scale_row, scale_tooltip
+from ecg_jax.report.charts import VERMILION, field_of, level_texts, scale_row, scale_tooltip
 
 MOST_PANELS = 12  # in a figure for a paper, and at first in the page
 
@@ -38,7 +38,7 @@ def effect_sizes(analysis: Analysis) -> dict[str, float]:
             effects = [abs(pair.effect) for pair in analysis.contrasts[axis.name] if pair.effect is not None]
             sizes[axis.name] = max(effects, default=0.0)
         else:
-            doublings = np.log2(axis.levels[-1] / axis.levels[0]) if axis.kind == "log2" else 1.0
+            doublings = np.log2(float(axis.levels[-1]) / float(axis.levels[0])) if axis.kind == "log2" else 1.0
             sizes[axis.name] = abs(analysis.claims[axis.name].effect or 0.0) * float(doublings)
     return sizes
 
@@ -73,7 +73,7 @@ def heat_maps(
     maps = []
     for key, there in panels.items():
         levels = {axis.name: text for axis, text in zip(others, key, strict=True)}
-        title = ", ".join([metric, *(f"{name} {text}" for name, text in levels.items())])
+        title = ", ".join([metric, *(f"{name} {text}".replace(" ", "\u00a0") for name, text in levels.items())])
         chart = _panel(there, axes, plane, (min(means), max(means)), rate_hz=rate_hz, best=best, title=title)
         maps.append(HeatMap(levels, max(found.mean for found in there if found.mean is not None), chart))
     return maps
@@ -105,15 +105,9 @@ def _panel(
         for found in there
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(tooltip=scale_tooltip(names, rows))
-    bare = {"domain": False, "ticks": False, "labelLimit": 160}
-    for axis, channel in zip(plane, ("y", "x") if len(plane) > 1 else ("x",), strict=True):
-        levels = level_texts(axis, rate_hz)
-        upwards = channel == "y" and axis.kind != "categorical"  # the largest number at the top
-        field, title_of = f"axis_{names.index(axis.name)}:N", f"{axis.name}, {axis.unit}" if axis.unit else axis.name
-        scale = alt.Scale(domain=levels[::-1] if upwards else levels)
-        angle = {"labelAngle": 0} if channel == "x" else {}
-        encoding = alt.X if channel == "x" else alt.Y
-        base = base.encode(**{channel: encoding(field, title=title_of, scale=scale, axis=alt.Axis(**bare, **angle))})
+    base = base.encode(x=_position(alt.X, plane[-1], names, rate_hz))
+    if len(plane) > 1:
+        base = base.encode(y=_position(alt.Y, plane[0], names, rate_hz))
     colours = alt.Scale(scheme="viridis", domain=[low, max(high, low + 1e-6)])
     cells = base.mark_rect().encode(color=alt.Color("mean:Q", scale=colours, legend=None))
     frame = base.mark_rect(filled=False, stroke=VERMILION, strokeWidth=4).transform_filter("datum.best")
@@ -124,3 +118,13 @@ def _panel(
     width, height = max(230, 64 * len(plane[-1].levels)), 38 * (len(plane[0].levels) if len(plane) > 1 else 1)
     lines = textwrap.wrap(title, width // 7)
     return (cells + frame + letters).properties(title=lines, width=width, height=height)
+
+
+def _position(channel: Any, axis: Axis, names: Sequence[str], rate_hz: float) -> Any:
+    """An axis of the plane; upwards numbers grow, and categories keep their order from the top."""
+    levels = level_texts(axis, rate_hz)
+    if channel is alt.Y and axis.kind != "categorical":
+        levels.reverse()
+    title = f"{axis.name}, {axis.unit}" if axis.unit else axis.name
+    look = alt.Axis(domain=False, ticks=False, labelLimit=160, labelAngle=0)
+    return channel(f"{field_of(axis, names)}:N", title=title, scale=alt.Scale(domain=levels), axis=look)

@@ -24,7 +24,8 @@ class About:
     data: str
     """The prepared set: its folder."""
     rate_hz: float
-    window_seconds: float
+    window_seconds: float | None
+    """None if the study varies it."""
     fingerprint: str
     axes: tuple[Axis, ...]
     """What the study varies, with all levels."""
@@ -73,6 +74,7 @@ def figures(
     rate_hz, best = about.rate_hz, analysis.best.scale if analysis and analysis.best else None
     axes = analysis.axes if analysis else about.axes
     plane = choose_plane(axes, effect_sizes(analysis) if analysis else {})
+    others = [axis for axis in axes if axis.kind == "categorical" and axis not in plane and len(axis.levels) > 1]
     metric = f"{'test' if analysis else 'validation'} macro AUROC"
     maps = heat_maps(scales, axes, plane, rate_hz=rate_hz, best=best, metric=metric)
     choices, least = tuple(one.others for one in maps), max(15, 5 + 4 * len(plane[-1].levels))
@@ -82,8 +84,8 @@ def figures(
         "learning_curves": _figure(charts.learning_curves(curves, rate_hz=rate_hz, best=best), columns=2),
     }
     if analysis:
-        window_ms = 1000 * about.window_seconds
-        reach = charts.receptive_field(scales, plane=plane, rate_hz=rate_hz, window_ms=window_ms)
+        window_ms = None if about.window_seconds is None else 1000 * about.window_seconds
+        reach = charts.receptive_field(scales, axes=[*plane, *others], rate_hz=rate_hz, window_ms=window_ms)
         made |= {
             "claims": _figure(_effect_panels(analysis, rate_hz)),
             "metrics": _figure(_metric_panels(analysis), least_rem=20),
@@ -108,12 +110,11 @@ def page(
     import vl_convert
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
-        loader=folder,
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        undefined=StrictUndefined,
         finalize=_spaced,
+        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -153,7 +154,8 @@ def _spaced(value: Any) -> Any:
 def _sizes(analysis: Analysis | None, about: About) -> str:
     """How large the study is."""
     split = f"{len(about.folds)} folds, each tested once" if about.folds else "one split"
-    parts = [f"{about.data}: signal at {about.rate_hz:g} Hz, windows of {about.window_seconds:g} s", split]
+    windows = "several lengths" if about.window_seconds is None else f"{about.window_seconds:g} s"
+    parts = [f"{about.data}: signal at {about.rate_hz:g} Hz, windows of {windows}", split]
     if analysis:
         patients = f" of {analysis.patients:,} patients" if analysis.patients < analysis.records else ""
         parts.append(f"{plural(len(analysis.scales), 'scale')}, {plural(len(about.seeds), 'seed')}")
@@ -167,59 +169,47 @@ def _figure(panels: Panels, *, columns: int = 3, least_rem: int = 18) -> Figure:
 
 def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:
     """The effects of all numeric axes, and the contrasts of each categorical one."""
-    x_title = "change of macro AUROC"
+    settings: dict[str, Any] = {"x_title": "change of macro AUROC", "margin": analysis.margin}
     bars = [
-        Bar.of(f"{axis.name}\n{_step(axis)}", found, found.verdict)
+        Bar.of(f"{axis.name}\n{sentences.step_text(axis)}", analysis.claims[axis.name])
         for axis in sentences.numeric_axes(analysis.axes)
-        for found in (analysis.claims[axis.name],)
     ]
-    panels = charts.forest(bars, x_title=x_title, margin=analysis.margin)
+    panels = charts.forest(bars, **settings)
     for name, pairs in analysis.contrasts.items():
         bars = [
-            Bar.of(
-                " − ".join(level_text(name, level, rate_hz) for level in (pair.level, pair.reference)), pair, verdict
-            )
+            Bar.of(" − ".join(level_text(name, level, rate_hz) for level in (pair.level, pair.reference)), pair)
             for pair in pairs
-            for verdict in ("effect" if pair.differs else "not decided",)
         ]
-        panels += charts.forest(bars, title=name, x_title=x_title, margin=analysis.margin)
+        panels += charts.forest(bars, title=name, **settings)
     return panels
 
 
-def _step(axis: Axis) -> str:
-    return "each doubling" if axis.kind == "log2" else f"{axis.levels[0]:g} to {axis.levels[-1]:g}"
-
-
 def _metric_panels(analysis: Analysis) -> Panels:
-    return [
-        panel
-        for axis in sentences.numeric_axes(analysis.axes)
-        for panel in charts.forest(
-            [
-                Bar.of(sentences.METRICS[metric], claims[axis.name], claims[axis.name].verdict)
-                for metric, claims in _by_metric(analysis).items()
-            ],
-            title=f"{sentences.claim_text(axis)}?" if axis.claim else axis.name,
-            x_title=f"change by {sentences.step_text(axis)}",
-            margin=analysis.margin,
+    """The effect of each numeric axis on all metrics."""
+    panels = []
+    for axis in sentences.numeric_axes(analysis.axes):
+        bars = [Bar.of(sentences.METRICS[name], of[axis.name]) for name, of in _by_metric(analysis).items()]
+        title = f"{sentences.claim_text(axis)}?" if axis.claim else axis.name
+        panels += charts.forest(
+            bars, title=title, x_title=f"change {sentences.step_text(axis)}", margin=analysis.margin
         )
-    ]
+    return panels
 
 
 def _interaction_panels(analysis: Analysis, rate_hz: float) -> Panels:
     """The effect of one axis at each level of another; of many pairs those whose effects differ most."""
-    of = {axis.name: axis for axis in analysis.axes}
-    found: list[tuple[float, Panels]] = []
-    for interaction in analysis.interactions.values():
-        for name, at in dict.fromkeys((slope.axis, slope.at) for slope in interaction.slopes):
-            slopes = [slope for slope in interaction.slopes if (slope.axis, slope.at) == (name, at)]
-            bars = [Bar.of(f"{at} {level_text(at, slope.level, rate_hz)}", slope) for slope in slopes]
-            effects = [slope.effect for slope in slopes if slope.effect is not None]
-            panels = charts.forest(bars, title=sentences.step_text(of[name]), x_title="change of macro AUROC")
-            found.append((max(effects, default=0.0) - min(effects, default=0.0), panels))
-    if len(found) > MOST_PANELS:
-        found = sorted(found, key=lambda pair: -pair[0])[:MOST_PANELS]
-    return [panel for _, panels in found for panel in panels]
+    steps = {axis.name: sentences.step_text(axis) for axis in analysis.axes if axis.kind != "categorical"}
+    pairs: list[tuple[float, Panels]] = []
+    for slopes in (found.slopes for found in analysis.interactions.values()):
+        for name, at in dict.fromkeys((slope.axis, slope.at) for slope in slopes):
+            here = [slope for slope in slopes if (slope.axis, slope.at) == (name, at) and slope.effect is not None]
+            bars = [Bar.of(f"{at} {level_text(at, slope.level, rate_hz)}", slope) for slope in here]
+            panels = charts.forest(bars, title=f"{name}, {steps[name]}", x_title="change of macro AUROC")
+            effects = [slope.effect for slope in here if slope.effect is not None]
+            pairs.append((max(effects, default=0.0) - min(effects, default=0.0), panels))
+    if len(pairs) > MOST_PANELS:
+        pairs = sorted(pairs, key=lambda pair: -pair[0])[:MOST_PANELS]
+    return [panel for _, panels in pairs for panel in panels]
 
 
 def _by_metric(analysis: Analysis) -> dict[str, Mapping[str, Claim]]:

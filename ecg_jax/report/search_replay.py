@@ -6,95 +6,84 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_jax.analysis.axes import Level, Scale
 from ecg_jax.analysis.effects import claims
-from ecg_jax.analysis.predictions import AXES
 from ecg_jax.analysis.search_replay import Replay, replay
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
 from ecg_jax.files import write_bytes, write_text
-from ecg_jax.report.sentences import signed
-from ecg_jax.study.design import Scale, Study, Trial, cost_of
-from ecg_jax.study.results import collect
-from ecg_jax.study.workdir import read_founded
+from ecg_jax.formatting import level_text, signed, signed_range
+from ecg_jax.report import charts
+from ecg_jax.study.cost import training_macs
+from ecg_jax.study.design import Study
+from ecg_jax.study.results import load_results
+from ecg_jax.study.workdir import open_study
 
-PASSES = 3  # forward, and backward through activations and through parameters
 
-
-def replay_study(workdir: Path, other: Path, *, seed: int = 0) -> tuple[Replay, tuple[str, ...]]:
-    """Replays a study over its own space and over the one that another study narrows; see `replay.replay`.
+def replay_study(path: Path, other_path: Path, *, seed: int = 0) -> tuple[Replay, tuple[str, ...]]:
+    """Replays a study over its own space and over the one that another study narrows; see `analysis.search_replay`.
 
     Returns:
-        What it came to, and what a reader must be told of both studies.
+        The result, and the notes on both studies that a reader must see.
 
     Raises:
-        RunError: a study is not far enough, or both are judged on the same records: a space that is narrowed on the
-            data that score it wins by construction.
+        RunError: a study is not finished far enough, or both are tested on the same records: a space that is narrowed
+            on the data that score it is better by construction.
     """
-    founded, narrowing = read_founded(workdir), read_founded(other)
-    one, two = (collect(folder, study) for folder, study in ((workdir, founded), (other, narrowing)))
-    for folder, collected in ((workdir, one), (other, two)):
-        if collected.outcomes is None:
-            raise RunError(f"{folder}: no seed is finished at every scale yet")
-    assert one.outcomes is not None
-    assert two.outcomes is not None
-    prepared = open_prepared(founded.study.base.data.path)
-    if founded.study.fingerprint == narrowing.study.fingerprint:
-        both = tested(founded.study, prepared) & tested(narrowing.study, prepared)
+    folders = [open_study(folder) for folder in (path, other_path)]
+    results = [load_results(folder) for folder in folders]
+    study, other = (folder.study for folder in folders)
+    predictions, others = (found.predictions for found in results)
+    if predictions is None or others is None:
+        unfinished = path if predictions is None else other_path
+        raise RunError(f"{unfinished}: no seed is finished at every scale yet")
+    prepared = open_prepared(study.base.data.path)
+    if study.fingerprint == other.fingerprint:
+        both = tested(study, prepared) & tested(other, prepared)
         if both:
-            raise RunError(f"{workdir} and {other} test the same {len(both)} records; narrow by other data or folds")
-    macs = np.array([training_macs(founded.study, prepared, Scale.of(trial)) for trial in one.outcomes.trials])
-    tried = [
-        sum(Scale.of(row) == Scale.of(trial) and not row["chosen"] for row in one.rows) for trial in one.outcomes.trials
-    ]
-    first = [training_macs(founded.study, prepared, Scale.of(trial), runs=1) for trial in one.outcomes.trials]
-    found = replay(one.outcomes, claims(two.outcomes), macs=macs, rate_macs=np.multiply(tried, first), seed=seed)
-    parts = ((workdir, one), (other, two))
-    return found, tuple(f"{folder}: {note}" for folder, collected in parts for note in collected.notes)
+            raise RunError(f"{path} and {other_path} test the same {len(both)} records; use other data or other folds")
+    scales = [Scale.of(trial, study.axes) for trial in predictions.trials]
+    macs = np.array([training_macs(study, prepared, scale) for scale in scales])
+    first = np.array([training_macs(study, prepared, scale, runs=1) for scale in scales])
+    not_chosen = [Scale.of(row, study.axes) for row in results[0].rows if not row["chosen"]]
+    rate_macs = first * [not_chosen.count(scale) for scale in scales]
+    found = replay(predictions, claims(others), macs=macs, rate_macs=rate_macs, seed=seed)
+    parts = zip((path, other_path), results, strict=True)
+    return found, tuple(f"{folder}: {note}" for folder, result in parts for note in result.notes)
 
 
 def tested(study: Study, prepared: PreparedSet) -> set[int]:
-    """The records that a study's trials are read on."""
-    configs = Trial(Scale(1, 1, 1), 1e-3, 0).runs(study).values()
+    """The records on which the trials of a study are tested."""
+    configs = study.fold_configs(study.base).values()
     return {int(i) for config in configs for i in split_records(prepared, config.data).test}
 
 
-def training_macs(study: Study, prepared: PreparedSet, scale: Scale, *, runs: int | None = None) -> float:
-    """Multiply-accumulates of a trial's whole training, or of its first `runs` runs."""
-    configs = list(Trial(scale, 1e-3, 0).runs(study).values())[:runs]
-    windows = sum(c.train.epochs * len(split_records(prepared, c.data).training) for c in configs)
-    return float(PASSES * cost_of(study, scale).macs * windows)
-
-
 def sentences(found: Replay, rate_hz: float) -> list[str]:
-    """What a replay came to; kernels in ms too."""
+    """The result of a replay in sentences."""
 
-    def told(axis: str, levels: list[int]) -> str:
-        in_ms = f" ({' '.join(f'{1000 * level / rate_hz:.3g}' for level in levels)} ms)" if axis == "kernel" else ""
-        return " ".join(map(str, levels)) + in_ms
+    def text(axis: str, levels: list[Level]) -> str:
+        return ", ".join(level_text(axis, level, rate_hz) for level in levels)
 
-    space = ", ".join(
-        f"{axis} {told(axis, found.kept[axis])}"
-        + (f" without {told(axis, found.dropped[axis])}" if found.dropped[axis] else "")
-        for axis in AXES
+    space = "; ".join(
+        f"{axis} {text(axis, kept)}" + (f" without {text(axis, dropped)}" if dropped else "")
+        for (axis, kept), dropped in zip(found.kept.items(), found.dropped.values(), strict=True)
     )
-    said = [f"The narrowed space: {space}."]
+    lines = [f"The narrowed space: {space}."]
     if not any(found.dropped.values()):
-        said.append("The other study shows no effect whose interval is off 0, so both spaces are equal.")
-    at, first, last = found.average, found.curves[0]["budget"], found.curves[-1]["budget"]
-    interval = "" if at["low"] is None else f" (95 % {signed(at['low'])} to {signed(at['high'])})"
-    said.append(
-        f"Over budgets from {first:.2g} to {last:.2g} training MACs random search holds a test macro AUROC of "
-        f"{at['whole']:.4f} in the whole space and {at['narrowed']:.4f} in the narrowed one: "
-        f"{signed(at['difference'])}{interval}."
+        lines.append("In the other study no interval of an effect excludes 0, so both spaces are equal.")
+    at, first, last = found.average, found.curves[0].budget, found.curves[-1].budget
+    interval = signed_range(at.low, at.high)
+    lines.append(
+        f"Averaged over budgets from {first:.2g} to {last:.2g} training MACs, random search reaches a test macro AUROC "
+        f"of {at.whole:.4f} in the whole space and {at.narrowed:.4f} in the narrowed one: "
+        f"{signed(at.difference)}{f' (95 % {interval})' if interval else ''}."
     )
-    return [*said, f"A narrowed space does better for less: {found.verdict}."]
+    return [*lines, f"The narrowed space does better for less: {found.verdict}."]
 
 
 def write_replay(folder: Path, found: Replay, title: str) -> Path:
-    """Leaves `search.json` and the curves as SVG and PNG in a folder, and returns the JSON's path."""
-    from ecg_jax.report import charts
-
+    """Writes `search.json` and the curves as SVG and PNG into a folder; returns the path of the JSON file."""
     folder.mkdir(parents=True, exist_ok=True)
     figure = charts.together(charts.search_curves(found.curves, title=title), columns=2)
     write_text(folder / "search.svg", charts.svg(figure))

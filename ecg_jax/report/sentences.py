@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ecg_jax.analysis.axes import Axis, Scale
+from ecg_jax.analysis.axes import Axis
 from ecg_jax.analysis.findings import Analysis, Claim, Contrast, PowerLaw, ScaleFindings
 from ecg_jax.formatting import level_text, plural, scale_text, signed, signed_range, span
 
@@ -31,10 +31,8 @@ def claim_text(axis: Axis) -> str:
 
 
 def step_text(axis: Axis) -> str:
-    """The change whose effect is given: `each doubling of depth`, `model.dropout from 0 to 0.3`."""
-    if axis.kind == "log2":
-        return f"each doubling of {axis.name}"
-    return f"{axis.name} from {axis.levels[0]:g} to {axis.levels[-1]:g}"
+    """The change of an axis whose effect is given: `for each doubling`, or `from 0 to 0.3`."""
+    return "for each doubling" if axis.kind == "log2" else f"from {axis.levels[0]:g} to {axis.levels[-1]:g}"
 
 
 def claim_sentence(axis: Axis, claim: Claim) -> str:
@@ -45,8 +43,7 @@ def claim_sentence(axis: Axis, claim: Claim) -> str:
     if axis.kind == "log2":
         change = f"Each doubling of {axis.name} changes macro AUROC by {signed(claim.effect)}"
     else:
-        ends = f"From {axis.levels[0]:g} to {axis.levels[-1]:g}"
-        change = f"{ends}, {axis.name} changes macro AUROC by {signed(claim.effect)}"
+        change = f"A change of {axis.name} {step_text(axis)} changes macro AUROC by {signed(claim.effect)}"
     if claim.low is None or claim.high is None:
         return f"{head} {change}; its uncertainty is not known."
     text = f"{head} {change} (95 % {signed_range(claim.low, claim.high)})."
@@ -72,12 +69,14 @@ def contrast_sentences(axis: Axis, contrasts: Iterable[Contrast], rate_hz: float
     known = [pair for pair in contrasts if pair.effect is not None]
     if not known:
         return [f"{axis.name}: the study has one level, or no two trials that differ in it alone."]
-    corrected = f"corrected for {plural(len(known), 'pair')}" if len(known) > 1 else "one pair"
-    different = [contrast_text(axis, pair, rate_hz) for pair in known if pair.differs]
-    if different:
-        return [f"{axis.name} ({corrected}): {'; '.join(different)}."]
-    levels = ", ".join(level_text(axis.name, level, rate_hz) for level in axis.levels)
-    return [f"{axis.name}: no significant difference in macro AUROC between its levels {levels} ({corrected})."]
+    corrected = f", corrected for {len(known)} pairs" if len(known) > 1 else ""
+    different = sorted((pair for pair in known if pair.differs), key=lambda pair: -abs(pair.effect or 0.0))
+    if not different:
+        levels = ", ".join(level_text(axis.name, level, rate_hz) for level in axis.levels)
+        return [f"{axis.name}: no significant difference between its levels {levels}{corrected}."]
+    largest = [contrast_text(axis, pair, rate_hz) for pair in different[:3]]
+    more = f"; {len(different) - 3} more pairs differ" if len(different) > 3 else ""
+    return [f"{axis.name}: significant differences in macro AUROC{corrected}: {'; '.join(largest)}{more}."]
 
 
 def contrast_text(axis: Axis, pair: Contrast, rate_hz: float) -> str:
@@ -116,8 +115,9 @@ def best_sentences(analysis: Analysis, rate_hz: float) -> list[str]:
         return [f"{first} {_others(others)} significantly worse."]
     share = next((entry.share for entry in best.chosen if entry.scale == best.scale), 0.0)
     return [
-        f"{first} In repeated random halves of the data it was selected in {100 * share:.0f} % of the cases.",
-        f"{len(similar)} of the {others} others cannot be distinguished from it{_cheapest(analysis, similar, rate_hz)}.",
+        f"{first} On random halves of the data it was selected in {100 * share:.0f} % of the cases.",
+        f"{len(similar)} of the {others} others cannot be distinguished from it"
+        f"{_cheapest(analysis, similar, rate_hz)}.",
     ]
 
 

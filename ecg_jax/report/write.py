@@ -1,10 +1,10 @@
-"""The report of a study: a page, `analysis.json`, `trials.csv` with its test columns, and figures for a paper."""
+"""Writes the report of a study: a page, `analysis.json`, `trials.csv` with test metrics, and figures for a paper."""
 
 import fcntl
 import json
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,21 +13,23 @@ from typing import Any
 
 from rich.console import Console
 
-from ecg_jax.analysis.influence import aurocs, mean_of, others
-from ecg_jax.analysis.predictions import StudyPredictions
+from ecg_jax.analysis.axes import Axis, Scale
+from ecg_jax.analysis.findings import CostRange, ScaleFindings
+from ecg_jax.analysis.influence import macro_auroc, other_metrics
+from ecg_jax.analysis.predictions import COSTS, StudyPredictions
 from ecg_jax.analysis.summary import analyse
+from ecg_jax.config import flags
 from ecg_jax.files import write_bytes, write_text
 from ecg_jax.report import charts, sentences
-from ecg_jax.report.html_page import About, figures, page
-from ecg_jax.study.design import Scale, Trial
-from ecg_jax.study.latency import Measure, forget, latencies, machine
-from ecg_jax.study.results import StudyResults, collect, write_trials
-from ecg_jax.study.workdir import StudyFolder, read_founded, read_grids, trial_folder
+from ecg_jax.report.html_page import About, Figure, figures, page
+from ecg_jax.study.design import Trial
+from ecg_jax.study.latency import forget, latencies, machine
+from ecg_jax.study.results import Row, StudyResults, load_results, write_trials
+from ecg_jax.study.runner import Runner
+from ecg_jax.study.workdir import StudyFolder, open_study
 from ecg_jax.training.workdir import read_metrics
 
 PACKAGES = ("ecg-jax", "jax", "jaxlib", "flax", "optax", "optuna", "numpy", "scipy")
-CURVES = ("validation_macro_auroc", "train_loss")
-Rows = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -39,92 +41,109 @@ class Report:
 
 
 def write_report(
-    workdir: Path, *, data: Path | None = None, measure: Measure | None = None, again: bool = False
+    folder_path: Path, *, data: Path | None = None, runner: Runner | None = None, again: bool = False
 ) -> Report:
-    """Reads what is finished of a study, analyses it and writes the report beside it.
+    """Reads the finished trials of a study, analyses them and writes the report into its folder.
 
     Args:
-        workdir: of the study.
-        data: where the prepared set lies now, if it was moved.
-        measure: of latencies, in place of `latency.measured`, for tests.
-        again: measure latencies anew; those of a report on a running study were taken beside its trainings.
+        folder_path: folder of the study.
+        data: where the prepared set is now, if it was moved.
+        runner: measures the latencies.
+        again: measure all latencies again: those of a report on a running study were taken beside its trainings.
 
     Raises:
-        RunError: there is no study, or its prepared set is another one by now.
+        RunError: there is no study, or the prepared set is not that of the study.
     """
-    founded = read_founded(workdir)
-    collected = collect(workdir, founded, data=data)
+    folder = open_study(folder_path)
+    results = load_results(folder, data=data)
     analysis = None
-    if collected.outcomes is not None:
+    if results.predictions is not None:
         if again:
-            forget(workdir)
-        outcomes = with_latency(workdir, founded, collected.outcomes, measure)
-        analysis = analyse(outcomes)
-        collected = replace(collected, rows=with_test(collected.rows, outcomes), outcomes=outcomes)
-    write_trials(workdir, collected.rows)
-    found = dict.fromkeys(("claims", "best", "per_label", "pareto")) if analysis is None else analysis
-    notes = {"notes": list(collected.notes), "left_out": collected.left_out}
-    write_text(workdir / "analysis.json", json.dumps(found | notes, indent=1) + "\n")
+            forget(folder_path)
+        predictions = with_latency(folder, results.predictions, runner or Runner())
+        analysis = analyse(predictions)
+        results = replace(results, rows=with_test(results.rows, predictions), predictions=predictions)
+    write_trials(folder_path, results.rows)
+    content = analysis.to_dict() if analysis else dict.fromkeys(("claims", "best", "per_label", "pareto"))
+    content |= {"notes": list(results.notes), "left_out": results.left_out}
+    write_text(folder_path / "analysis.json", json.dumps(content, indent=1) + "\n")
 
-    about = _about(workdir, founded, collected, data)
-    drawn = figures(analysis, validation_means(collected.rows), _curves(workdir, founded, collected.rows), about)
-    _write_figures(workdir / "figures", drawn)
-    write_text(workdir / "report.html", page(analysis, collected.rows, drawn, about))
+    about = _about(folder, results, data)
+    scales = analysis.scales if analysis else validation_means(results.rows, about.axes)
+    drawn = figures(analysis, scales, _curves(folder, results.rows), about)
+    _write_figures(folder_path / "figures", drawn)
+    write_text(folder_path / "report.html", page(analysis, results.rows, drawn, about))
     answer = sentences.answer(analysis, about.rate_hz) if analysis else ["No seed is finished at every scale yet."]
-    return Report(workdir / "report.html", (*collected.notes, *answer))
+    return Report(folder_path / "report.html", (*results.notes, *answer))
 
 
-def with_latency(
-    workdir: Path, founded: StudyFolder, outcomes: StudyPredictions, measure: Measure | None = None
-) -> StudyPredictions:
-    """The same outcomes whose trials know how long one window takes on this machine."""
-    known = latencies(workdir, founded.study, [Scale(*scale) for scale in outcomes.scales], measure)
-    trials = [{**trial, "latency_ms": known[Scale.of(trial)]} for trial in outcomes.trials]
-    return replace(outcomes, trials=trials)
+def conclude_study(folder: StudyFolder, console: Console) -> None:
+    """Writes the report and prints its answer; of several workers that finish together, one does."""
+    with (folder.path / "report.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print("another worker writes the report")
+            return
+        written = write_report(folder.path, data=folder.study.base.data.path, again=True)
+    print(*written.answer, f"report: {written.page}", sep="\n")
 
 
-def with_test(rows: Rows, outcomes: StudyPredictions) -> list[dict[str, Any]]:
-    """The rows with test metrics of the trials in the outcomes; those of all others stay empty."""
-    measures = {"macro_auroc": mean_of(aurocs(outcomes)), **others(outcomes)}
-    if outcomes.score is not None:  # named as its validation column is
-        measures[getattr(outcomes.score, "__name__", "score")] = measures.pop("score")
-    place = {_key(trial): t for t, trial in enumerate(outcomes.trials)}
-    found = []
+def with_latency(folder: StudyFolder, predictions: StudyPredictions, runner: Runner) -> StudyPredictions:
+    """The same predictions; their trials have the latency of one window on this machine."""
+    known = latencies(folder, predictions.scales, runner)
+    axes = predictions.axes
+    return predictions.with_trials(
+        [{**trial, "latency_ms": known[Scale.of(trial, axes)]} for trial in predictions.trials]
+    )
+
+
+def with_test(rows: Sequence[Row], predictions: StudyPredictions) -> list[Row]:
+    """The rows with the test metrics of the trials in the predictions; those of all others are None."""
+    metrics = {"macro_auroc": macro_auroc(predictions), **other_metrics(predictions)}
+    if predictions.score is not None:  # named as its validation column is
+        metrics[getattr(predictions.score, "__name__", "score")] = metrics.pop("score")
+
+    def key(row: Row) -> tuple[Scale, int]:
+        return Scale.of(row, predictions.axes), row["seed"]
+
+    place = {key(trial): r for r, trial in enumerate(predictions.trials)}
+    extended = []
     for row in rows:
-        t = place.get(_key(row)) if row["chosen"] else None
-        test = {f"test_{n}": None if t is None or m is None else float(m.value[t]) for n, m in measures.items()}
+        r = place.get(key(row)) if row["chosen"] else None
+        test = {f"test_{n}": None if r is None or m is None else float(m.value[r]) for n, m in metrics.items()}
         names = list(row)
         first = names[: names.index("validation_macro_auroc") + 1]
-        found.append({**{n: row[n] for n in first}, "test_macro_auroc": test["test_macro_auroc"], **row, **test})
-    return found
+        extended.append({**{n: row[n] for n in first}, "test_macro_auroc": test["test_macro_auroc"], **row, **test})
+    return extended
 
 
-def validation_means(rows: Rows) -> list[dict[str, Any]]:
-    """Each scale's mean over its seeds on validation; where no rate is chosen yet, that of its best rate."""
+def validation_means(rows: Sequence[Row], axes: Sequence[Axis]) -> list[ScaleFindings]:
+    """The mean of each scale over its seeds on validation; until a rate is chosen, the value at its best rate."""
+    by_scale: dict[Scale, list[Row]] = {}
+    for row in rows:
+        by_scale.setdefault(Scale.of(row, axes), []).append(row)
+    unknown: dict[str, Any] = dict.fromkeys(("mean_low", "mean_high", "difference", "low", "high", "learning_rate"))
     found = []
-    for scale in sorted({Scale.of(row) for row in rows}):
-        there = [row for row in rows if Scale.of(row) == scale and row["validation_macro_auroc"] is not None]
-        chosen = [row["validation_macro_auroc"] for row in there if row["chosen"]]
-        value = mean(chosen) if chosen else max((row["validation_macro_auroc"] for row in there), default=None)
-        about = next(row for row in rows if Scale.of(row) == scale)
-        costs = {name: {"value": about[name]} for name in ("parameters", "macs")}
+    for scale, there in by_scale.items():
+        known = [row for row in there if row["validation_macro_auroc"] is not None]
+        chosen = [row["validation_macro_auroc"] for row in known if row["chosen"]]
+        value = mean(chosen) if chosen else max((row["validation_macro_auroc"] for row in known), default=None)
+        costs = {name: None if (cost := there[0].get(name)) is None else CostRange(cost, cost, cost) for name in COSTS}
+        facts = {name: there[0][name] for name in ("receptive_field_samples", "receptive_field_ms")}
         found.append(
-            {**_named(scale), "mean": value, "receptive_field_ms": about["receptive_field_ms"], "costs": costs}
+            ScaleFindings(scale, mean=value, values={}, indistinguishable=False, costs=costs, **facts, **unknown)
         )
     return found
 
 
-def commands(workdir: Path, founded: StudyFolder) -> list[str]:
+def commands(folder: StudyFolder) -> list[str]:
     """The commands that make this study and its report."""
-    study = founded.study
-    told = []
-    for _, grid in read_grids(workdir):
-        parts = ["python experiments/scale.py", "--data", shown(study.base.data.path), "--workdir", shown(workdir)]
-        for name in ("depths", "channels", "kernels", "learning_rates"):
-            parts += [f"--{name.replace('_', '-')}", *map(str, getattr(grid, name))]
-        parts += ["--seeds", str(grid.seeds), *(["--folds", *map(str, study.folds)] if study.folds else [])]
-        told.append(" ".join([parts[0], *map(shlex.quote, [*parts[1:], *sentences.flags(study.base)])]))
-    return [*told, f"ecg-jax report {shlex.quote(shown(workdir))}"]
+    study = folder.study
+    start = ["python", "experiments/scale.py", "--data", shown(study.base.data.path), "--workdir", shown(folder.path)]
+    folds = ["--folds", *map(str, study.folds)] if study.folds else []
+    grids = [shlex.join([*start, *grid.flags(), *folds, *flags(study.base)]) for grid in folder.grids()]
+    return [*grids, shlex.join(["ecg-jax", "report", shown(folder.path)])]
 
 
 def shown(path: Path) -> str:
@@ -133,60 +152,54 @@ def shown(path: Path) -> str:
     return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)
 
 
-def _about(workdir: Path, founded: StudyFolder, collected: StudyResults, data: Path | None) -> About:
-    study = founded.study
+def _about(folder: StudyFolder, results: StudyResults, data: Path | None) -> About:
+    study = folder.study
+    scales = [Scale.of(row, study.axes) for row in results.rows]
+    varied = "data.window_seconds" in study.varied
     return About(
-        name=workdir.resolve().name,
+        name=folder.path.resolve().name,
         data=shown(data or study.base.data.path),
         rate_hz=study.rate_hz,
-        window_seconds=study.base.data.window_seconds,
+        window_seconds=None if varied else study.base.data.window_seconds,
         fingerprint=study.fingerprint,
-        seeds=collected.seeds,
+        axes=tuple(axis.with_levels([*axis.levels, *(scale[axis.name] for scale in scales)]) for axis in study.axes),
+        seeds=results.seeds,
         folds=study.folds,
-        notes=collected.notes,
-        commands=tuple(commands(workdir, founded)),
+        notes=results.notes,
+        commands=tuple(commands(folder)),
         versions={"Python": platform.python_version(), **{name: v for name in PACKAGES if (v := _version(name))}},
         machine=machine(),
-        latency=collected.outcomes is not None,
     )
 
 
-def _curves(workdir: Path, founded: StudyFolder, rows: Rows) -> list[dict[str, Any]]:
-    """Means by epoch over the runs of each scale at its rate."""
-    found: dict[tuple[Scale, int], list[dict[str, Any]]] = {}
+def _curves(folder: StudyFolder, rows: Iterable[Row]) -> list[charts.EpochMean]:
+    """Means by epoch over the runs of each scale at its learning rate."""
+    lines: dict[tuple[Scale, int], list[dict[str, Any]]] = {}
     for row in rows:
-        trial = Trial(Scale.of(row), row["learning_rate"], row["seed"])
-        for below in trial.runs(founded.study) if row["chosen"] else ():
-            for line in read_metrics(trial_folder(workdir, trial) / below):
-                found.setdefault((trial.scale, line["epoch"]), []).append(line)
+        trial = Trial(Scale.of(row, folder.study.axes), row["learning_rate"], row["seed"])
+        for workdir in folder.run_folders(trial) if row["chosen"] else ():
+            for line in read_metrics(workdir):
+                lines.setdefault((trial.scale, line["epoch"]), []).append(line)
     return [
-        {**_named(scale), "epoch": epoch, **{name: _mean(line.get(name) for line in lines) for name in CURVES}}
-        for (scale, epoch), lines in found.items()
+        charts.EpochMean(scale, epoch, *(_mean(there, name) for name in ("validation_macro_auroc", "train_loss")))
+        for (scale, epoch), there in lines.items()
     ]
 
 
-def _write_figures(folder: Path, drawn: dict[str, charts.Panels]) -> None:
+def _mean(lines: Sequence[dict[str, Any]], name: str) -> float | None:
+    known = [value for line in lines if (value := line.get(name)) is not None]
+    return round(mean(known), 5) if known else None
+
+
+def _write_figures(folder: Path, drawn: dict[str, Figure]) -> None:
     folder.mkdir(exist_ok=True)
     for old in (*folder.glob("*.svg"), *folder.glob("*.png")):
         if old.stem not in drawn:
             old.unlink()
-    for name, panels in drawn.items():
-        figure = charts.together(panels, columns=2 if name in ("pareto", "learning_curves") else 3)
-        write_text(folder / f"{name}.svg", charts.svg(figure))
-        write_bytes(folder / f"{name}.png", charts.png(figure))
-
-
-def _mean(values: Any) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(mean(known), 5) if known else None
-
-
-def _key(row: dict[str, Any]) -> tuple[Scale, int]:
-    return Scale.of(row), row["seed"]
-
-
-def _named(scale: Scale) -> dict[str, int]:
-    return {"depth": scale.depth, "channels": scale.channels, "kernel": scale.kernel}
+    for name, figure in drawn.items():
+        specification = charts.together(figure.paper, columns=figure.columns)
+        write_text(folder / f"{name}.svg", charts.svg(specification))
+        write_bytes(folder / f"{name}.png", charts.png(specification))
 
 
 def _version(package: str) -> str | None:
@@ -194,15 +207,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def conclude_study(workdir: Path, founded: StudyFolder, console: Console) -> None:
-    """Writes the report and says what it found; of workers that end together, one does."""
-    with (workdir / "report.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            console.print("another worker writes the report")
-            return
-        written = write_report(workdir, data=founded.study.base.data.path, again=True)
-    print(*written.answer, f"report: {written.page}", sep="\n")

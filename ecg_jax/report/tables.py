@@ -1,0 +1,91 @@
+"""Tables that experiments print. May import rich; no file."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from ecg_jax.analysis.comparisons import ScaleComparison
+from ecg_jax.analysis.findings import Analysis, Claim, Effect
+from ecg_jax.formatting import level_text, scale_text, signed, signed_range, span
+from ecg_jax.report.sentences import numeric_axes, step_text
+
+
+def console(columns: int = 140) -> Console:
+    """Standard output: as wide as the terminal, or with so many columns where it is a file."""
+    return Console() if sys.stdout.isatty() else Console(width=columns)
+
+
+def comparison_table(
+    rows: Sequence[ScaleComparison],
+    rate_hz: float,
+    *,
+    window_samples: int | None = None,
+    title: str = "",
+    caption: str = "",
+) -> Table:
+    """Scales with their costs and macro AUROC, and their differences from the reference; a dash if not known.
+
+    Args:
+        rows: of the comparison, with the same axes.
+        rate_hz: of the signal.
+        window_samples: a longer receptive field is marked with a star.
+        title: above the table, such as the name of the reference.
+        caption: below the table.
+    """
+    names = [*rows[0].scale.names, "parameters", "MACs", "receptive field, ms", "training, s"]
+    table = Table(*names, "macro AUROC", "difference", title=title or None)
+    beyond = [window_samples is not None and (row.receptive_field_samples or 0) > window_samples for row in rows]
+    for row, star in zip(rows, beyond, strict=True):
+        table.add_row(
+            *(level_text(name, level, rate_hz) for name, level in row.scale.to_dict().items()),
+            *("–" if value is None else f"{value:,}" for value in (row.parameters, row.macs)),
+            "–" if row.receptive_field_ms is None else f"{row.receptive_field_ms:g}{' *' if star else ''}",
+            "–" if row.seconds is None else f"{row.seconds:.0f}",
+            f"{row.mean:.4f} {span(row.mean_low, row.mean_high, 4)}",
+            "" if not row.difference else _effect_text(row.difference, row.low, row.high),
+        )
+    star_text = f"* beyond the window of {window_samples} samples" if any(beyond) else ""
+    table.caption = "; ".join(filter(None, (caption, star_text))) or None
+    return table
+
+
+def best_table(
+    analyses: Mapping[str, Analysis], rate_hz: float, *, first_column: str, differences: Mapping[str, Effect]
+) -> Table:
+    """One row for each analysis: its best scale and the effect of each axis; then by how much the effects differ.
+
+    Args:
+        analyses: what the first column says -> analysis, all over the same axes.
+        rate_hz: of the signal.
+        first_column: its head.
+        differences: axis -> difference of its effect between the last and the first row.
+    """
+    axes = numeric_axes(next(iter(analyses.values())).axes)
+    table = Table(
+        first_column,
+        "best scale",
+        "macro AUROC of a scale selected in this way",
+        *(f"{axis.name}, {step_text(axis)}" for axis in axes),
+    )
+    for name, analysis in analyses.items():
+        best, effects = analysis.best, [_claim_text(analysis.claims[axis.name]) for axis in axes]
+        if best is None:
+            table.add_row(name, "not defined", "", *effects)
+            continue
+        value = "not known" if best.value is None else f"{best.value:.4f} {span(best.low, best.high, 4)}"
+        table.add_row(name, scale_text(best.scale.to_dict(), rate_hz), value, *effects)
+    table.add_section()
+    changes = [_claim_text(differences[axis.name]) for axis in axes]
+    table.add_row("difference", "between the last row and the first", "", *changes)
+    return table
+
+
+def _claim_text(found: Claim | Effect) -> str:
+    return "not known" if found.effect is None else _effect_text(found.effect, found.low, found.high)
+
+
+def _effect_text(effect: float, low: float | None, high: float | None) -> str:
+    interval = signed_range(low, high)
+    return f"{signed(effect)} ({interval})" if interval else signed(effect)
