@@ -166,7 +166,7 @@ def receptive_field(
     rows = [scale_row(found, rate_hz) for found in known]
     first, second = axes[0], axes[1] if len(axes) > 1 else axes[0]
     levels = level_texts(second, rate_hz)
-    colour = alt.Scale(domain=levels, scheme="viridis")
+    colour = alt.Scale(domain=levels, scheme=alt.SchemeParams(name="viridis", extent=[0.25, 0.95]))  # seen on black too
     if second.kind == "categorical":
         colour = alt.Scale(domain=levels, range=[BLUE, VERMILION, GREEN, SKY, GREY])
     shape = alt.Scale(domain=level_texts(first, rate_hz))

@@ -16,14 +16,14 @@ from ecg_jax.analysis.findings import Analysis, ScaleFindings
 from ecg_jax.formatting import level_text
 from ecg_jax.report.charts import VERMILION, field_of, level_texts, scale_row, scale_tooltip
 
-MOST_PANELS = 12  # in a figure for a paper, and at first in the page
+MOST_PANELS = 12  # that a figure shows
 
 
 @dataclass(frozen=True)
 class HeatMap:
     """One panel: the scales with these levels of the axes that are not in the plane."""
 
-    others: Mapping[str, str]
+    others: dict[str, str]
     """Axis -> level as text."""
     highest: float
     """The largest mean in the panel."""
@@ -70,19 +70,37 @@ def heat_maps(
     for found in sorted(known, key=lambda found: [axis.levels.index(found.scale[axis.name]) for axis in others]):
         key = tuple(level_text(axis.name, found.scale[axis.name], rate_hz) for axis in others)
         panels.setdefault(key, []).append(found)
+    width, height = max(230, 64 * len(plane[-1].levels)), 38 * (len(plane[0].levels) if len(plane) > 1 else 1)
+    titles = {key: _title(metric, [axis.name for axis in others], key, width // 6) for key in panels}
+    lines = max(map(len, titles.values()), default=0)
     maps = []
     for key, there in panels.items():
+        chart = _panel(there, axes, plane, (min(means), max(means)), rate_hz=rate_hz, best=best)
+        title = [""] * (lines - len(titles[key])) + titles[key]  # so that panels side by side are level
         levels = {axis.name: text for axis, text in zip(others, key, strict=True)}
-        title = ", ".join([metric, *(f"{name} {text}".replace(" ", "\u00a0") for name, text in levels.items())])
-        chart = _panel(there, axes, plane, (min(means), max(means)), rate_hz=rate_hz, best=best, title=title)
-        maps.append(HeatMap(levels, max(found.mean for found in there if found.mean is not None), chart))
+        highest = max(found.mean for found in there if found.mean is not None)
+        maps.append(HeatMap(levels, highest, chart.properties(title=title, width=width, height=height)))
     return maps
 
 
-def for_paper(maps: Sequence[HeatMap]) -> list[Any]:
-    """The charts of a figure: of many panels only those with the highest means, in their order."""
-    least = sorted((one.highest for one in maps), reverse=True)[:MOST_PANELS]
-    return [one.chart for one in maps if one.highest >= least[-1]][:MOST_PANELS]
+def _title(metric: str, names: Sequence[str], levels: Sequence[str], columns: int) -> list[str]:
+    """The title of a panel in lines, which break between axes only."""
+    parts = [metric, *(f"{name} {level}" for name, level in zip(names, levels, strict=True))]
+    text = ", ".join(part.replace(" ", "\u00a0") for part in parts)
+    lines = textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\u00a0", " ") for line in lines]
+
+
+def select(maps: Sequence[HeatMap], sizes: Mapping[str, float]) -> dict[str, str]:
+    """Axis -> level, so that at most `MOST_PANELS` panels have these levels; {} if there are no more panels.
+
+    The levels are those of the panel with the highest mean; axes with small effects are fixed first.
+    """
+    selected: dict[str, str] = {}
+    for axis in sorted(maps[0].others if maps else (), key=lambda name: sizes.get(name, 0.0)):
+        if len([one for one in maps if one.others.items() >= selected.items()]) > MOST_PANELS:
+            selected[axis] = max(maps, key=lambda one: one.highest).others[axis]
+    return selected
 
 
 def _panel(
@@ -93,7 +111,6 @@ def _panel(
     *,
     rate_hz: float,
     best: Scale | None,
-    title: str,
 ) -> Any:
     names, (low, high) = [axis.name for axis in axes], ends
     rows = [
@@ -115,9 +132,7 @@ def _panel(
     letters = base.mark_text(fontSize=12).encode(
         text="text:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value("#000000"))
     )
-    width, height = max(230, 64 * len(plane[-1].levels)), 38 * (len(plane[0].levels) if len(plane) > 1 else 1)
-    lines = textwrap.wrap(title, width // 7)
-    return (cells + frame + letters).properties(title=lines, width=width, height=height)
+    return cells + frame + letters
 
 
 def _position(channel: Any, axis: Axis, names: Sequence[str], rate_hz: float) -> Any:

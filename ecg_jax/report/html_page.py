@@ -13,7 +13,7 @@ from ecg_jax.analysis.findings import Analysis, Claim, ScaleFindings
 from ecg_jax.formatting import duration, level_text, plural, scale_text, signed, signed_range
 from ecg_jax.report import charts, sentences
 from ecg_jax.report.charts import Bar, EpochMean, Panels
-from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, for_paper, heat_maps
+from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, heat_maps, select
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,25 @@ class About:
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels that belong together, those of the figure for a paper, and for the page what selects among them."""
+    """Panels that belong together."""
 
     panels: Panels
-    paper: Panels
     columns: int = 3
-    choices: tuple[Mapping[str, str], ...] = ()
-    """Of each panel: axis -> level."""
-    selected: Mapping[str, str] = field(default_factory=dict)
-    """Axis -> level that the page shows at first; without one it shows all."""
+    """Of the figure for a paper."""
     least_rem: int = 18
     """Least width of a panel in the page."""
+    choices: tuple[Mapping[str, str], ...] = ()
+    """Of each panel: axis -> level. The page has a selector for each axis of several levels."""
+    selected: Mapping[str, str] = field(default_factory=dict)
+    """Axis -> level, of the panels in the figure for a paper, which the page shows at first."""
+
+    @property
+    def for_paper(self) -> Panels:
+        """The panels with the selected levels."""
+        if not self.selected:
+            return self.panels
+        pairs = zip(self.panels, self.choices, strict=True)
+        return [panel for panel, choice in pairs if choice.items() >= self.selected.items()]
 
     @property
     def selectors(self) -> dict[str, list[str]]:
@@ -73,25 +81,30 @@ def figures(
     """
     rate_hz, best = about.rate_hz, analysis.best.scale if analysis and analysis.best else None
     axes = analysis.axes if analysis else about.axes
-    plane = choose_plane(axes, effect_sizes(analysis) if analysis else {})
-    others = [axis for axis in axes if axis.kind == "categorical" and axis not in plane and len(axis.levels) > 1]
+    sizes = effect_sizes(analysis) if analysis else {}
+    plane = choose_plane(axes, sizes)
     metric = f"{'test' if analysis else 'validation'} macro AUROC"
     maps = heat_maps(scales, axes, plane, rate_hz=rate_hz, best=best, metric=metric)
-    choices, least = tuple(one.others for one in maps), max(15, 5 + 4 * len(plane[-1].levels))
-    shown = max(maps, key=lambda one: one.highest).others if len(maps) > MOST_PANELS else {}
+    selected = select(maps, sizes)
     made = {
-        "scales": Figure([one.chart for one in maps], for_paper(maps), 3, choices, shown, least),
-        "learning_curves": _figure(charts.learning_curves(curves, rate_hz=rate_hz, best=best), columns=2),
+        "scales": Figure(
+            [one.chart for one in maps],
+            least_rem=max(15, 5 + 4 * len(plane[-1].levels)),
+            choices=tuple(one.others for one in maps),
+            selected=selected,
+        ),
+        "learning_curves": Figure(charts.learning_curves(curves, rate_hz=rate_hz, best=best), columns=2),
     }
     if analysis:
         window_ms = None if about.window_seconds is None else 1000 * about.window_seconds
+        others = [axis for axis in axes if axis.kind == "categorical" and axis not in plane and len(axis.levels) > 1]
         reach = charts.receptive_field(scales, axes=[*plane, *others], rate_hz=rate_hz, window_ms=window_ms)
         made |= {
-            "claims": _figure(_effect_panels(analysis, rate_hz)),
-            "metrics": _figure(_metric_panels(analysis), least_rem=20),
-            "interactions": _figure(_interaction_panels(analysis, rate_hz), least_rem=20),
-            "pareto": _figure(charts.pareto(scales, analysis.pareto or {}, rate_hz=rate_hz), columns=2, least_rem=24),
-            "receptive_field": _figure(reach),
+            "claims": Figure(_effect_panels(analysis, rate_hz)),
+            "metrics": Figure(_metric_panels(analysis), least_rem=20),
+            "interactions": Figure(_interaction_panels(analysis, rate_hz), least_rem=20),
+            "pareto": Figure(charts.pareto(scales, analysis.pareto or {}, rate_hz=rate_hz), columns=2, least_rem=24),
+            "receptive_field": Figure(reach),
         }
     return {name: figure for name, figure in made.items() if figure.panels}
 
@@ -161,10 +174,6 @@ def _sizes(analysis: Analysis | None, about: About) -> str:
         parts.append(f"{plural(len(analysis.scales), 'scale')}, {plural(len(about.seeds), 'seed')}")
         parts.append(f"{plural(analysis.records, 'test record')}{patients}, {plural(len(analysis.labels), 'label')}")
     return "; ".join(parts)
-
-
-def _figure(panels: Panels, *, columns: int = 3, least_rem: int = 18) -> Figure:
-    return Figure(panels, panels, columns, least_rem=least_rem)
 
 
 def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:

@@ -197,7 +197,7 @@ def _write_figures(folder: Path, drawn: dict[str, Figure]) -> None:
         if old.stem not in drawn:
             old.unlink()
     for name, figure in drawn.items():
-        specification = charts.together(figure.paper, columns=figure.columns)
+        specification = charts.together(figure.for_paper, columns=figure.columns)
         write_text(folder / f"{name}.svg", charts.svg(specification))
         write_bytes(folder / f"{name}.png", charts.png(specification))
 
