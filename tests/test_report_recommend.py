@@ -2,29 +2,26 @@
 
 import shlex
 import sys
-from dataclasses import replace
 
 import pytest
-from study_fakes import GRID, Fakes, begun, worked
+from study_fakes import GRID, Fakes, begun, with_levels, worked
 
 from ecg_jax.cli import main
-from ecg_jax.study import latency
+from ecg_jax.report.recommend import advise
+from ecg_jax.study.runner import Runner
 
 
 @pytest.fixture(scope="module")
 def study(synthetic_set, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("study")
-    worked(workdir, begun(workdir, synthetic_set, replace(GRID, depths=(1, 2)), epochs=3, batch_size=32), Fakes())
-    return workdir
+    path = tmp_path_factory.mktemp("study")
+    worked(begun(path, synthetic_set, with_levels(GRID, depths=(1, 2)), epochs=3, batch_size=32), Fakes())
+    return path
 
 
-def test_the_command_that_is_printed_trains_that_scale(study, monkeypatch, capsys):
-    monkeypatch.setattr(latency, "measured", lambda study, scale: float(scale.depth))
-    with pytest.raises(SystemExit) as left:
-        main(["recommend", str(study), "--max-latency-ms", "1.5"])
-    assert left.value.code == 0
-    said = capsys.readouterr().out
-    line = next(line for line in said.splitlines() if line.startswith("train it"))
+def test_the_command_that_is_printed_trains_that_scale(study, monkeypatch):
+    runner = Runner(measure_latency=lambda study, scale: float(scale["depth"]))
+    lines = advise(study, {"latency_ms": 1.5}, runner=runner)
+    (line,) = [line for line in lines if line.startswith("train it")]
     command = shlex.split(line.removeprefix("train it"))
     assert command[:2] == ["ecg-jax", "train"]
     configs = []

@@ -1,20 +1,13 @@
 """Tables that experiments print. May import rich; no file."""
 
-import sys
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from ecg_jax.analysis.comparisons import ScaleComparison
 from ecg_jax.analysis.findings import Analysis, Claim, Effect
 from ecg_jax.formatting import level_text, scale_text, signed, signed_range, span
 from ecg_jax.report.sentences import numeric_axes, step_text
-
-
-def console(columns: int = 140) -> Console:
-    """Standard output: as wide as the terminal, or with so many columns where it is a file."""
-    return Console() if sys.stdout.isatty() else Console(width=columns)
 
 
 def comparison_table(
