@@ -9,7 +9,6 @@ from html import unescape
 import browser
 import numpy as np
 import pytest
-from ecg_jax.study.runner import Runner
 from sklearn.metrics import roc_auc_score
 from study_fakes import GRID, Fakes, begun, scale_of, with_levels, worked
 
@@ -23,6 +22,7 @@ from ecg_jax.study import runner
 from ecg_jax.study.design import Trial, make_grid
 from ecg_jax.study.latency import machine
 from ecg_jax.study.results import load_results
+from ecg_jax.study.runner import Runner
 from ecg_jax.study.workdir import open_study
 from ecg_jax.training.result import read_predictions
 from ecg_jax.training.workdir import append_metrics
@@ -179,7 +179,7 @@ def test_the_worker_that_ends_a_study_writes_the_report(synthetic_set, tmp_path,
     (tmp_path / "report.html").unlink()
     with pytest.raises(SystemExit) as left:
         main(["report", str(tmp_path)])
-    assert left.value.code == 0
+    assert left.value.code in (None, 0)
     assert capsys.readouterr().out.endswith(f"report: {tmp_path / 'report.html'}\n")
 
 

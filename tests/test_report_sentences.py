@@ -100,7 +100,7 @@ def test_the_cheapest_scale_is_named_that_cannot_be_distinguished_from_the_best(
 
     cheapest = "the cheapest of these is depth 1, channels 4, kernel 3 (30 ms), at 50 % of its MACs."
     assert text_of((100, 200, 300, 400)).endswith(f"3 of the 3 others cannot be distinguished from it; {cheapest}")
-    assert text_of((100, 1, 300, 400)).endswith("from it, all of them more expensive.")
+    assert text_of((100, 1, 300, 400)).endswith("from it; none of these is cheaper.")
 
 
 def test_labels_are_named_for_which_another_scale_is_better_or_that_cannot_be_assessed(analysis):

@@ -112,17 +112,13 @@ def best_sentences(analysis: Analysis, rate_hz: float) -> list[str]:
     first = f"The best scale is {name}{value}."
     similar = [found for found in analysis.scales if found.indistinguishable and found.scale != best.scale]
     if not similar:
-        return [f"{first} {_others(others)} significantly worse."]
+        return [f"{first} {'The other one is' if others == 1 else f'All {others} others are'} significantly worse."]
     share = next((entry.share for entry in best.chosen if entry.scale == best.scale), 0.0)
+    which = "The other one" if others == 1 else f"{len(similar)} of the {others} others"
     return [
         f"{first} On random halves of the data it was selected in {100 * share:.0f} % of the cases.",
-        f"{len(similar)} of the {others} others cannot be distinguished from it"
-        f"{_cheapest(analysis, similar, rate_hz)}.",
+        f"{which} cannot be distinguished from it{_cheapest(analysis, similar, rate_hz)}.",
     ]
-
-
-def _others(count: int) -> str:
-    return "The other one is" if count == 1 else f"All {count} others are"
 
 
 def _cheapest(analysis: Analysis, similar: list[ScaleFindings], rate_hz: float) -> str:
@@ -134,7 +130,7 @@ def _cheapest(analysis: Analysis, similar: list[ScaleFindings], rate_hz: float) 
         return ""
     cheapest = min(known, key=lambda scale: macs[scale])
     if macs[cheapest] >= own:
-        return ", all of them more expensive"
+        return "; it is not cheaper" if len(similar) == 1 else "; none of these is cheaper"
     name = scale_text(cheapest.to_dict(), rate_hz)
     return f"; the cheapest of these is {name}, at {100 * macs[cheapest] / own:.0f} % of its MACs"
 
