@@ -1,42 +1,49 @@
-# Two commands: `make demo` shows the whole way in minutes, `make test` runs all that CI runs.
+# `make demo` shows the whole way in minutes; `make test` runs everything that CI runs.
 PYTHON ?= python3
-RUN := .venv/bin
-LOCK = uv pip compile --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate -q pyproject.toml
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VERSION := $(call version,$(PYTHON))
+# One environment for each version of Python: .venv for that of python3, .venv-3.12 after `make test PYTHON=python3.12`.
+ENV := .venv$(if $(filter $(VERSION),$(call version,python3)),,-$(VERSION))
+RUN := $(ENV)/bin
+PIP := $(RUN)/python -m pip install --disable-pip-version-check
+LOCK := uv pip compile --universal --python-version 3.11 --fork-strategy requires-python --generate-hashes --no-annotate -q pyproject.toml
 
 .PHONY: demo test test-slow lint format lock clean
 
-demo: .venv/.installed
+demo: $(ENV)/.installed
 	$(RUN)/python tools/demo.py
 
-test: .venv/.installed-dev lint
+test: $(ENV)/.installed-dev lint
 	$(RUN)/python -m pytest
 
-test-slow: .venv/.installed-dev
+test-slow: $(ENV)/.installed-dev
 	$(RUN)/python -m pytest -m slow
 
-lint: .venv/.installed-dev
+lint: $(ENV)/.installed-dev
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/pyright
+	$(RUN)/pyright --pythonpath $(RUN)/python
 
-format: .venv/.installed-dev
+format: $(ENV)/.installed-dev
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-.venv/.installed: requirements.txt pyproject.toml
+$(ENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ecg_jax needs Python 3.11 or later: make PYTHON=python3.11")'
-	test -x $(RUN)/python || $(PYTHON) -m venv .venv
-	$(RUN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
-	$(RUN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	test -x $(RUN)/python || $(PYTHON) -m venv $(ENV)
+	$(PIP) --require-hashes -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv/.installed-dev: .venv/.installed requirements-dev.txt
-	$(RUN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.txt
+$(ENV)/.installed-dev: $(ENV)/.installed requirements-dev.txt
+	$(PIP) --require-hashes -r requirements-dev.txt
 	touch $@
 
-lock:  # needs uv; the lock files name versions and hashes, no host
+# Needs uv. The lock files name versions and hashes, no host, and two versions of a package where a newer one has left
+# Python 3.11 behind. A version that they name stays: delete a package's lines in both files to upgrade it.
+lock:
 	$(LOCK) -o requirements.txt
 	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
 
 clean:
-	rm -rf .venv demo .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* demo .pytest_cache .ruff_cache

@@ -22,7 +22,7 @@ def bce(logits: Array, label: Array) -> Array:
     return optax.losses.sigmoid_binary_cross_entropy(logits, label).mean(axis=-1)
 
 
-def weighted_bce(logits: Array, label: Array, *, positive_weight: Array) -> Array:
+def weighted_bce(logits: Array, label: Array, *, positive_weight: np.ndarray) -> Array:
     """Binary cross-entropy in which the positives of label k have the weight `positive_weight[k]`."""
     weight = 1 + label * (positive_weight[None] - 1)
     return (optax.losses.sigmoid_binary_cross_entropy(logits, label) * weight).mean(axis=-1)
@@ -38,7 +38,7 @@ def cross_entropy(logits: Array, label: Array) -> Array:
     return optax.losses.softmax_cross_entropy(logits, label)
 
 
-def weighted_cross_entropy(logits: Array, label: Array, *, class_weight: Array) -> Array:
+def weighted_cross_entropy(logits: Array, label: Array, *, class_weight: np.ndarray) -> Array:
     """Cross-entropy in which the windows of class k have the weight `class_weight[k]`."""
     return cross_entropy(logits, label) * (label * class_weight[None]).sum(axis=-1)
 
