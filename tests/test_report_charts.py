@@ -8,7 +8,7 @@ import pytest
 
 from ecg_jax.analysis import analyse
 from ecg_jax.analysis.axes import READY_MADE, Axis, Scale
-from ecg_jax.analysis.findings import Claim, Contrast, CostRange, ParetoPoint, ScaleFindings
+from ecg_jax.analysis.findings import Claim, Contrast, CostRange, Effect, ParetoPoint, ScaleFindings
 from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.report import charts
 from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, heat_maps, select
@@ -59,8 +59,8 @@ def maps_of(scales, axes, plane, best=None):
 
 def test_a_heat_map_names_the_levels_of_the_other_axes_and_frames_the_best_scale():
     maps = maps_of(SCALES, NUMBERS, (DEPTH, CHANNELS), SCALES[1].scale)
-    panels = specifications([one.chart for one in maps])
-    assert [one.others for one in maps] == [{"kernel": "3 (12 ms)"}, {"kernel": "5 (20 ms)"}]
+    panels = specifications([chart for _, chart in maps])
+    assert [levels for levels, _ in maps] == [{"kernel": "3 (12 ms)"}, {"kernel": "5 (20 ms)"}]
     assert [" ".join(panel["title"]) for panel in panels] == [
         "test macro AUROC, kernel 3 (12 ms)",
         "test macro AUROC, kernel 5 (20 ms)",
@@ -94,26 +94,30 @@ def test_of_many_panels_those_are_selected_that_share_levels_with_the_best():
     levels = [(d, c, k, h) for d in (1, 2) for c in (8, 16) for k in (3, 5) for h in "abcdefg"]
     scales = [scale(some, 0.5 + 0.01 * i, axes=axes) for i, some in enumerate(levels)]
     maps = maps_of(scales, axes, (DEPTH, CHANNELS))
-    assert len(maps) == 14
-    assert select(maps, {"kernel": 0.1, "model.head": 0.2}) == {"kernel": "5 (20 ms)"}
-    assert select(maps, {"kernel": 0.2, "model.head": 0.1}) == {"model.head": "g"}
-    assert select(maps[:MOST_PANELS], {}) == {}
+    choices = [others for others, _ in maps]
+    assert len(choices) == 14
+    best = {"kernel": "5 (20 ms)", "model.head": "g"}
+    assert select(choices, best, {"kernel": 0.1, "model.head": 0.2}) == {"kernel": "5 (20 ms)"}
+    assert select(choices, best, {"kernel": 0.2, "model.head": 0.1}) == {"model.head": "g"}
+    assert select(choices[:MOST_PANELS], best, {}) == {}
 
 
 def test_an_effect_without_an_interval_is_left_out_and_without_any_there_is_no_chart():
-    known = charts.Bar("a", -0.01, -0.02, -0.001, "holds")
-    unknown = charts.Bar("b", 0.1, None, None, "not decided")
-    (panel,) = charts.forest([known, unknown], x_title="")
+    unknown = Effect(0.1, None, None)
+    (panel,) = charts.forest({"a": Effect(-0.01, -0.02, -0.001), "b": unknown}, x_title="")
     assert '"b"' not in panel.to_json()
     assert '"a"' in panel.to_json()
-    assert charts.forest([unknown], x_title="") == []
+    assert charts.forest({"b": unknown}, x_title="") == []
 
 
-def test_the_mark_of_an_effect_is_its_verdict_and_that_of_a_contrast_its_significance():
+def test_the_mark_of_a_claim_is_its_verdict_and_that_of_a_contrast_its_significance():
     claim = Claim(verdict="does not hold", effect=0.1, low=0.0, high=0.2, seeds_needed=None, records_needed=None)
     contrast = Contrast(level="a", reference="b", effect=0.1, low=0.0, high=0.2, p=0.1, p_holm=0.2, differs=False)
-    found = (claim, contrast, replace(contrast, differs=True))
-    assert [charts.Bar.of("", one).verdict for one in found] == ["does not hold", "not decided", "effect"]
+    effects = {"a": claim, "b": contrast, "c": replace(contrast, differs=True), "d": Effect(0.1, 0.0, 0.2)}
+    (panel,) = specifications(charts.forest(effects, x_title=""))
+    assert [row["verdict"] for row in values_of(panel)] == ["does not hold", "not decided", "effect", ""]
+    (points,) = [layer for layer in panel["layer"] if layer["mark"]["type"] == "point"]
+    assert points["encoding"]["shape"]["scale"]["domain"] == ["does not hold", "effect", "not decided"]
 
 
 def test_the_pareto_chart_marks_the_front_and_its_tooltip_has_the_configuration():
@@ -139,9 +143,10 @@ def test_a_scale_whose_receptive_field_is_unknown_is_left_out_of_its_chart():
 
 def test_only_the_config_decides_the_colour_of_letters_and_lines():
     """So that a dark page is legible: no chart sets black or white, except in a cell of its own colour."""
+    claim = Claim(verdict="holds", effect=-0.01, low=-0.02, high=-0.001, seeds_needed=2, records_needed=2)
     curves = [charts.EpochMean(SCALES[0].scale, epoch, 0.8, 1.0) for epoch in (1, 2)]
     panels = [
-        *charts.forest([charts.Bar("a", -0.01, -0.02, -0.001, "holds")], title="t", x_title="x", margin=0.002),
+        *charts.forest({"a": claim}, title="t", x_title="x", margin=0.002),
         *charts.pareto(SCALES, {"macs": (ParetoPoint(SCALES[0].scale, 1.0, 1.0),)}, rate_hz=100),
         *charts.receptive_field(SCALES, axes=(DEPTH, CHANNELS), rate_hz=100, window_ms=2500.0),
         *charts.learning_curves(curves, rate_hz=100, best=SCALES[0].scale),
@@ -153,7 +158,7 @@ def test_only_the_config_decides_the_colour_of_letters_and_lines():
 
 
 def test_a_figure_is_svg_and_png_without_network():
-    figure = charts.together([one.chart for one in maps_of(SCALES, NUMBERS, (DEPTH, CHANNELS))])
+    figure = charts.together([chart for _, chart in maps_of(SCALES, NUMBERS, (DEPTH, CHANNELS))])
     assert charts.svg(figure).startswith("<svg")
     assert charts.png(figure)[:4] == b"\x89PNG"
 

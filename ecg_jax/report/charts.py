@@ -7,14 +7,14 @@ always has the same meaning. May import altair and vl_convert; no network.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import altair as alt
 
 from ecg_jax.analysis.axes import Axis, Scale
-from ecg_jax.analysis.findings import Claim, Contrast, ParetoPoint, ScaleFindings, Slope
+from ecg_jax.analysis.findings import Claim, Contrast, Effect, ParetoPoint, ScaleFindings
 from ecg_jax.analysis.search_replay import CurvePoint
 from ecg_jax.formatting import level_text, scale_text
 
@@ -35,25 +35,6 @@ COST_TITLES = {
 FRONT, DOMINATED = "no cheaper scale is better", "a cheaper scale is better"
 Panels = list[Any]
 """Altair charts that belong together."""
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One line of a forest chart: an effect with its interval; `verdict` is a key of `VERDICTS`, "" for none."""
-
-    name: str
-    effect: float | None
-    low: float | None
-    high: float | None
-    verdict: str = ""
-
-    @classmethod
-    def of(cls, name: str, found: Claim | Contrast | Slope) -> "Bar":
-        """The line of a finding; a contrast is an effect if it is significant."""
-        verdict = found.verdict if isinstance(found, Claim) else ""
-        if isinstance(found, Contrast):
-            verdict = "effect" if found.differs else "not decided"
-        return cls(name, found.effect, found.low, found.high, verdict)
 
 
 @dataclass(frozen=True)
@@ -82,18 +63,23 @@ def config(ink: str, paper: str | None = None) -> dict[str, Any]:
     }
 
 
-def forest(bars: Iterable[Bar], *, title: str = "", x_title: str, margin: float = 0.0) -> Panels:
+def forest(effects: Mapping[str, Effect], *, title: str = "", x_title: str, margin: float = 0.0) -> Panels:
     """Effects with their intervals below each other, and a line at no effect; a band shows plus and minus `margin`.
 
-    Bars without an interval are left out. A line break in the name of a bar starts a second line.
+    Effects without an interval are left out. A line break in a name starts a second line. The mark of a claim shows its
+    verdict; that of a contrast shows whether it is significant.
     """
-    known = [bar for bar in bars if bar.effect is not None and bar.low is not None]
-    if not known:
+    rows = [
+        {"name": name, "effect": found.effect, "low": found.low, "high": found.high, "verdict": _verdict(found)}
+        for name, found in effects.items()
+        if found.low is not None
+    ]
+    if not rows:
         return []
     names = alt.Axis(labelLimit=260, domain=False, ticks=False, labelExpr=r"split(datum.label, '\n')")
-    verdicts = [verdict for verdict in VERDICTS if any(bar.verdict == verdict for bar in known)]
-    base = alt.Chart(alt.Data(values=[asdict(bar) for bar in known])).encode(
-        y=alt.Y("name:N", sort=[bar.name for bar in known], title=None, axis=names),
+    verdicts = [verdict for verdict in VERDICTS if any(row["verdict"] == verdict for row in rows)]
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("name:N", sort=[row["name"] for row in rows], title=None, axis=names),
         tooltip=[
             alt.Tooltip("name:N", title=" "),
             *(alt.Tooltip(f"{name}:Q", format="+.4f") for name in ("effect", "low", "high")),
@@ -115,8 +101,15 @@ def forest(bars: Iterable[Bar], *, title: str = "", x_title: str, margin: float 
     intervals = base.mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q", color=marks["color"])
     points = base.mark_point(filled=True, size=90, opacity=1).encode(x=alt.X("effect:Q", title=x_title), **marks)
     layers = [*([band] if margin else []), zero.mark_rule(strokeDash=[4, 3]).encode(x="zero:Q"), intervals, points]
-    each = 38 if any("\n" in bar.name for bar in known) else 26
-    return [alt.layer(*layers).properties(title=title, width=330, height=max(each * len(known), 60))]
+    each = 38 if any("\n" in name for name in effects) else 26
+    return [alt.layer(*layers).properties(title=title, width=330, height=max(each * len(rows), 60))]
+
+
+def _verdict(found: Effect) -> str:
+    """A key of `VERDICTS`, or "" for none."""
+    if isinstance(found, Contrast):
+        return "effect" if found.differs else "not decided"
+    return found.verdict if isinstance(found, Claim) else ""
 
 
 def pareto(

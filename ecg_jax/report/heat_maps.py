@@ -5,7 +5,6 @@ May import altair; no file.
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -17,17 +16,6 @@ from ecg_jax.formatting import level_text
 from ecg_jax.report.charts import VERMILION, field_of, level_texts, scale_row, scale_tooltip
 
 MOST_PANELS = 12  # that a figure shows
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """One panel: the scales with these levels of the axes that are not in the plane."""
-
-    others: dict[str, str]
-    """Axis -> level as text."""
-    highest: float
-    """The largest mean in the panel."""
-    chart: Any
 
 
 def effect_sizes(analysis: Analysis) -> dict[str, float]:
@@ -61,8 +49,12 @@ def heat_maps(
     rate_hz: float,
     best: Scale | None,
     metric: str = "test macro AUROC",
-) -> list[HeatMap]:
-    """The mean of every scale; the best is framed, and ~ marks the scales that are not distinguishable from it."""
+) -> list[tuple[dict[str, str], Any]]:
+    """The mean of every scale; the best is framed, and ~ marks the scales that are not distinguishable from it.
+
+    Returns:
+        For each panel the levels of the other axes, axis -> text, and the chart.
+    """
     known = [found for found in scales if found.mean is not None]
     means = [found.mean for found in known if found.mean is not None]
     others = [axis for axis in axes if axis not in plane]
@@ -78,8 +70,7 @@ def heat_maps(
         chart = _panel(there, axes, plane, (min(means), max(means)), rate_hz=rate_hz, best=best)
         title = [""] * (lines - len(titles[key])) + titles[key]  # so that panels side by side are level
         levels = {axis.name: text for axis, text in zip(others, key, strict=True)}
-        highest = max(found.mean for found in there if found.mean is not None)
-        maps.append(HeatMap(levels, highest, chart.properties(title=title, width=width, height=height)))
+        maps.append((levels, chart.properties(title=title, width=width, height=height)))
     return maps
 
 
@@ -91,15 +82,15 @@ def _title(metric: str, names: Sequence[str], levels: Sequence[str], columns: in
     return [line.replace("\u00a0", " ") for line in lines]
 
 
-def select(maps: Sequence[HeatMap], sizes: Mapping[str, float]) -> dict[str, str]:
+def select(choices: Sequence[Mapping[str, str]], best: Mapping[str, str], sizes: Mapping[str, float]) -> dict[str, str]:
     """Axis -> level, so that at most `MOST_PANELS` panels have these levels; {} if there are no more panels.
 
-    The levels are those of the panel with the highest mean; axes with small effects are fixed first.
+    The levels are those of the best scale; axes with small effects are fixed first.
     """
     selected: dict[str, str] = {}
-    for axis in sorted(maps[0].others if maps else (), key=lambda name: sizes.get(name, 0.0)):
-        if len([one for one in maps if one.others.items() >= selected.items()]) > MOST_PANELS:
-            selected[axis] = max(maps, key=lambda one: one.highest).others[axis]
+    for axis in sorted(choices[0] if choices else (), key=lambda name: sizes.get(name, 0.0)):
+        if sum(choice.items() >= selected.items() for choice in choices) > MOST_PANELS:
+            selected[axis] = best[axis]
     return selected
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ecg_jax.analysis.axes import Axis
-from ecg_jax.analysis.findings import Analysis, Claim, ScaleFindings
+from ecg_jax.analysis.findings import Analysis, Claim, ScaleFindings, Slope
 from ecg_jax.formatting import duration, level_text, plural, scale_text, signed, signed_range
 from ecg_jax.report import charts, sentences
-from ecg_jax.report.charts import Bar, EpochMean, Panels
+from ecg_jax.report.charts import EpochMean, Panels
 from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, heat_maps, select
 
 
@@ -85,14 +85,13 @@ def figures(
     plane = choose_plane(axes, sizes)
     metric = f"{'test' if analysis else 'validation'} macro AUROC"
     maps = heat_maps(scales, axes, plane, rate_hz=rate_hz, best=best, metric=metric)
-    selected = select(maps, sizes)
+    choices = tuple(levels for levels, _ in maps)
+    top = max(scales, key=lambda found: found.mean or 0.0, default=None)
+    levels = {} if top is None else top.scale.to_dict()
+    selected = select(choices, {name: level_text(name, level, rate_hz) for name, level in levels.items()}, sizes)
+    least = max(15, 5 + 4 * len(plane[-1].levels))
     made = {
-        "scales": Figure(
-            [one.chart for one in maps],
-            least_rem=max(15, 5 + 4 * len(plane[-1].levels)),
-            choices=tuple(one.others for one in maps),
-            selected=selected,
-        ),
+        "scales": Figure([chart for _, chart in maps], least_rem=least, choices=choices, selected=selected),
         "learning_curves": Figure(charts.learning_curves(curves, rate_hz=rate_hz, best=best), columns=2),
     }
     if analysis:
@@ -179,17 +178,12 @@ def _sizes(analysis: Analysis | None, about: About) -> str:
 def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:
     """The effects of all numeric axes, and the contrasts of each categorical one."""
     settings: dict[str, Any] = {"x_title": "change of macro AUROC", "margin": analysis.margin}
-    bars = [
-        Bar.of(f"{axis.name}\n{sentences.step_text(axis)}", analysis.claims[axis.name])
-        for axis in sentences.numeric_axes(analysis.axes)
-    ]
-    panels = charts.forest(bars, **settings)
+    numeric = sentences.numeric_axes(analysis.axes)
+    effects = {f"{axis.name}\n{sentences.step_text(axis)}": analysis.claims[axis.name] for axis in numeric}
+    panels = charts.forest(effects, **settings)
     for name, pairs in analysis.contrasts.items():
-        bars = [
-            Bar.of(" − ".join(level_text(name, level, rate_hz) for level in (pair.level, pair.reference)), pair)
-            for pair in pairs
-        ]
-        panels += charts.forest(bars, title=name, **settings)
+        levels = [[level_text(name, level, rate_hz) for level in (pair.level, pair.reference)] for pair in pairs]
+        panels += charts.forest(dict(zip(map(" − ".join, levels), pairs, strict=True)), title=name, **settings)
     return panels
 
 
@@ -197,25 +191,25 @@ def _metric_panels(analysis: Analysis) -> Panels:
     """The effect of each numeric axis on all metrics."""
     panels = []
     for axis in sentences.numeric_axes(analysis.axes):
-        bars = [Bar.of(sentences.METRICS[name], of[axis.name]) for name, of in _by_metric(analysis).items()]
+        effects = {sentences.METRICS[name]: claims[axis.name] for name, claims in _by_metric(analysis).items()}
         title = f"{sentences.claim_text(axis)}?" if axis.claim else axis.name
-        panels += charts.forest(
-            bars, title=title, x_title=f"change {sentences.step_text(axis)}", margin=analysis.margin
-        )
+        x_title = f"change {sentences.step_text(axis)}"
+        panels += charts.forest(effects, title=title, x_title=x_title, margin=analysis.margin)
     return panels
 
 
 def _interaction_panels(analysis: Analysis, rate_hz: float) -> Panels:
     """The effect of one axis at each level of another; of many pairs those whose effects differ most."""
-    steps = {axis.name: sentences.step_text(axis) for axis in analysis.axes if axis.kind != "categorical"}
+    steps = {axis.name: sentences.step_text(axis) for axis in sentences.numeric_axes(analysis.axes)}
+    by_pair: dict[tuple[str, str], dict[str, Slope]] = {}
+    for slope in (slope for found in analysis.interactions.values() for slope in found.slopes):
+        name = f"{slope.at} {level_text(slope.at, slope.level, rate_hz)}"
+        by_pair.setdefault((slope.axis, slope.at), {})[name] = slope
     pairs: list[tuple[float, Panels]] = []
-    for slopes in (found.slopes for found in analysis.interactions.values()):
-        for name, at in dict.fromkeys((slope.axis, slope.at) for slope in slopes):
-            here = [slope for slope in slopes if (slope.axis, slope.at) == (name, at) and slope.effect is not None]
-            bars = [Bar.of(f"{at} {level_text(at, slope.level, rate_hz)}", slope) for slope in here]
-            panels = charts.forest(bars, title=f"{name}, {steps[name]}", x_title="change of macro AUROC")
-            effects = [slope.effect for slope in here if slope.effect is not None]
-            pairs.append((max(effects, default=0.0) - min(effects, default=0.0), panels))
+    for (axis, _), slopes in by_pair.items():
+        effects = [slope.effect for slope in slopes.values() if slope.effect is not None]
+        panels = charts.forest(slopes, title=f"{axis}, {steps[axis]}", x_title="change of macro AUROC")
+        pairs.append((max(effects, default=0.0) - min(effects, default=0.0), panels))
     if len(pairs) > MOST_PANELS:
         pairs = sorted(pairs, key=lambda pair: -pair[0])[:MOST_PANELS]
     return [panel for _, panels in pairs for panel in panels]
