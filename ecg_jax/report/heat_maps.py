@@ -67,7 +67,7 @@ def heat_maps(
     lines = max(map(len, titles.values()), default=0)
     maps = []
     for key, there in panels.items():
-        chart = _panel(there, axes, plane, (min(means), max(means)), rate_hz=rate_hz, best=best)
+        chart = _panel(there, plane, min(means), max(means), rate_hz=rate_hz, best=best)
         title = [""] * (lines - len(titles[key])) + titles[key]  # so that panels side by side are level
         levels = {axis.name: text for axis, text in zip(others, key, strict=True)}
         maps.append((levels, chart.properties(title=title, width=width, height=height)))
@@ -96,14 +96,15 @@ def select(choices: Sequence[Mapping[str, str]], best: Mapping[str, str], sizes:
 
 def _panel(
     there: Sequence[ScaleFindings],
-    axes: Sequence[Axis],
     plane: Sequence[Axis],
-    ends: tuple[float, float],
+    low: float,
+    high: float,
     *,
     rate_hz: float,
     best: Scale | None,
 ) -> Any:
-    names, (low, high) = [axis.name for axis in axes], ends
+    """One panel without a title; `low` and `high` are the ends of the colours."""
+    names = there[0].scale.names
     rows = [
         {
             **scale_row(found, rate_hz),

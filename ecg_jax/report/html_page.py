@@ -34,7 +34,7 @@ class About:
     folds: tuple[int, ...]
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: tuple[str, ...] = ()
     machine: str = ""
 
 
@@ -122,13 +122,9 @@ def page(
     import vl_convert
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    settings: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        finalize=_spaced,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, finalize=_spaced, **settings
     )
     for_script = {
         name: {"panels": charts.for_page(figure.panels), "choices": figure.choices} for name, figure in drawn.items()
@@ -137,20 +133,14 @@ def page(
         analysis=analysis,
         about=about,
         rate_hz=about.rate_hz,
+        rows=rows,
         drawn=drawn,
-        sizes=_sizes(analysis, about),
         numeric=sentences.numeric_axes(analysis.axes if analysis else ()),
         by_metric=_by_metric,
-        unknown_reach=sum(found.receptive_field_ms is None for found in analysis.scales) if analysis else 0,
         most_panels=MOST_PANELS,
-        trials=plural(len(rows), "finished trial"),
-        tried=sum(not row["chosen"] for row in rows),
-        spent=duration(sum(row["seconds"] for row in rows)),
-        latency=analysis is not None and any(found.costs.get("latency_ms") for found in analysis.scales),
-        versions=", ".join(f"{name} {version}" for name, version in about.versions.items()),
-        sentences=sentences,
         cost_titles=charts.COST_TITLES,
-        **{text.__name__: text for text in (level_text, plural, scale_text, signed, signed_range)},
+        sentences=sentences,
+        **{text.__name__: text for text in (duration, level_text, plural, scale_text, signed, signed_range)},
         charts={"config": charts.config("currentColor"), "figures": for_script},
         library=vl_convert.javascript_bundle(),  # pyright: ignore[reportCallIssue]  # its stub lacks the default
     )
@@ -161,18 +151,6 @@ def _spaced(value: Any) -> Any:
     if hasattr(value, "__html__"):
         return value
     return "–" if value is None else str(value).replace(" %", "\u00a0%")
-
-
-def _sizes(analysis: Analysis | None, about: About) -> str:
-    """How large the study is."""
-    split = f"{len(about.folds)} folds, each tested once" if about.folds else "one split"
-    windows = "several lengths" if about.window_seconds is None else f"{about.window_seconds:g} s"
-    parts = [f"{about.data}: signal at {about.rate_hz:g} Hz, windows of {windows}", split]
-    if analysis:
-        patients = f" of {analysis.patients:,} patients" if analysis.patients < analysis.records else ""
-        parts.append(f"{plural(len(analysis.scales), 'scale')}, {plural(len(about.seeds), 'seed')}")
-        parts.append(f"{plural(analysis.records, 'test record')}{patients}, {plural(len(analysis.labels), 'label')}")
-    return "; ".join(parts)
 
 
 def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:

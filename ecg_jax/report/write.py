@@ -167,7 +167,10 @@ def _about(folder: StudyFolder, results: StudyResults, data: Path | None) -> Abo
         folds=study.folds,
         notes=results.notes,
         commands=tuple(commands(folder)),
-        versions={"Python": platform.python_version(), **{name: v for name in PACKAGES if (v := _version(name))}},
+        versions=(
+            f"Python {platform.python_version()}",
+            *(f"{name} {v}" for name in PACKAGES if (v := _version(name))),
+        ),
         machine=machine(),
     )
 
@@ -205,5 +208,5 @@ def _write_figures(folder: Path, drawn: dict[str, Figure]) -> None:
 def _version(package: str) -> str | None:
     try:
         return version(package)
-    except PackageNotFoundError:
+    except PackageNotFoundError:  # this one, if it runs from its source
         return None
