@@ -31,14 +31,15 @@ def most(intervals, rate=0.97):
 
 
 def test_the_true_auroc_is_the_mean_over_many_seeds_and_records():
+    n_seeds = 400
     setting = Setting(
-        seeds=60, levels=((1, 2), (8,), (3,)), records=20_000, effects=(0.05, 0, 0), ratio=30, base=(0.75, 0.9)
+        seeds=n_seeds, levels=((1, 2), (8,), (3,)), records=4000, effects=(0.05, 0, 0), ratio=70, base=(0.75, 0.9)
     )
     predictions = simulate(setting, seed=0)
     for k, estimate in enumerate(aurocs(predictions)):
         for c in range(2):
             of_scale = estimate.value[predictions.scale_of == c]
-            error = np.hypot(of_scale.std() / np.sqrt(60), np.sqrt((estimate.influence[0] ** 2).sum()))
+            error = np.hypot(of_scale.std() / np.sqrt(n_seeds), np.sqrt((estimate.influence[0] ** 2).sum()))
             assert of_scale.mean() == pytest.approx(setting.truth[c, k], abs=3 * error)
 
 

@@ -1,14 +1,18 @@
 """Intervals for several contrasts at once, and corrected p-values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from analysis_samples import macro_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
+from ecg_jax.analysis.influence import MetricEstimate
 from ecg_jax.analysis.multiple_comparisons import holm, simultaneous
 from ecg_jax.analysis.simulation import Setting, simulate
+from ecg_jax.analysis.variance import VarianceModel
 
 SMALL = Setting(seeds=2, levels=((1, 2), (16, 32), (3, 7)), records=150, base=(0.8, 0.85))
 p_value = st.none() | st.floats(0, 1)
@@ -44,6 +48,23 @@ def test_two_opposite_contrasts_count_as_one(model):
     contrast = model.predictions.mean_weights()[0] - model.predictions.mean_weights()[1]
     both = simultaneous(model, np.stack([contrast, -contrast]), seed=0)
     assert both == pytest.approx([model.components(contrast).half_width()] * 2, rel=0.02)
+
+
+def test_contrasts_of_different_trainings_are_independent_where_the_noise_is_that_of_seeds():
+    """The probability of both intervals at once is then that of two normal numbers over the same chi variable."""
+    predictions = simulate(replace(SMALL, seeds=4), seed=0)
+    weights = predictions.mean_weights()
+    contrasts = np.stack([weights[0] - weights[1], weights[2] - weights[3]])
+    shared = 1e-6 * np.isin(predictions.scale_of, (0, 2))  # a small part of the records, the same in both contrasts
+    value = np.random.default_rng(0).normal(size=predictions.n_trials)
+    model = VarianceModel(predictions, MetricEstimate(value, np.outer(shared, np.ones(150))))
+    dof = model.dof
+    quantile = simultaneous(model, contrasts, seed=0)[0] / np.sqrt(model.components(contrasts[0]).variance)
+
+    def both(chi):
+        return (2 * stats.norm.cdf(quantile * chi / np.sqrt(dof)) - 1) ** 2 * stats.chi.pdf(chi, dof)
+
+    assert integrate.quad(both, 0, np.inf)[0] == pytest.approx(0.95, abs=0.005)
 
 
 def test_without_a_known_noise_of_seeds_there_is_no_interval_but_that_of_0():
