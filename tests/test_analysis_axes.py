@@ -48,11 +48,11 @@ def small(levels_of, seed=0, **changes):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Axis("model.depth", (0, 1)), "axis model.depth is log2: give numbers above 0, not 0"),
-        (lambda: Axis("model.depth", ("deep",)), "axis model.depth is log2: give numbers above 0, not 'deep'"),
-        (lambda: Axis("model.dropout", (0.1, "no"), "linear"), "model.dropout is linear: give numbers, not 'no'"),
-        (lambda: Axis("model.dropout", (float("inf"),), "linear"), "model.dropout is linear: give numbers, not inf"),
-        (lambda: Axis("model.stem_pool", (True,), "linear"), "model.stem_pool is linear: give numbers, not True"),
+        (lambda: Axis("model.depth", (0, 1)), "axis depth must be a whole number from 1 up; got 0"),
+        (lambda: Axis("model.depth", ("deep",)), "axis depth must be a whole number from 1 up; got .deep."),
+        (lambda: Axis("model.dropout", (0.1, "no"), "linear"), "axis model.dropout must be a number; got .no."),
+        (lambda: Axis("model.dropout", (float("inf"),), "linear"), "axis model.dropout must be a number; got inf"),
+        (lambda: Axis("model.stem_pool", (True,), "linear"), "axis model.stem_pool must be a number; got True"),
         (lambda: Axis("model.head", kind="text"), "axis model.head is text: give one of log2, linear, categorical"),
         (lambda: Axis("model.depth", claim=2), "axis model.depth: a claim is -1, 0 or"),
         (lambda: Axis("model.head", kind="categorical", claim=1), "axis model.head: a claim is .*0 for a categorical"),

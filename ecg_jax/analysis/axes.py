@@ -38,11 +38,29 @@ class Axis:
             raise ConfigError(f"axis {self.field} is {self.kind}: give one of {', '.join(get_args(Kind))}")
         if self.claim not in (-1, 0, 1) or (self.claim and self.kind == "categorical"):
             raise ConfigError(f"axis {self.field}: a claim is -1, 0 or +1, and 0 for a categorical axis")
-        for level in self.levels:
-            number = isinstance(level, (int, float)) and not isinstance(level, bool) and math.isfinite(level)
-            if (self.kind != "categorical" and not number) or (self.kind == "log2" and float(level) <= 0):
-                numbers = "numbers above 0" if self.kind == "log2" else "numbers"
-                raise ConfigError(f"axis {self.field} is {self.kind}: give {numbers}, not {level!r}")
+        for value in self.levels:
+            self.level(value, "axis ")
+
+    def level(self, value: Any, where: str) -> Level:
+        """The value as a plain number or text.
+
+        Raises:
+            ConfigError: it is no level of this axis; the message begins with `where`.
+        """
+        value = value.item() if hasattr(value, "item") else value  # of NumPy
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if self.kind == "categorical":
+            wanted, fits = "a text or a number", isinstance(value, (str, int, float))
+        elif self.field in SHORT_NAMES:  # blocks, channels and samples
+            wanted, fits = "a whole number from 1 up", number and value >= 1 and float(value).is_integer()
+            value = int(value) if fits else value
+        elif self.kind == "log2":
+            wanted, fits = "a number above 0", number and value > 0
+        else:
+            wanted, fits = "a number", number
+        if not fits:
+            raise ConfigError(f"{where}{self.name} must be {wanted}; got {value!r}")
+        return value
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ecg_jax.analysis.axes import READY_MADE, SHORT_NAMES, Axis, Level, Scale
+from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale
 from ecg_jax.errors import ConfigError
 from ecg_jax.target import Target
 
@@ -26,16 +26,10 @@ class StudyPredictions:
     Trials may come in any order, and scales may have different numbers of seeds.
 
     Attributes:
-        trials: [R].
-        labels: [N, K] bool.
-        probabilities: [R, N, K] float.
         n_trials, n_records, n_labels: R, N and K.
-        label_names: [K].
-        target: the kind of the labels.
-        thresholds: [R, K] or [R, F, K]; None stands for .5.
-        folds, patients: [N], as given.
-        score: the data set's own metric, or None.
         axes: what the study varies, each with the levels that occur.
+        target: the labels and their kind.
+        trials, labels, probabilities, label_names, thresholds, folds, patients, score: as given, converted to arrays.
     """
 
     def __init__(
@@ -51,7 +45,7 @@ class StudyPredictions:
         exclusive: bool | None = None,
         axes: Sequence[Axis] | None = None,
     ):
-        """Converts lists to arrays and checks that everything fits together.
+        """Checks that everything fits together.
 
         Args:
             trials: [R] mappings with the level of each axis and `seed`; where known also `parameters`, `macs`,
@@ -251,7 +245,7 @@ def _with_levels(trials: list[dict[str, Any]], axes: Sequence[Axis]) -> tuple[Ax
         raise ConfigError("a study needs one axis or more, each once")
     for r, trial in enumerate(trials):
         for axis in axes:
-            trial[axis.name] = _level(trial.get(axis.name), axis, r)
+            trial[axis.name] = axis.level(trial.get(axis.name), f"trial {r}: ")
     occurring = {axis: {trial[axis.name] for trial in trials} for axis in axes}
     return tuple(
         axis.with_levels([*filter(levels.__contains__, axis.levels), *sorted(levels, key=_numbers_first)])
@@ -261,29 +255,6 @@ def _with_levels(trials: list[dict[str, Any]], axes: Sequence[Axis]) -> tuple[Ax
 
 def _numbers_first(level: Level) -> tuple[bool, Level]:
     return isinstance(level, str), level
-
-
-def _level(value: Any, axis: Axis, trial: int) -> Level:
-    """The value as a plain number or text.
-
-    Raises:
-        ConfigError: it is no level of such an axis.
-    """
-    value = value.item() if isinstance(value, np.generic) else value
-    if axis.kind == "categorical":
-        if not isinstance(value, (str, int, float)):
-            raise ConfigError(f"trial {trial}: {axis.name} must be a text or a number; got {value!r}")
-        return value
-    whole = axis.field in SHORT_NAMES  # blocks, channels and samples
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
-    if whole:
-        if not (number and value >= 1 and float(value).is_integer()):
-            raise ConfigError(f"trial {trial}: {axis.name} must be a whole number from 1 up; got {value!r}")
-        return int(value)
-    if not number or (axis.kind == "log2" and value <= 0):
-        wanted = "a number above 0" if axis.kind == "log2" else "a number"
-        raise ConfigError(f"trial {trial}: {axis.name} must be {wanted}; got {value!r}")
-    return value
 
 
 def _check_trials(trials: list[dict[str, Any]], axes: tuple[Axis, ...]) -> None:
