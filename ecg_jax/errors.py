@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something that the user can mend; the command line prints its message without a traceback."""
+    """An error that the user can correct; the command line prints its message without a traceback."""
 
 
 class ConfigError(UserError):
@@ -14,4 +14,4 @@ class DataError(UserError):
 
 
 class RunError(UserError):
-    """A run that cannot go on: another config in the workdir, a loss that is not finite."""
+    """A run that cannot continue: another config in the workdir, a loss that is not finite."""

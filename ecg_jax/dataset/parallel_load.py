@@ -1,4 +1,4 @@
-"""Records read by many processes, handed on in order. May import records and sources; the workers import no more."""
+"""Reads records with several processes and returns them in order. May import records and sources, and no more."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from ecg_jax.errors import DataError
 from ecg_jax.records import Quantised, Rejected, load, quantise
 from ecg_jax.sources import RecordRef
 
-CHUNK = 16  # records handed to a worker at a time
-AHEAD = 4  # chunks read ahead for each worker: bounds the memory where writing is slower
+CHUNK = 16  # records that a worker reads at a time
+AHEAD = 4  # chunks read ahead for each worker, to limit the memory if writing is slower than reading
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A record as it will be stored, and what was odd about it."""
+    """A record as it will be stored, with the warnings of its reader."""
 
     stored: Quantised
     warnings: tuple[str, ...]
@@ -42,7 +42,7 @@ def read_all(
         for chunk in chunks:
             yield from read(chunk)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_the_parent)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
     try:
         ahead: deque[Future[list[Loaded | Rejected]]] = deque()
         for chunk in chunks:
@@ -52,7 +52,7 @@ def read_all(
         while ahead:
             yield from ahead.popleft().result()
     except BrokenProcessPool as error:
-        raise DataError("a reading process was killed, perhaps for want of memory; give fewer --workers") from error
+        raise DataError("a reading process was killed, perhaps because memory ran out; give fewer --workers") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -65,8 +65,8 @@ def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: flo
     return results
 
 
-def _follow_the_parent() -> None:
-    """A worker leaves interrupts to its parent, and ends with it: even a killed one leaves no process behind."""
+def _end_with_parent() -> None:
+    """Lets the parent alone handle interrupts, and ends this worker when the parent ends, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 

@@ -1,7 +1,7 @@
-"""A prepared set: opened in a moment, read by index in any order. May import numpy; loads TensorFlow never.
+"""A prepared set, opened quickly and read by index in any order. May import numpy; never loads TensorFlow.
 
-On disk it is a TFDS data set (split `records`, array_record) with three files beside it: `prepared.json` (rate, leads,
-labels, fingerprint, counts), `rejected.csv` and `index.npz` (what is known of each record without its samples).
+On disk it is a TFDS data set (split `records`, array_record) with three more files: `prepared.json` (rate, leads,
+labels, fingerprint, counts), `rejected.csv` and `index.npz` (all data of the records but their signals).
 """
 
 import json
@@ -18,25 +18,25 @@ from ecg_jax.records.record import MISSING
 from ecg_jax.target import Target
 
 ABOUT, INDEX, REJECTED, SPLIT = "prepared.json", "index.npz", "rejected.csv", "records"
-FORMAT = 1  # of the files beside the TFDS ones
+FORMAT = 1  # version of the three files
 
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """A prepared set, its records in the order of their sorted ids: index n is the n-th example of the TFDS split.
+    """A prepared set. Its records are sorted by id; index n is the n-th example of the TFDS split.
 
     Attributes:
-        rate_hz, leads, target: the contract of its signals and labels.
+        rate_hz, leads, target: sampling rate, leads in order, and labels in order with their kind.
         score: name of the score that the data set defines for itself, in `ecg_jax.evaluation.scores.SCORES`.
-        fingerprint: hash over contract and content.
-        source: name of the source, and its task.
-        about: all that `prepared.json` says.
+        fingerprint: hash of the contract and of all records.
+        source: name of the source, with its task.
+        about: the content of `prepared.json`.
         record_ids, patients: [N] str.
         folds: [N] int32.
         label: [N, K] uint8.
         samples: [N] int64, length of each record.
-        missing: [N] int64, samples marked as missing, over all leads.
-        gapless: [N] bool, True where at no sample all leads are missing.
+        missing: [N] int64, number of missing samples in all leads.
+        gapless: [N] bool, False if at some time all leads are missing.
     """
 
     path: Path
@@ -82,7 +82,7 @@ class PreparedSet:
         """The index of a record.
 
         Raises:
-            DataError: there is none of that id.
+            DataError: there is no such record.
         """
         index = int(np.searchsorted(self.record_ids, record_id))
         if index == len(self) or self.record_ids[index] != record_id:
@@ -91,7 +91,7 @@ class PreparedSet:
 
     @cached_property
     def _examples(self):
-        import tensorflow_datasets as tfds  # half a second; TensorFlow itself stays out
+        import tensorflow_datasets as tfds  # takes half a second; does not load TensorFlow itself
 
         builder: Any = tfds.builder_from_directory(self.path)
         return builder.as_data_source(SPLIT)
@@ -101,7 +101,7 @@ def open_prepared(path: Path) -> PreparedSet:
     """Opens a prepared set without reading its signals.
 
     Raises:
-        DataError: the folder is no prepared set, or one of another version.
+        DataError: the folder is not a prepared set, or is one of another version.
     """
     try:
         about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def open_prepared(path: Path) -> PreparedSet:
         raise DataError(f"{path} is not a prepared set ({error}); make one with ecg-jax prepare") from error
     if about.get("format") != FORMAT:
         raise DataError(f"{path} was prepared by another version of ecg_jax; prepare it again")
-    if "target" not in about:  # as sets were written at first
+    if "target" not in about:  # older sets have `exclusive` instead
         about["target"] = "exclusive" if about["exclusive"] else "multilabel"
         about["score"] = "cinc2017" if about["source"] == "cinc2017" else None
     return PreparedSet(

@@ -1,4 +1,4 @@
-"""A prepared set in words and one table, for `ecg-jax show`. May import numpy and rich; prints nothing."""
+"""A description of a prepared set and a table of its records, for `ecg-jax show`. May import numpy and rich."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ecg_jax.dataset.prepared import REJECTED, PreparedSet
 
 
 def summary(prepared: PreparedSet) -> RenderableType:
-    """Rate, leads, durations, what was left out and why, and the records by label and fold."""
+    """Rate, leads, durations, omitted records with the reasons, and the number of records by label and fold."""
     seconds = prepared.samples / prepared.rate_hz  # [N]
     counts = prepared.about["counts"]
     facts = Table(show_header=False, box=None, pad_edge=False)
@@ -26,29 +26,28 @@ def summary(prepared: PreparedSet) -> RenderableType:
     share = prepared.missing.sum() / max(1, prepared.samples.sum() * len(prepared.leads))
     facts.add_row("missing", f"{share:.2%} of the samples, in {np.count_nonzero(prepared.missing):,} records")
     for name in ("left_out", "rejected", "warnings"):
-        what = ", ".join(f"{reason} {count:,}" for reason, count in counts[name].items())
-        where = f" (each in {prepared.path / REJECTED})" if name == "rejected" and what else ""
-        facts.add_row(name.replace("_", " "), (what or "none") + where)
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts[name].items())
+        where = f" (listed in {prepared.path / REJECTED})" if name == "rejected" and reasons else ""
+        facts.add_row(name.replace("_", " "), (reasons or "none") + where)
     facts.add_row("fingerprint", prepared.fingerprint[:16])
     return Group(facts, "", _by_label_and_fold(prepared))
 
 
 def _by_label_and_fold(prepared: PreparedSet) -> Table:
-    """Labels down and folds across, or the other way round where the folds are more."""
-    borne: dict[str, Any] = {name: prepared.label[:, at] > 0 for at, name in enumerate(prepared.labels)}
+    """A row for each label and a column for each fold, or the reverse if there are more folds than labels."""
+    labels: dict[str, Any] = {name: prepared.label[:, k] > 0 for k, name in enumerate(prepared.labels)}
     unlabelled = ~prepared.label.any(axis=1)
     if unlabelled.any():
-        borne["(none)"] = unlabelled
-    everyone = np.full(len(prepared), True)
-    within: dict[str, Any] = {str(fold): prepared.folds == fold for fold in np.unique(prepared.folds)}
-    labels, folds = borne | {"records": everyone}, within | {"all": everyone}
-    corner, down, across = ("fold", folds, labels) if len(folds) > len(labels) else ("label", labels, folds)
+        labels["(none)"] = unlabelled
+    folds: dict[str, Any] = {str(fold): prepared.folds == fold for fold in np.unique(prepared.folds)}
+    labels["records"] = folds["all"] = np.full(len(prepared), True)
+    corner, rows, columns = ("fold", folds, labels) if len(folds) > len(labels) else ("label", labels, folds)
     note = " (labels exclude each other)" if prepared.target.kind == "exclusive" else ""
     table = Table(title=f"records by label and fold{note}")
     table.add_column(corner)
-    for name in across:
+    for name in columns:
         table.add_column(name, justify="right")
-    for at, (name, ones) in enumerate(down.items()):
-        counts = (f"{np.count_nonzero(ones & others):,}" for others in across.values())
-        table.add_row(name, *counts, end_section=at == len(down) - 2)
+    for number, (name, in_row) in enumerate(rows.items(), start=1):
+        counts = (f"{np.count_nonzero(in_row & in_column):,}" for in_column in columns.values())
+        table.add_row(name, *counts, end_section=number == len(rows) - 1)  # a line above the totals
     return table

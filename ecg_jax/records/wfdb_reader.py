@@ -1,7 +1,7 @@
-"""WFDB files to a `Record` in mV, through wfdb, with its silent defaults found and named. May import numpy and wfdb.
+"""Reads a WFDB record in mV with the package wfdb, and rejects what wfdb would silently assume. May import numpy.
 
-wfdb takes gain 200 where the header says 0 or nothing, 250 Hz where no rate stands, drops the first letter of µV, and
-compares no checksum and no file size: so the header is looked through here before wfdb reads the samples.
+wfdb assumes gain 200 if the header has 0 or none, and 250 Hz if it has no rate; it removes the first letter of µV and
+compares neither checksums nor file sizes. Therefore the header is checked here before wfdb reads the samples.
 """
 
 import math
@@ -21,8 +21,8 @@ from ecg_jax.records.resample import resample
 MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}  # micro sign and Greek mu
 BYTES_PER_SAMPLE = {"16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2, "212": 1.5, "310": 4 / 3, "311": 4 / 3}
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
-"""All that wfdb raises on damaged files."""
-RATES_HZ = (10, 100_000)  # outside no ECG can be meant
+"""The exceptions that wfdb raises on damaged files."""
+RATES_HZ = (10, 100_000)  # smallest and largest plausible rate of an ECG
 
 RECORD_LINE = re.compile(
     r"(?P<name>[^\s/]+)(?P<segments>/\d+)?\s+(?P<n_sig>\d+)(\s+(?P<rate>[^\s/(]+)\S*)?(\s+(?P<length>\d+)\b)?"
@@ -48,13 +48,13 @@ class _Header:
     n_sig: int
     rate_hz: float  # of frames
     length: int | None  # in frames
-    signals: tuple[_Signal, ...]  # of a record in segments: none
+    signals: tuple[_Signal, ...]  # empty for a record in segments
     segments: tuple[str, ...]
     lines: tuple[str, ...]  # without comments
 
 
 class _Unusable(Exception):
-    """Carries reason and remedy to the one place where they become a `Rejected`."""
+    """Reason and remedy of a record that `read_wfdb` will reject."""
 
 
 def read_wfdb(path: Path, record_id: str | None = None, *, leads: Sequence[str] | None = None) -> Record | Rejected:
@@ -62,8 +62,8 @@ def read_wfdb(path: Path, record_id: str | None = None, *, leads: Sequence[str] 
 
     Args:
         path: the record's files without extension.
-        record_id: its name in messages and in the set; by default `path` as given.
-        leads: read and judge these alone (and what they are derived from), by default all.
+        record_id: its name in messages and in the set; by default `path`.
+        leads: the leads to read and check, with those from which they are derived; by default all.
     """
     stem = path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path
     try:
@@ -76,7 +76,7 @@ def read_wfdb(path: Path, record_id: str | None = None, *, leads: Sequence[str] 
         reason, remedy = f"file unreadable: {error.strerror or error}", "make it readable"
     except UNREADABLE as error:
         detail = " ".join(str(error).split()) or type(error).__name__
-        reason, remedy = f"files damaged: wfdb says {detail}", "download the record again or mend its header"
+        reason, remedy = f"files damaged: wfdb says {detail}", "download the record again or correct its header"
     return Rejected(record_id or str(path), reason, remedy)
 
 
@@ -88,45 +88,41 @@ def _read(stem: Path, record_id: str, leads: Sequence[str] | None) -> Record:
     read = [signal for signal in signals if wanted is None or same_lead(signal.lead) in wanted]
     if not read:
         has = ", ".join(dict.fromkeys(signal.lead for signal in signals)) or "none"
-        raise _Unusable(f"leads absent: it has {has}", "ask for leads that it has (--leads)")
+        raise _Unusable(f"leads absent: it has {has}", "choose leads that it has (--leads)")
     mv_per_unit: dict[str, float] = {}
     for signal in read:
         factor = _mv_per_unit(signal)
         if mv_per_unit.setdefault(same_lead(signal.lead), factor) != factor:
-            raise _Unusable(f"units differ: lead {signal.lead} changes its unit", "write one unit for all")
+            raise _Unusable(f"units differ: lead {signal.lead} changes its unit", "write one unit for all segments")
     warnings = [warning for part in parts for warning in _size_warnings(stem.parent, part)]
 
     files = _wfdb_record(stem, header, wanted)
     if not header.segments and _checksums_differ(files):
         warnings.append("wrong checksum")
     names = [(name or "").strip() for name in files.sig_name]
-    kept = {same_lead(name): at for at, name in reversed(list(enumerate(names))) if same_lead(name) in mv_per_unit}
+    kept = {same_lead(name): n for n, name in reversed(list(enumerate(names))) if same_lead(name) in mv_per_unit}
     if len({same_lead(name) for name in names}) < len(names):
         warnings.append("a lead twice, the first is used")
     columns = sorted(kept.values())
-    most = max(files.samps_per_frame[at] for at in columns)
-    arrived = [
-        _lead(
-            files.e_p_signal[at] * mv_per_unit[same_lead(names[at])],
-            header.rate_hz * files.samps_per_frame[at],
-            header.rate_hz * most,
-        )
-        for at in columns
-    ]
-    if not len(arrived[0].signal_mv):
+    rates_hz = [header.rate_hz * files.samps_per_frame[column] for column in columns]
+    records = []
+    for column, rate_hz in zip(columns, rates_hz, strict=True):
+        lead_mv = files.e_p_signal[column] * mv_per_unit[same_lead(names[column])]
+        records.append(_lead(lead_mv, rate_hz, max(rates_hz)))
+    if not len(records[0].signal_mv):
         raise _Unusable("empty: it has no samples", "download it again")
     return Record(
         record_id,
-        np.concatenate([one.signal_mv for one in arrived], axis=1),
-        np.concatenate([one.missing for one in arrived], axis=1),
-        header.rate_hz * most,
-        tuple(names[at] for at in columns),
+        np.concatenate([record.signal_mv for record in records], axis=1),
+        np.concatenate([record.missing for record in records], axis=1),
+        max(rates_hz),
+        tuple(names[column] for column in columns),
         tuple(warnings),
     )
 
 
 def _lead(signal_mv: np.ndarray, rate_hz: float, to_hz: float) -> Record:
-    """One lead [T] as a record; a lead with fewer samples a frame than others is raised to their rate."""
+    """One lead [T] as a record at `to_hz`, the highest rate of the leads."""
     missing = ~np.isfinite(signal_mv)[:, None]
     values = np.nan_to_num(signal_mv, nan=0.0, posinf=0.0, neginf=0.0)[:, None].astype(np.float32)
     return resample(Record("", values, missing, rate_hz, ("",)), to_hz)
@@ -142,7 +138,7 @@ def _read_header(stem: Path) -> _Header:
     lines = [line for line in lines if line and not line.startswith("#")]
     first = RECORD_LINE.match(lines[0]) if lines else None
     if first is None:
-        raise _Unusable("header unreadable: no WFDB record line", "write it anew, or leave the record out")
+        raise _Unusable("header unreadable: no WFDB record line", "write a new header or leave the record out")
     n_sig, rate_hz, length = int(first["n_sig"]), _rate_hz(first["rate"]), first["length"] and int(first["length"])
     signals, segments = (), ()
     if first["segments"]:
@@ -150,7 +146,7 @@ def _read_header(stem: Path) -> _Header:
         segments = tuple(name for name in names if name != "~")
     elif n_sig == 0 or len(lines) - 1 != n_sig:
         detail = f"it announces {n_sig} signals and describes {len(lines) - 1}"
-        raise _Unusable(f"header unreadable: {detail}", "mend the header")
+        raise _Unusable(f"header unreadable: {detail}", "correct the header")
     else:
         signals = tuple(map(_signal_of, lines[1:]))
     return _Header(n_sig, rate_hz, length or None, signals, segments, tuple(lines))
@@ -160,7 +156,7 @@ def _signal_of(line: str) -> _Signal:
     fields = line.split(maxsplit=8)
     form = FORMAT.fullmatch(fields[1]) if len(fields) > 1 else None
     if form is None:
-        raise _Unusable(f"header unreadable: signal line '{line[:40]}'", "mend the header")
+        raise _Unusable(f"header unreadable: signal line '{line[:40]}'", "correct the header")
     calibration = GAIN.fullmatch(fields[2]) if len(fields) > 2 else None
     try:
         gain = float(calibration["gain"]) if calibration else math.nan
@@ -189,7 +185,7 @@ def _rate_hz(stated: str | None) -> float:
 
 
 def _mv_per_unit(signal: _Signal) -> float:
-    """Millivolts in the unit of a signal, whose gain is looked at too."""
+    """Millivolts in one unit of a signal; rejects an unknown unit and an unusable gain."""
     lead = signal.lead or "without a name"
     unit = MV_PER_UNIT.get(signal.unit.lower())
     if signal.file == "~":  # a segment without this signal states no gain of its own
@@ -204,7 +200,7 @@ def _mv_per_unit(signal: _Signal) -> float:
 
 
 def _size_warnings(folder: Path, header: _Header) -> list[str]:
-    """Refuses signal files that are shorter than the header says; warns of longer ones."""
+    """Warnings of signal files longer than the header says; rejects shorter ones."""
     if header.length is None:
         return []
     sizes: dict[str, float] = {}
@@ -214,25 +210,25 @@ def _size_warnings(folder: Path, header: _Header) -> list[str]:
             sizes[signal.file] = sizes.get(signal.file, signal.offset_bytes) + size
     warnings = []
     for name, size in sizes.items():
-        found = (folder / name).stat().st_size
-        if found < math.floor(size):
-            reason = f"file shortened: {name} has {found:,} of {math.ceil(size):,} bytes"
+        actual_size = (folder / name).stat().st_size
+        if actual_size < math.floor(size):
+            reason = f"file shortened: {name} has {actual_size:,} of {math.ceil(size):,} bytes"
             raise _Unusable(reason, "download it again")
-        if found > size + 4:  # packed formats round up
+        if actual_size > size + 4:  # packed formats round up
             warnings.append("signal file longer than its header says")
     return warnings
 
 
 def _wfdb_record(stem: Path, header: _Header, wanted: set[str] | None) -> Any:
-    """wfdb's record with physical samples in `e_p_signal`, each lead at its own rate; `wanted` leads alone."""
-    import wfdb  # brings pandas: most of a second
+    """wfdb's record of the `wanted` leads (None: all), with physical samples in `e_p_signal`, each at its own rate."""
+    import wfdb  # takes almost a second, because it imports pandas
 
     if header.segments:
         return wfdb.rdrecord(str(stem), physical=True, smooth_frames=False)
-    channels = [at for at, signal in enumerate(header.signals) if wanted is None or same_lead(signal.lead) in wanted]
+    channels = [n for n, signal in enumerate(header.signals) if wanted is None or same_lead(signal.lead) in wanted]
 
-    def read(at: Path) -> Any:
-        files: Any = wfdb.rdrecord(str(at), channels=channels, physical=False, smooth_frames=False)
+    def read(path: Path) -> Any:
+        files: Any = wfdb.rdrecord(str(path), channels=channels, physical=False, smooth_frames=False)
         for gain, channel in zip(files.adc_gain, channels, strict=True):
             if gain != header.signals[channel].gain:
                 raise ValueError(f"gain {gain:g} where the header says {header.signals[channel].gain:g}")
@@ -241,7 +237,7 @@ def _wfdb_record(stem: Path, header: _Header, wanted: set[str] | None) -> Any:
 
     if PLAIN_RECORD_LINE.fullmatch(header.lines[0]):
         return read(stem)
-    # Georgia's headers call the record E00271.mat, others write dates that wfdb stumbles over: it needs neither.
+    # The Georgia set names a record E00271.mat, and others have dates that wfdb cannot parse. It needs neither.
     with tempfile.TemporaryDirectory() as folder:
         plain = f"record {header.n_sig} {header.rate_hz:f} {header.length or ''}"
         (Path(folder) / "record.hea").write_text("\n".join([plain, *header.lines[1:]]) + "\n", encoding="utf-8")
