@@ -90,10 +90,10 @@ def cost(
     known = cost_of(model, leads=leads, labels=labels, window_samples=window_samples, rate_hz=rate_hz)
     print(f"input             {window_samples} samples of {leads} leads at {rate_hz:g} Hz, {labels} labels")
     print(f"parameters        {known.parameters:,}")
-    print(f"MACs a window     {known.macs:,}")
+    print(f"MACs per window   {known.macs:,}")
     print(f"receptive field   {known.receptive_field_samples} samples, {known.receptive_field_ms:g} ms")
     print(f"total stride      {known.total_stride} samples")
-    print(f"activations       {known.activation_bytes / 2**20:.2f} MiB a window")
+    print(f"activations       {known.activation_bytes / 2**20:.2f} MiB per window")
 
 
 def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN) -> None:
@@ -104,7 +104,7 @@ def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN) -> None:
     override the values of a preset.
 
     Args:
-        workdir: Folder of this run; if it holds an unfinished run, that run is continued.
+        workdir: Folder of this run; if it contains an unfinished run, that run is continued.
     """
     if run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
@@ -162,7 +162,7 @@ def study(workdir: tyro.conf.Positional[Path], storage: str = "") -> None:
 
 
 def report(workdir: tyro.conf.Positional[Path], data: Path | None = None) -> None:
-    """Prints the findings of a study and writes its report; an unfinished study is reported as far as it is.
+    """Prints the findings of a study and writes its report; of an unfinished study, of its finished trials.
 
     Args:
         workdir: Folder of a study.
@@ -189,7 +189,7 @@ def recommend(
         max_macs: Largest number of multiply-accumulates for one window.
         max_parameters: Largest number of parameters.
         max_latency_ms: Longest time for one window on this machine, in milliseconds.
-        label: Choose by the AUROC of this label alone.
+        label: Choose by the AUROC of this label only.
         data: The prepared set, if it has been moved since.
     """
     from ecg_jax.report.recommend import advise

@@ -1,4 +1,4 @@
-"""The exceptions that a user sees as one line: which record or flag, what is wrong, what to do."""
+"""Exceptions that a user sees as one line: which record or flag, what is wrong, what to do."""
 
 
 class UserError(Exception):

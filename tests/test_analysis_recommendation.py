@@ -83,7 +83,7 @@ def test_the_cheaper_scale_is_the_cheapest_of_those_that_cannot_be_distinguished
     ("budget", "message"),
     [
         ({"macs": 5}, r"no scale has at most 5 MACs.*depth 1, channels 4, kernel 3, has 12"),
-        ({"latency_ms": 0.5}, r"no scale has at most 0.5 ms a window.*depth 1.*has 1"),
+        ({"latency_ms": 0.5}, r"no scale has at most 0.5 ms per window.*depth 1.*has 1"),
     ],
 )
 def test_a_budget_that_no_scale_meets_names_the_smallest(predictions, budget, message):
@@ -98,7 +98,7 @@ def test_limits_that_no_scale_meets_together_name_the_smallest_of_each(predictio
 
 
 def test_a_limit_of_a_cost_that_is_not_known_is_refused(predictions):
-    with pytest.raises(ConfigError, match="ms a window of this study's scales are not known"):
+    with pytest.raises(ConfigError, match="ms per window of this study's scales are not known"):
         recommend(with_latencies(predictions, lambda trial: None), {"latency_ms": 2.0})
 
 

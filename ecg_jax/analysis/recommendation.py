@@ -16,7 +16,12 @@ from ecg_jax.analysis.variance import VarianceModel, around
 from ecg_jax.errors import ConfigError
 from ecg_jax.formatting import scale_text
 
-UNITS = {"parameters": "parameters", "macs": "MACs a window", "latency_ms": "ms a window", "seconds": "s of training"}
+UNITS = {
+    "parameters": "parameters",
+    "macs": "MACs per window",
+    "latency_ms": "ms per window",
+    "seconds": "s of training",
+}
 Costs = dict[str, CostRange | None]
 
 

@@ -28,7 +28,7 @@ VERDICTS = {
 }
 COST_TITLES = {
     "parameters": "parameters",
-    "macs": "multiply-accumulates (MACs) a window",
+    "macs": "multiply-accumulates (MACs) per window",
     "seconds": "measured training time, s",
     "latency_ms": "latency of one window, ms",
 }

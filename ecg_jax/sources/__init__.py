@@ -1,6 +1,6 @@
-"""Data sets: which records there are, and each one's labels, patient and fold. No file here reads a signal.
+"""Data sets: their records, with the labels, patient and fold of each. No module of this room reads a signal.
 
-Nothing heavy may be imported at the top of these files, because the command line is made from their dataclasses.
+Nothing heavy may be imported at the top of these modules, because the command line is made from their dataclasses.
 """
 
 from typing import Annotated

@@ -50,7 +50,7 @@ class Cinc2017(FolderSource):
         return Listing(tuple(refs), Target("exclusive", LABELS), ("ECG",), 5, left_out, score="cinc2017")
 
     def _path(self, name: str) -> Path | None:
-        """The record's files without extension, in whichever layout the set was unpacked."""
+        """The record's files without extension, in any of the layouts in which the set is distributed."""
         root = self.root
         folders = (root / "training2017", root / "training" / name[:3], root / "training", root)
         return next((folder / name for folder in folders if (folder / f"{name}.hea").is_file()), None)

@@ -1,4 +1,4 @@
-"""What every source returns, and what sources share. May import tyro and files that load nothing heavy."""
+"""The value that every source returns, and parts that sources share. May import tyro, but nothing heavy."""
 
 import csv
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ecg_jax.target import Target
 
 @dataclass(frozen=True)
 class RecordRef:
-    """One record: where it is, and what is known about it.
+    """One record: its file and what is known about it.
 
     Attributes:
         record_id: unique within the data set.
@@ -43,8 +43,8 @@ class Listing:
     Attributes:
         refs: the records.
         target: the label names in alphabetical order, and whether the labels exclude each other.
-        leads: the leads that are kept where `--leads` is not given; empty for the 12 standard ones.
-        folds: how many folds are made where `--folds` is not given; 0 keeps the folds of the source.
+        leads: the leads that are kept without `--leads`; empty for the 12 standard ones.
+        folds: number of folds that are made without `--folds`; 0 keeps the folds of the source.
         left_out: number of records that are not in `refs`, by reason.
         score: the score that this data set defines for itself, by its name in `ecg_jax.evaluation.scores.SCORES`.
     """
@@ -59,7 +59,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A source whose files are in a folder of the user's."""
+    """A source with files in a folder of the user."""
 
     root: Annotated[Path, tyro.conf.arg(name="from")]
     """Folder that contains the files of the data set."""

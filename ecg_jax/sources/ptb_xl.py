@@ -40,7 +40,7 @@ class PtbXl(FolderSource):
             try:
                 codes, fold = set(ast.literal_eval(row["scp_codes"])), int(row["strat_fold"])
             except (ValueError, SyntaxError, TypeError) as error:
-                raise DataError(f"{table} cannot be understood at {row[column]}; {REMEDY}") from error
+                raise DataError(f"{table} cannot be read at {row[column]}; {REMEDY}") from error
             labels = frozenset(label_of[code] for code in codes if code in label_of)
             names |= labels
             path = self.root / row[column]
