@@ -180,10 +180,10 @@ def _needed(
 
 
 def _smallest(enough: Callable[[int], bool], start: int) -> int | None:
-    """The smallest number from `start` up that is enough, by doubling and bisection; None if none is.
+    """The smallest number from `start` up that is enough, by doubling and bisection; None if no doubled number is.
 
     A larger number may not be enough although a smaller one is: with few seeds the t quantile is widest once the part
-    of the records, which has many degrees of freedom, is gone.
+    of the records, which has many degrees of freedom, is gone; likewise with few positive records and many seeds.
     """
     low, high = start - 1, start
     while not enough(high):

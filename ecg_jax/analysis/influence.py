@@ -118,10 +118,9 @@ def other_metrics(predictions: StudyPredictions) -> dict[str, MetricEstimate | N
     counted /= max(predictions.defined.any(axis=1).sum(), 1)
     estimates = {name: _jackknife([x[name] for x in by_fold], counted) for name in ("macro_auprc", "macro_f1")}
     if predictions.score is not None:
-        known = np.array([not np.isnan(x["score"][:, 0]).any() for x in by_fold])[
-            None
-        ]  # [1, F], the same in all trials
-        estimates["score"] = _jackknife([x["score"] for x in by_fold], known / max(known.sum(), 1))
+        scores = [x["score"] for x in by_fold]
+        known = np.array([[not np.isnan(of_fold[:, 0]).any() for of_fold in scores]])  # [1, F]
+        estimates["score"] = _jackknife(scores, known / max(known.sum(), 1))
     return estimates
 
 
