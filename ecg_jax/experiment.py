@@ -1,4 +1,4 @@
-"""What the scripts in `experiments/` share: the flags of a study, and how it is begun, trained and shown.
+"""Shared by the scripts in `experiments/`: the flags of a study, and functions that start, train and show it.
 
 Heavy imports are inside the functions, so that `--help` is fast.
 """
@@ -35,15 +35,15 @@ class StudyArgs:
     seeds: int = 3
     """Number of seeds of each scale, 0, 1, ...; all scales are trained from one seed before the next begins."""
     learning_rates: tuple[float, ...] = ()
-    """One is chosen for each scale, on validation, with seed 0 on the first fold; by default that of the run."""
+    """For each scale the best one is chosen on validation, with seed 0 on the first fold; by default that of the run."""
     folds: tuple[int, ...] = ()
     """Cross-fitting: each of these folds is the test fold once, and the fold before it the validation fold."""
     storage: str = ""
     """postgresql://USER@HOST/DATABASE for many machines; by default a journal file in the workdir."""
     lease_seconds: float = 60.0
-    """If a worker does not report for so long, it counts as dead and its trial is trained by another."""
+    """A worker that does not report for this time counts as dead, and another worker trains its trial."""
     retry_failed: bool = False
-    """Try again what has failed."""
+    """Try failed trials again."""
     dry_run: bool = False
     """List the trials with their costs, and train nothing."""
     run: Annotated[RunConfig, FLAT] = field(default_factory=RunConfig)
@@ -74,8 +74,8 @@ class GridArgs(StudyArgs):
     kernels: tuple[int, ...] = ()
     """Kernel lengths of the block convolutions, in samples; by default 3 5 9 15."""
     axis: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()
-    """Another axis: FIELD LEVEL ..., such as model.head gap attention; FIELD:KIND if it shall be log2, linear or
-    categorical. With model.preset published networks take the place of depth, channels and kernel."""
+    """Another axis: FIELD LEVEL ..., such as model.head gap attention; FIELD:KIND sets the kind: log2, linear or
+    categorical. With model.preset, published networks replace depth, channels and kernel."""
     base: Literal["resnet", "local"] = "resnet"
     """The network that is scaled: that of the run, or three stages without stem pooling, total stride 8."""
 
@@ -104,10 +104,10 @@ def run_script(kind: Any, main: Callable[[Any], None], description: str | None) 
 
 
 def read_arguments(kind: Any, arguments: Sequence[str], description: str | None = None) -> Any:
-    """The arguments of a script; flags are changes to the run of `--preset`, `--model.preset` and `--base`.
+    """The arguments of a script; the flags change the run that `--preset`, `--model.preset` and `--base` give.
 
     Raises:
-        ConfigError: a flag of the run gives what the study varies.
+        ConfigError: a flag of the run sets a field that the study varies.
     """
     default, rest = base_run(arguments)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -129,7 +129,7 @@ def _refuse_varied(args: StudyArgs, default: RunConfig) -> None:
         flags = {"model": flags["model.preset"]}
     for name, flag in {**flags, "train.seed": "--seeds"}.items():
         if get_field(args.run, name) != get_field(default, name):
-            raise ConfigError(f"--{name} is what the study varies; give {flag}")
+            raise ConfigError(f"--{name} is varied by the study; give {flag}")
     if args.learning_rates and args.run.train.learning_rate != default.train.learning_rate:
         raise ConfigError("give --learning-rates or --train.learning-rate, not both")
 
@@ -137,11 +137,11 @@ def _refuse_varied(args: StudyArgs, default: RunConfig) -> None:
 def train_study(
     args: StudyArgs, *, conclude: "Conclude | None" = None, runner: "Runner | None" = None
 ) -> "StudyFolder | None":
-    """Begins or continues a study and works on it until it is done; None after a dry run, which trains nothing.
+    """Starts or continues a study and works on it until it is done; None after a dry run, which trains nothing.
 
     Args:
         args: of the study.
-        conclude: called once nothing is left to train; by default nothing is written then.
+        conclude: called when nothing is left to train; by default nothing is written.
         runner: trains and predicts.
 
     Raises:
@@ -169,7 +169,7 @@ def train_study(
         folder.add_grid(grid)
     given = {scale.name for grid in grids for scale in grid.scales()}
     if more := [scale.name for scale in folder.plan().rates if scale.name not in given]:
-        print(f"earlier commands asked for more scales ({', '.join(more)}); they are in {args.workdir}/grids")
+        print(f"earlier commands added more scales ({', '.join(more)}); they are in {args.workdir}/grids")
     settings = {"storage": args.storage, "lease_seconds": args.lease_seconds, "retry_failed": args.retry_failed}
     work(folder, conclude=conclude or (lambda *_: None), runner=runner, **settings)
     return folder
@@ -204,7 +204,7 @@ def _show_dry_run(args: StudyArgs, study: "Study", grids: "Sequence[Grid]", runn
 
 
 def output(width: int = 140) -> "Console":
-    """Standard output; a file is wide enough for a table."""
+    """A console on standard output; if that is a file, `width` columns wide."""
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=width)

@@ -1,10 +1,10 @@
-"""Which depth, width and kernel suit these data? All combinations, each at its best learning rate, from several seeds.
+"""Which depth, width and kernel suit a data set? All combinations, each at its best learning rate, from several seeds.
 
     python experiments/scale.py --data prepared/ptb_xl --workdir runs/study --depths 1 2 4 --kernels 3 5 9 15 --seeds 3
     python experiments/scale.py ... --axis model.head gap attention --axis model.dropout 0 0.1 0.3
 
-The same command started again, here or on another machine that shares the workdir, is one more worker; after a stop it
-continues. `ecg-jax study WORKDIR` shows how the study stands. All flags of `ecg-jax train` can be given.
+The same command, started again here or on another machine that shares the workdir, is one more worker; after a stop it
+continues. `ecg-jax study WORKDIR` shows the progress of the study. All flags of `ecg-jax train` can be given.
 """
 
 from ecg_jax.experiment import GridArgs, run_script, train_study

@@ -43,7 +43,7 @@ def test_the_sentences_name_the_levels_left_out_and_what_was_gained():
         "The narrowed space: depth 1, 2; kernel 3 (30 ms) without 7 (70 ms), 15 (150 ms).",
         "Averaged over budgets from 1e+09 to 1e+12 training MACs, random search reaches a test macro AUROC of 0.8000 "
         "in the whole space and 0.8100 in the narrowed one: +0.0100 (95 % +0.0020 to +0.0180).",
-        "The narrowed space does better for less: holds.",
+        "The claim that the narrowed space is better at equal cost: holds.",
     ]
     equal = replace(found, dropped={"depth": [], "kernel": []})
     assert "both spaces are equal" in sentences(equal, 100)[1]

@@ -50,7 +50,7 @@ class Replay:
         dropped: the other levels; none of an axis on which the other study showed no effect.
         curves: one point for each budget, evenly spaced on a logarithmic scale.
         average: over all budgets of the curves.
-        verdict: on the average, of the claim that the narrowed space does better.
+        verdict: on the average, of the claim that the narrowed space is better.
     """
 
     kept: Levels

@@ -1,6 +1,6 @@
-"""Charts of a study from values: each is interactive in a page, and SVG or PNG for a paper.
+"""Charts of a study: interactive in a page, and SVG or PNG for a paper.
 
-A chart is a list of Altair panels. A page gives each panel the width of its place; a figure puts them side by side.
+A chart is a list of Altair panels. In a page each panel is as wide as its place; in a figure they are side by side.
 Neutral marks take their colour from the config, so that they are dark on light paper and light on a dark screen.
 Colours with a meaning are those of Okabe and Ito (the blue lighter, for dark screens), and a shape, a dash or a text
 always has the same meaning. May import altair and vl_convert; no network.
@@ -48,7 +48,7 @@ class EpochMean:
 
 
 def config(ink: str, paper: str | None = None) -> dict[str, Any]:
-    """The look of all charts with lines and letters in one colour; `currentColor` in a page follows its style."""
+    """The style of all charts, with lines and letters in one colour; `currentColor` follows the style of a page."""
     faint = {"gridColor": ink, "gridOpacity": 0.15, "domainColor": ink, "domainOpacity": 0.5, "tickColor": ink}
     letters = {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, "titleFontSize": 11}
     return {
@@ -64,7 +64,7 @@ def config(ink: str, paper: str | None = None) -> dict[str, Any]:
 
 
 def forest(effects: Mapping[str, Effect], *, title: str = "", x_title: str, margin: float = 0.0) -> Panels:
-    """Effects with their intervals below each other, and a line at no effect; a band shows plus and minus `margin`.
+    """Effects with their intervals, one below the other, and a line at 0; a band shows plus and minus `margin`.
 
     Effects without an interval are left out. A line break in a name starts a second line. The mark of a claim shows its
     verdict; that of a contrast shows whether it is significant.
@@ -159,7 +159,7 @@ def receptive_field(
     rows = [scale_row(found, rate_hz) for found in known]
     first, second = axes[0], axes[1] if len(axes) > 1 else axes[0]
     levels = level_texts(second, rate_hz)
-    colour = alt.Scale(domain=levels, scheme=alt.SchemeParams(name="viridis", extent=[0.25, 0.95]))  # seen on black too
+    colour = alt.Scale(domain=levels, scheme=alt.SchemeParams(name="viridis", extent=[0.25, 0.95]))  # also on black
     if second.kind == "categorical":
         colour = alt.Scale(domain=levels, range=[BLUE, VERMILION, GREEN, SKY, GREY])
     shape = alt.Scale(domain=level_texts(first, rate_hz))
@@ -280,7 +280,7 @@ def scale_row(found: ScaleFindings, rate_hz: float) -> dict[str, Any]:
 
 
 def field_of(axis: Axis, names: Sequence[str]) -> str:
-    """The name of an axis in such data, from the names of all axes."""
+    """The name of an axis in the data of `scale_row`, from the names of all axes."""
     return f"axis_{names.index(axis.name)}"
 
 

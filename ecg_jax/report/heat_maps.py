@@ -15,11 +15,11 @@ from ecg_jax.analysis.findings import Analysis, ScaleFindings
 from ecg_jax.formatting import level_text
 from ecg_jax.report.charts import VERMILION, field_of, level_texts, scale_row, scale_tooltip
 
-MOST_PANELS = 12  # that a figure shows
+MOST_PANELS = 12  # in one figure
 
 
 def effect_sizes(analysis: Analysis) -> dict[str, float]:
-    """How much macro AUROC changes over the whole range of each axis, by its effect or its largest contrast."""
+    """The change of macro AUROC over the whole range of each axis, from its effect or its largest contrast."""
     sizes = {}
     for axis in analysis.axes:
         if axis.kind == "categorical":
@@ -32,9 +32,9 @@ def effect_sizes(analysis: Analysis) -> dict[str, float]:
 
 
 def choose_plane(axes: Sequence[Axis], sizes: Mapping[str, float]) -> tuple[Axis, ...]:
-    """The two axes of several levels with the largest effects, the vertical one first; one if there are no more.
+    """The two axes with several levels and the largest effects, the vertical one first; one if there is only one.
 
-    They stand in the order of the study, but of a number and a category the category is vertical: its names are long.
+    They are in the order of the study, except that a categorical axis is vertical, because its names are long.
     """
     several = [axis for axis in axes if len(axis.levels) > 1] or list(axes[:1])
     largest = sorted(several, key=lambda axis: -sizes.get(axis.name, 0.0))[:2]
@@ -128,7 +128,7 @@ def _panel(
 
 
 def _position(channel: Any, axis: Axis, names: Sequence[str], rate_hz: float) -> Any:
-    """An axis of the plane; upwards numbers grow, and categories keep their order from the top."""
+    """An axis of the plane. Vertically, numbers increase upwards, and categories are in order from the top."""
     levels = level_texts(axis, rate_hz)
     if channel is alt.Y and axis.kind != "categorical":
         levels.reverse()

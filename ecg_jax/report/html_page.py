@@ -1,6 +1,6 @@
 """The report of a study as one page that needs no network. Pure: from values to figures, tables and HTML.
 
-The words of the page stand in its template, `page.html`; what depends on the findings comes from `sentences`.
+The fixed text of the page is in its template, `page.html`; text that depends on the findings comes from `sentences`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,19 +18,19 @@ from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, he
 
 @dataclass(frozen=True)
 class About:
-    """What a report says of the study beside its analysis."""
+    """The facts about a study that its report shows, apart from the analysis."""
 
     name: str
     data: str
-    """The prepared set: its folder."""
+    """Folder of the prepared set."""
     rate_hz: float
     window_seconds: float | None
     """None if the study varies it."""
     fingerprint: str
     axes: tuple[Axis, ...]
-    """What the study varies, with all levels."""
+    """The axes of the study, with all levels."""
     seeds: tuple[int, ...]
-    """Those that every scale has finished."""
+    """The seeds that every scale has finished."""
     folds: tuple[int, ...]
     notes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -44,13 +44,13 @@ class Figure:
 
     panels: Panels
     columns: int = 3
-    """Of the figure for a paper."""
+    """Number of columns in the figure for a paper."""
     least_rem: int = 18
-    """Least width of a panel in the page."""
+    """Smallest width of a panel in the page, in rem."""
     choices: tuple[Mapping[str, str], ...] = ()
-    """Of each panel: axis -> level. The page has a selector for each axis of several levels."""
+    """For each panel, axis -> level. The page has a selector for each axis with several levels."""
     selected: Mapping[str, str] = field(default_factory=dict)
-    """Axis -> level, of the panels in the figure for a paper, which the page shows at first."""
+    """Axis -> level, for the panels in the figure for a paper, which the page shows first."""
 
     @property
     def for_paper(self) -> Panels:
@@ -62,7 +62,7 @@ class Figure:
 
     @property
     def selectors(self) -> dict[str, list[str]]:
-        """Axis -> levels, of the axes in which the panels differ."""
+        """Axis -> levels, for the axes in which the panels differ."""
         axes = self.choices[0] if self.choices else {}
         levels = {axis: list(dict.fromkeys(choice[axis] for choice in self.choices)) for axis in axes}
         return {axis: texts for axis, texts in levels.items() if len(texts) > 1}
@@ -71,11 +71,11 @@ class Figure:
 def figures(
     analysis: Analysis | None, scales: Sequence[ScaleFindings], curves: Sequence[EpochMean], about: About
 ) -> dict[str, Figure]:
-    """All figures of the report by name; without those that have nothing to show.
+    """All figures of the report by name, without empty ones.
 
     Args:
         analysis: of the study; None before the first seed is finished.
-        scales: those of the analysis, or where there is none with the mean on validation.
+        scales: the scales of the analysis; without an analysis, with means on validation.
         curves: the learning curves.
         about: the study.
     """
@@ -147,7 +147,7 @@ def page(
 
 
 def _spaced(value: Any) -> Any:
-    """A dash for None; a percent sign stays with its number. What is HTML already is left as it is."""
+    """A dash for None; keeps a percent sign with its number. HTML is not changed."""
     if hasattr(value, "__html__"):
         return value
     return "–" if value is None else str(value).replace(" %", "\u00a0%")
@@ -177,7 +177,7 @@ def _metric_panels(analysis: Analysis) -> Panels:
 
 
 def _interaction_panels(analysis: Analysis, rate_hz: float) -> Panels:
-    """The effect of one axis at each level of another; of many pairs those whose effects differ most."""
+    """The effect of one axis at each level of another; if there are many pairs, those whose effects differ most."""
     steps = {axis.name: sentences.step_text(axis) for axis in sentences.numeric_axes(analysis.axes)}
     by_pair: dict[tuple[str, str], dict[str, Slope]] = {}
     for slope in (slope for found in analysis.interactions.values() for slope in found.slopes):

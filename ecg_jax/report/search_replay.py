@@ -22,14 +22,14 @@ from ecg_jax.study.workdir import open_study
 
 
 def replay_study(path: Path, other_path: Path, *, seed: int = 0) -> tuple[Replay, tuple[str, ...]]:
-    """Replays a study over its own space and over the one that another study narrows; see `analysis.search_replay`.
+    """Replays a study in its own space and in the space narrowed by another study; see `analysis.search_replay`.
 
     Returns:
         The result, and the notes on both studies that a reader must see.
 
     Raises:
-        RunError: a study is not finished far enough, or both are tested on the same records: a space that is narrowed
-            on the data that score it is better by construction.
+        RunError: no seed of a study is finished, or both are tested on the same records, so that the narrowed space
+            would be better by construction.
     """
     folders = [open_study(folder) for folder in (path, other_path)]
     results = [load_results(folder) for folder in folders]
@@ -79,7 +79,7 @@ def sentences(found: Replay, rate_hz: float) -> list[str]:
         f"of {at.whole:.4f} in the whole space and {at.narrowed:.4f} in the narrowed one: "
         f"{signed(at.difference)}{f' (95 % {interval})' if interval else ''}."
     )
-    return [*lines, f"The narrowed space does better for less: {found.verdict}."]
+    return [*lines, f"The claim that the narrowed space is better at equal cost: {found.verdict}."]
 
 
 def write_replay(folder: Path, found: Replay, title: str) -> Path:

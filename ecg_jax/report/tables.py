@@ -50,7 +50,7 @@ def best_table(
     """One row for each analysis: its best scale and the effect of each axis; then by how much the effects differ.
 
     Args:
-        analyses: what the first column says -> analysis, all over the same axes.
+        analyses: text of the first column -> analysis, all over the same axes.
         rate_hz: of the signal.
         first_column: its head.
         differences: axis -> difference of its effect between the last and the first row.

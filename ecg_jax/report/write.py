@@ -49,7 +49,7 @@ def write_report(
         folder_path: folder of the study.
         data: where the prepared set is now, if it was moved.
         runner: measures the latencies.
-        again: measure all latencies again: those of a report on a running study were taken beside its trainings.
+        again: measure all latencies again, because those of an earlier report were measured during trainings.
 
     Raises:
         RunError: there is no study, or the prepared set is not that of the study.
@@ -147,7 +147,7 @@ def commands(folder: StudyFolder) -> list[str]:
 
 
 def shown(path: Path) -> str:
-    """A path as a reader may type it: from this folder where it lies below it."""
+    """A path for a command: relative to the current folder if it is below it."""
     here, full = Path.cwd(), path.resolve()
     return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)
 

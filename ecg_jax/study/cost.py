@@ -1,4 +1,4 @@
-"""What the trials of a study cost, in operations and in seconds. Loads no JAX, except for a user's own network."""
+"""Costs of the trials of a study, in operations and in seconds. Loads no JAX, except for a user's own network."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,7 +17,7 @@ def window_samples(study: Study, scale: Scale) -> int:
 
 
 def cost_of(study: Study, scale: Scale) -> Cost:
-    """What a scale costs for one window, and its receptive field."""
+    """The cost of a scale for one window, and its receptive field."""
     shape = {"leads": study.leads, "labels": study.labels, "window_samples": window_samples(study, scale)}
     return cost(study.config(scale).model, **shape, rate_hz=study.rate_hz)
 
@@ -53,6 +53,6 @@ def fit_seconds(measured: Sequence[tuple[float, float]]) -> Callable[[float], fl
     macs, seconds = np.maximum(np.array(measured, float).T, 1e-9)
     largest = macs.max()
     if len(set(macs)) == 1:
-        return lambda wanted: float(seconds.mean() * wanted / largest)
+        return lambda new: float(seconds.mean() * new / largest)
     (fixed, slope), _ = nnls(np.stack([1 / seconds, macs / largest / seconds], axis=1), np.ones(len(macs)))
-    return lambda wanted: float(fixed + slope * wanted / largest)
+    return lambda new: float(fixed + slope * new / largest)

@@ -146,7 +146,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Study:
-    """What all trials have in common. If two of these differ, they are two studies.
+    """The settings that all trials have in common. Different settings make different studies.
 
     `base` is the config of every trial, except for the axes, the learning rate and the seed. With `folds` a trial is
     cross-fitted: each of these folds is the test fold of one run.
@@ -161,7 +161,7 @@ class Study:
     labels: int
 
     def config(self, scale: Scale, learning_rate: float | None = None, seed: int = 0) -> RunConfig:
-        """The run of a scale, before a test fold is chosen; without a learning rate at that of the base.
+        """The run of a scale before a test fold is chosen; the default learning rate is that of the base.
 
         Raises:
             ConfigError: the run refuses a level.
@@ -244,7 +244,7 @@ def make_study(base: RunConfig, axes: Iterable[Axis], folds: Sequence[int], prep
 
 
 def check_grid(study: Study, grid: Grid) -> None:
-    """Refuses a grid with a scale that is no run.
+    """Refuses a grid with a scale that is not a valid run.
 
     Raises:
         ConfigError: the run refuses a level, or a combination of levels.

@@ -1,4 +1,4 @@
-"""What a study will take before it begins: a table of its trials, timed by a few real steps of a few scales."""
+"""Estimates the duration of a study before it starts: a table of its trials, from a few timed steps of a few scales."""
 
 from collections.abc import Sequence
 

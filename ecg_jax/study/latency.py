@@ -1,4 +1,4 @@
-"""How long one window takes the network of each scale on this machine: measured once, then kept in `latency.json`."""
+"""The latency of one window at each scale on this machine, measured once and kept in `latency.json`."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def forget(path: Path) -> None:
 
 
 def machine() -> str:
-    """The processor and accelerator of this machine, as a reader knows them; no name of a host."""
+    """The names of the processor and accelerator of this machine, without its host name."""
     import jax
 
     device = jax.devices()[0]

@@ -29,13 +29,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class StudyResults:
-    """What is finished of a study.
+    """The finished part of a study.
 
     Attributes:
         rows: one for each trial, as in `trials.csv`, without columns of the test folds.
         predictions: test predictions of the seeds that are finished at every scale; None before the first such seed.
         rates: the learning rate of each scale for which one is chosen.
-        seeds: those of the predictions.
+        seeds: the seeds of the predictions.
         left_out: the name of each scale that failed, and the reason.
         notes: sentences that a reader must see.
     """
@@ -49,7 +49,7 @@ class StudyResults:
 
 
 def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResults:
-    """Reads what is finished; `data` is where the prepared set is now, if it was moved.
+    """Reads all finished trials; `data` is where the prepared set is now, if it was moved.
 
     Raises:
         RunError: the prepared set is not the one of the study, or trials do not fit together.
@@ -118,7 +118,7 @@ def _trials(plan: Plan) -> list[Trial]:
 def _row(folder: StudyFolder, plan: Plan, trial: Trial, rates: dict[Scale, float]) -> Row | None:
     """The row of a finished trial: validation metrics are means over its folds.
 
-    Of a trial whose rate alone was tried it is that of its first fold.
+    If only the learning rate of a trial was tried, they are those of its first fold.
     """
     every = folder.results(trial)
     is_whole = all(every)

@@ -1,4 +1,4 @@
-"""What a study does with a run: train it, predict its test folds, measure it. JAX is imported where it is used."""
+"""Functions that a study applies to a run: train, predict, measure. JAX is imported where it is used."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def measure_run(config: RunConfig) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Runner:
-    """The functions above as one value; tests hand in another one, which does not train."""
+    """The functions above as one value; tests use another one, which does not train."""
 
     train: Callable[..., RunResult] = train
     predict: Callable[[Path, Path], None] = predict_test
@@ -61,7 +61,7 @@ class Runner:
     keep_compiled: Callable[[Path], None] = keep_compiled
 
     def finish(self, runs: Mapping[Path, RunConfig], *, predict: bool, console: Console) -> list[RunResult]:
-        """Trains runs and, with `predict`, predicts their test folds; what is there is not done again.
+        """Trains runs and, with `predict`, predicts their test folds; finished parts are not repeated.
 
         Args:
             runs: workdir -> config.

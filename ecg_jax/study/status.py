@@ -1,4 +1,4 @@
-"""How a study stands, as a table: live in a terminal, once where the output goes elsewhere."""
+"""The progress of a study as a table: updated continuously in a terminal, otherwise printed once."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ REFRESH_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial that is being trained: by which worker, for how long, and when that worker last reported."""
+    """A trial that is being trained: its worker, its duration so far and the time since the worker last reported."""
 
     name: str
     worker: str
@@ -31,12 +31,12 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class Status:
-    """How a study stands at one moment.
+    """The progress of a study at one moment.
 
     Attributes:
         total, done, to_come: numbers of tasks: trials, and learning rates that are tried before them.
         running: the trials that are being trained.
-        silent: how many of them have a worker that has not reported for its whole lease: it is dead.
+        silent: number of running trials whose worker has not reported for its whole lease: it is dead.
         failed: the tasks that failed, with the reason.
         best: the trial with the best validation macro AUROC, and that; None before the first.
         best_is_of_rates: no whole trial is done, so the best is that of a first fold.
@@ -68,7 +68,7 @@ def status(
     macs_of: Callable[[Scale], float],
     now: float,
 ) -> Status:
-    """How a study stands at the time `now`, from its plan, the attempts in its storage and its files. Pure."""
+    """The progress of a study at the time `now`, from its plan, the attempts in its storage and its files. Pure."""
     listed = tasks(plan, attempts, progress_of)
     running = {task.attempt.number: task.attempt for task in listed if task.state == "running" and task.attempt}
     best = max((task for task in listed if task.state == "done"), key=_rank, default=None)
@@ -125,7 +125,7 @@ def render(status: Status) -> RenderableType:
 
 
 def show(path: Path, *, storage: str = "", console: Console | None = None) -> None:
-    """Shows a study until it is finished, or once where there is no terminal.
+    """Shows the progress of a study until it is finished, or once if there is no terminal.
 
     Raises:
         RunError: there is no study in this folder, or its storage does not answer.

@@ -1,6 +1,6 @@
 """The storage behind the trial queue: an Optuna journal file in the study's folder, or a PostgreSQL server.
 
-Optuna and SQLAlchemy are imported where they are used: who only reads the files of a study loads neither.
+Optuna and SQLAlchemy are imported where they are used: a process that only reads the files of a study loads neither.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ SCHEMES = ("postgresql", "postgresql+psycopg")
 
 
 def check_storage(storage: str) -> None:
-    """Refuses a storage that may hand one trial to two workers; "" stands for a journal file.
+    """Refuses a storage that may give one trial to two workers; "" is a journal file.
 
     Raises:
         ConfigError: it is not PostgreSQL, or cannot be read.
@@ -32,7 +32,7 @@ def check_storage(storage: str) -> None:
     if storage and scheme not in SCHEMES:
         raise ConfigError(
             f"--storage {scheme}: give postgresql://USER@HOST/DATABASE, or leave it out for a journal file in the "
-            "workdir (SQLite hands one trial to two workers)"
+            "workdir (SQLite may give one trial to two workers)"
         )
 
 
@@ -66,7 +66,7 @@ def without_password(storage: str) -> str:
 
 
 def database_of(storage: str) -> str:
-    """What identifies a storage on every machine: servers have different names on different machines."""
+    """An identifier of a storage that is the same on every machine: host names of a server may differ."""
     return f"postgresql, {_read_url(storage).database}" if is_url(storage) else storage
 
 
@@ -98,7 +98,7 @@ def open_storage(folder: Path, storage: str) -> "BaseStorage":
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turns what goes wrong in a storage into one line.
+    """Turns errors of a storage into one line.
 
     Raises:
         RunError: the storage does not answer, or its journal cannot be read.
@@ -150,7 +150,7 @@ class _KernelLock:
 
 
 def _cut_partial_line(journal: Path) -> None:
-    """Removes what a kill in the middle of a write left behind: Optuna would append the next entry to it."""
+    """Removes an incomplete last line, left by a killed process: Optuna would append the next entry to it."""
     with journal.open("r+b") as file:
         size = file.seek(0, 2)
         file.seek(max(size - 1, 0))

@@ -29,9 +29,9 @@ class Attempt:
     worker: str = ""
     began: float = 0.0
     heartbeat: float = 0.0
-    """When its worker last reported, by the worker's clock."""
+    """Time of the last report of its worker, by the worker's clock."""
     lease_seconds: float = LEASE_SECONDS
-    """Without a heartbeat for so long, its worker counts as dead; each worker sets it for its own attempts."""
+    """A worker without a heartbeat for this time counts as dead; each worker sets it for its own attempts."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Progress:
     value: float | None = None
     """Validation macro AUROC, averaged over the folds."""
     seconds: float = 0.0
-    """Of training, over the runs of the stage."""
+    """Seconds of training, summed over the runs of the stage."""
     failure: str | None = None
     """Why the last attempt failed; None if it did not."""
     failed_at: int = 0
-    """When that was written, in ns."""
+    """Time at which the failure was written, in ns."""
 
 
 ProgressOf = Callable[[Trial, Stage], Progress]
@@ -85,7 +85,7 @@ class Task:
 
 
 def is_valid(attempt: Attempt, attempts: Iterable[Attempt]) -> bool:
-    """Whether a new attempt may go on: no older one is running in the folder of the trial, in either stage."""
+    """Whether a new attempt may continue: no older attempt at the trial is running, in either stage."""
     return not any(
         other.running and other.trial == attempt.trial and other.number < attempt.number for other in attempts
     )
@@ -166,5 +166,5 @@ def seconds_left(
 
 
 def _runs_in(task: Task, folds: int) -> int:
-    """How many runs the seconds of a task's progress are of."""
+    """The number of runs that the seconds of a task's progress include."""
     return 1 if task.stage == "rate" else max(folds, 1)

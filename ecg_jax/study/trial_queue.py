@@ -37,7 +37,7 @@ class TrialQueue:
         except KeyError as error:
             if not create:
                 raise RunError(
-                    f"there is no study {name} in this storage; give --storage as it was when the study was begun"
+                    f"there is no study {name} in this storage; give the same --storage as at the start of the study"
                 ) from error
             try:
                 self._study = storage.create_new_study([StudyDirection.MAXIMIZE], name)
@@ -45,7 +45,7 @@ class TrialQueue:
                 self._study = storage.get_study_id_from_name(name)
 
     def attempts(self) -> list[Attempt]:
-        """All attempts that were ever made, in their order."""
+        """All attempts, in the order in which they began."""
         return [_attempt(trial) for trial in self._storage.get_all_trials(self._study, deepcopy=False)]
 
     def claim(self, task: Task, *, key: str, worker: str, lease_seconds: float = LEASE_SECONDS) -> Attempt | None:

@@ -6,8 +6,8 @@ journal.log         the trial queue, unless that is on PostgreSQL
 trials/<name>/      the runs of a trial, and trial.json with its key and, if it failed, the reason
 compiled/<host>/    JAX's compilation cache
 trials.csv          the finished trials, with test metrics once a seed is finished at every scale
-analysis.json       all findings of the study; report.html, figures/: the same for a reader
-latency.json        how long one window takes at each scale, by machine
+analysis.json       all findings of the study; report.html and figures/ show them
+latency.json        latency of one window at each scale, by machine
 """
 
 import hashlib
@@ -40,7 +40,7 @@ class StudyFolder:
     study: Study
 
     def trial_folder(self, trial: Trial) -> Path:
-        """Where the runs of a trial are."""
+        """The folder of a trial, which contains its runs."""
         return self.path / "trials" / trial.name
 
     def run_folders(self, trial: Trial) -> list[Path]:
@@ -95,7 +95,7 @@ class StudyFolder:
             raise RunError(f"{path} cannot be read ({error}); delete it") from error
 
     def write_trial(self, trial: Trial, failure: str | None = None) -> None:
-        """Writes to the folder of a trial what it is, and why it failed."""
+        """Writes `trial.json`, the description of a trial and the reason of its failure, if it failed."""
         folder = self.trial_folder(trial)
         folder.mkdir(parents=True, exist_ok=True)
         about = {"scale": trial.scale.to_dict(), "learning_rate": trial.learning_rate, "seed": trial.seed}
@@ -129,7 +129,7 @@ class ProgressCache:
         self._done: dict[tuple[str, Stage], Progress] = {}
 
     def __call__(self, trial: Trial, stage: Stage) -> Progress:
-        """As `StudyFolder.progress`."""
+        """The same as `StudyFolder.progress`."""
         key = (trial.name, stage)
         if key in self._done:
             return self._done[key]
@@ -140,7 +140,7 @@ class ProgressCache:
 
 
 def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
-    """Opens a study, after its folder is created if it is not there; `storage` may be "" for one that is there.
+    """Opens the study of a folder, or creates it; `storage` "" is that of the existing study, or a journal file.
 
     Raises:
         RunError: the folder has another study; the message shows both sides of each difference.
@@ -181,7 +181,7 @@ def open_study(path: Path) -> StudyFolder:
         return StudyFolder(path, values["name"], values["storage"], Study.from_dict(values["study"]))
     except FileNotFoundError as error:
         raise RunError(
-            f"{path} is not the folder of a study: it has no study.json; experiments/scale.py begins one"
+            f"{path} is not the folder of a study: it has no study.json; experiments/scale.py starts one"
         ) from error
     except UNREADABLE as error:
         raise RunError(f"{file} cannot be read: {error}") from error

@@ -39,14 +39,14 @@ def work(
     retry_failed: bool = False,
     console: Console | None = None,
 ) -> None:
-    """Trains what is left of a study until all of it is done, by this worker or by others.
+    """Trains the unfinished trials of a study until all are finished, by this worker or by others.
 
     Args:
         folder: of the study, with this machine's path of the data.
         conclude: called once nothing is left to train.
         runner: trains and predicts.
-        storage: the URL of the storage if that has a password; else it is that of the study.
-        lease_seconds: without a heartbeat for so long, this worker counts as dead and others take over its trial.
+        storage: the URL of the storage if it has a password; by default that of the study.
+        lease_seconds: time without a heartbeat after which this worker counts as dead and others take over its trial.
         retry_failed: try trials again that have failed until now.
         console: where progress is shown; by default standard error.
 
@@ -220,7 +220,7 @@ def heartbeats(
                 if not stop.is_set():
                     (on_loss or _exit)()
                 return
-            except Exception as error:  # a storage that does not answer for a moment must not end a training
+            except Exception as error:  # a short failure of the storage must not end a training
                 print(f"the lease could not be renewed: {str(error).partition(chr(10))[0]}", file=sys.stderr)
 
     thread = threading.Thread(target=beat, daemon=True)
