@@ -35,7 +35,7 @@ class StudyArgs:
     seeds: int = 3
     """Number of seeds of each scale, 0, 1, ...; all scales are trained from one seed before the next begins."""
     learning_rates: tuple[float, ...] = ()
-    """For each scale the best one is chosen on validation, with seed 0 on the first fold; by default that of the run."""
+    """The best one is chosen for each scale by seed 0 on the first validation fold; by default that of the run."""
     folds: tuple[int, ...] = ()
     """Cross-fitting: each of these folds is the test fold once, and the fold before it the validation fold."""
     storage: str = ""
