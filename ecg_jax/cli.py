@@ -273,7 +273,3 @@ def _print(result: Any) -> None:
     if undefined:
         print(f"not in the means, because this split lacks one of their classes: {', '.join(undefined)}")
     print(f"results: {result.workdir / result.file_name}")
-
-
-if __name__ == "__main__":
-    main()

@@ -79,16 +79,7 @@ def _list(config: PrepareConfig, folder: Path) -> Listing:
     return listing
 
 
-INDEX_TYPES = {
-    "record_ids": str,
-    "patients": str,
-    "folds": np.int32,
-    "label": np.uint8,
-    "samples": np.int64,
-    "missing": np.int64,
-    "gapless": bool,
-}
-"""The arrays of `index.npz`; `PreparedSet` describes them."""
+INDEX_ARRAYS = ("record_ids", "patients", "folds", "label", "samples", "missing", "gapless")
 
 
 @dataclass
@@ -96,7 +87,7 @@ class _Collected:
     """What is known of the records read so far, and the hash of their content."""
 
     labels: tuple[str, ...]
-    rows: list[tuple[Any, ...]] = field(default_factory=list)  # of `index.npz`
+    rows: list[tuple[Any, ...]] = field(default_factory=list)  # one value for each of INDEX_ARRAYS
     rejected: list[Rejected] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
     content: Any = field(default_factory=hashlib.sha256)
@@ -105,7 +96,7 @@ class _Collected:
         self, refs: Sequence[RecordRef], folds: np.ndarray, loaded: Iterable[Loaded | Rejected]
     ) -> Iterator[Example]:
         """The usable records as TFDS examples; the others are added to `rejected`."""
-        for ref, fold, result in zip(refs, folds.tolist(), loaded, strict=True):
+        for ref, fold, result in zip(refs, folds, loaded, strict=True):
             if isinstance(result, Rejected):
                 self.rejected.append(result)
                 continue
@@ -115,7 +106,7 @@ class _Collected:
             gapless = not missing.all(axis=1).any()
             self.warnings.update(result.warnings)
             self.rows.append((ref.record_id, ref.patient, fold, label, len(signal), missing.sum(), gapless))
-            known = json.dumps([ref.record_id, ref.patient, fold, list(signal.shape)])
+            known = json.dumps([ref.record_id, ref.patient, int(fold), list(signal.shape)])
             for part in (known.encode(), label.tobytes(), scale_mv.tobytes(), signal.tobytes()):
                 self.content.update(part)
             yield {
@@ -128,9 +119,9 @@ class _Collected:
             }
 
     def index(self) -> dict[str, np.ndarray]:
-        """The arrays of `index.npz`."""
+        """The arrays of `index.npz`, which `PreparedSet` describes."""
         columns = zip(*self.rows, strict=True)
-        return {name: np.array(column, kind) for (name, kind), column in zip(INDEX_TYPES.items(), columns, strict=True)}
+        return {name: np.array(column) for name, column in zip(INDEX_ARRAYS, columns, strict=True)}
 
 
 def _folds(refs: Sequence[RecordRef], listing: Listing, config: PrepareConfig) -> np.ndarray:

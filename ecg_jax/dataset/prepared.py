@@ -23,37 +23,23 @@ FORMAT = 1  # version of the three files
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """A prepared set. Its records are sorted by id; index n is the n-th example of the TFDS split.
-
-    Attributes:
-        rate_hz, leads, target: sampling rate, leads in order, and labels in order with their kind.
-        score: name of the score that the data set defines for itself, in `ecg_jax.evaluation.scores.SCORES`.
-        fingerprint: hash of the contract and of all records.
-        source: name of the source, with its task.
-        about: the content of `prepared.json`.
-        record_ids, patients: [N] str.
-        folds: [N] int32.
-        label: [N, K] uint8.
-        samples: [N] int64, length of each record.
-        missing: [N] int64, number of missing samples in all leads.
-        gapless: [N] bool, False if at some time all leads are missing.
-    """
+    """A prepared set. Its records are sorted by id; index n is the n-th example of the TFDS split."""
 
     path: Path
     rate_hz: float
-    leads: tuple[str, ...]
+    leads: tuple[str, ...]  # in the order of the columns of a signal
     target: Target
-    score: str | None
-    fingerprint: str
-    source: str
-    about: dict[str, Any]
-    record_ids: np.ndarray
-    patients: np.ndarray
-    folds: np.ndarray
-    label: np.ndarray
-    samples: np.ndarray
-    missing: np.ndarray
-    gapless: np.ndarray
+    score: str | None  # the data set's own score, by its name in `ecg_jax.evaluation.scores.SCORES`
+    fingerprint: str  # hash of rate, leads, labels and all records
+    source: str  # name of the source, with its task
+    about: dict[str, Any]  # the content of `prepared.json`
+    record_ids: np.ndarray  # [N] str
+    patients: np.ndarray  # [N] str; "": unknown
+    folds: np.ndarray  # [N] int32
+    label: np.ndarray  # [N, K] uint8
+    samples: np.ndarray  # [N] int64, length of each record
+    missing: np.ndarray  # [N] int64, number of missing samples in all leads
+    gapless: np.ndarray  # [N] bool, False if at some time all leads are missing
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -116,12 +102,9 @@ def open_prepared(path: Path) -> PreparedSet:
         about["score"] = "cinc2017" if about["source"] == "cinc2017" else None
     return PreparedSet(
         path=path,
-        rate_hz=about["rate_hz"],
         leads=tuple(about["leads"]),
         target=Target(about["target"], tuple(about["labels"])),
-        score=about["score"],
-        fingerprint=about["fingerprint"],
-        source=about["source"],
         about=about,
+        **{name: about[name] for name in ("rate_hz", "score", "fingerprint", "source")},
         **arrays,
     )

@@ -63,27 +63,23 @@ def _layout(leads: Sequence[str], seconds: float) -> list[list[_Strip]]:
     return rows
 
 
-def _grid(axes: Axes, width: float, height: float) -> None:
-    """Draws a line every millimetre, and a stronger one every five."""
+def _page(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty page of ECG paper: a line every millimetre, and a stronger one every five."""
+    figure = Figure(figsize=(width / 25.4, height / 25.4))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.axis("off")
     for step, colour, line in ((1, _FINE, 0.25), (5, _COARSE, 0.5)):
         across = [((x, 0), (x, height)) for x in np.arange(0, width + 0.5, step)]
         along = [((0, y), (width, y)) for y in np.arange(0, height + 0.5, step)]
         axes.add_collection(LineCollection(across + along, colors=colour, linewidths=line, zorder=0))
+    return figure, axes
 
 
 def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str = "") -> Figure:
-    """Draws a page of ECG paper.
+    """Draws a recording, [T, L] in mV with NaN where it is missing, on a page of ECG paper of true size.
 
     Each lead is centred on its median, as by a paper recorder; missing samples are gaps.
-
-    Args:
-        signal_mv: [T, L] in mV; a missing sample is NaN.
-        rate_hz: sampling rate.
-        leads: the L names.
-        title: text at the top of the page.
-
-    Returns:
-        A figure with the true size of the page; `savefig` writes it.
 
     Raises:
         ValueError: the shape is not [T, L], or T or L is 0.
@@ -92,55 +88,56 @@ def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str
     if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads) or not signal_mv.size:
         raise ValueError(f"a page needs [T, {len(leads)}], one column for each lead; got {list(signal_mv.shape)}")
     signal_mv = np.where(np.isfinite(signal_mv), signal_mv, np.nan)
-    present = ~np.isnan(signal_mv)
-    medians = [np.median(lead[here]) if here.any() else 0.0 for lead, here in zip(signal_mv.T, present.T, strict=True)]
+    medians = np.nanmedian(np.where(np.isnan(signal_mv).all(axis=0), 0, signal_mv), axis=0)
     traces_mm = (signal_mv - medians) * MM_PER_MV  # [T, L]
 
     seconds = len(signal_mv) / rate_hz
     all_rows = _layout(leads, seconds)
     rows = all_rows[:MOST_ROWS]
-    least_low, least_high, most = _REACH_MM
-    reaches = []  # space above and below each baseline
-    for row in rows:
-        pieces = [traces_mm[_span(strip, rate_hz, len(traces_mm)), strip.lead] for strip in row]
-        values = np.concatenate([piece[~np.isnan(piece)] for piece in pieces] + [np.zeros(1)])
-        reaches.append((np.clip(values.max() + 5, least_high + 3, most), np.clip(1 - values.min(), least_low, most)))
-
-    width = _PULSE_MM + ROW_SECONDS * MM_PER_SECOND + 2 * _MARGIN_MM
-    height = float(np.ceil((sum(map(sum, reaches)) + _TITLE_MM + _FOOT_MM + 4) / 5) * 5)
-    figure = Figure(figsize=(width / 25.4, height / 25.4))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(0, height))
-    axes.axis("off")
-    _grid(axes, width, height)
+    spaces = [
+        _space_mm([traces_mm[_span(strip, rate_hz, len(traces_mm)), strip.lead] for strip in row]) for row in rows
+    ]
+    height = float(np.ceil((sum(map(sum, spaces)) + _TITLE_MM + _FOOT_MM + 4) / 5) * 5)
+    figure, axes = _page(_PULSE_MM + ROW_SECONDS * MM_PER_SECOND + 2 * _MARGIN_MM, height)
 
     baseline = height - _TITLE_MM
-    for row, (above, below) in zip(rows, reaches, strict=True):
+    for row, (above, below) in zip(rows, spaces, strict=True):
         baseline -= above
-        left = _MARGIN_MM + _PULSE_MM
         pulse = np.array([(0, 0), (2, 0), (2, 10), (7, 10), (7, 0), (9, 0)]) + np.array([_MARGIN_MM, baseline])
         axes.plot(*pulse.T, color=_TRACE, linewidth=0.8)
         for strip in row:
-            x = left + strip.at_seconds * MM_PER_SECOND
-            span = _span(strip, rate_hz, len(traces_mm))
-            y = traces_mm[span, strip.lead]
-            away = (np.arange(span.start, span.stop) / rate_hz - strip.start_seconds) * MM_PER_SECOND
-            axes.plot(x + away, baseline + y, color=_TRACE, linewidth=0.8, solid_joinstyle="round", gid="trace")
-            goes_on = strip.start_seconds > strip.at_seconds
-            name = leads[strip.lead] + (f", from {strip.start_seconds:g} s" if goes_on else "")
-            axes.text(x + 1, baseline + above - 4, name, fontsize=9, fontweight="normal" if goes_on else "bold")
-            if strip.at_seconds:  # a mark between two leads
-                axes.plot([x, x], [baseline - 2, baseline + 2], color=_TRACE, linewidth=0.8)
-            if np.isnan(y).all():
-                axes.text(x + 12, baseline + 1, "no signal", fontsize=8, style="italic")
+            _draw_strip(axes, strip, leads[strip.lead], traces_mm, rate_hz, baseline, above)
         baseline -= below
 
-    shown = f"{rate_hz:g} Hz, {seconds:g} s" + (
-        "" if len(rows) == len(all_rows) else "; the rest does not fit on this page"
-    )
+    note = "" if len(rows) == len(all_rows) else "; the rest does not fit on this page"
+    scale = f"{MM_PER_SECOND:g} mm/s   {MM_PER_MV:g} mm/mV   {rate_hz:g} Hz, {seconds:g} s{note}"
     axes.text(_MARGIN_MM, height - 6.5, title, fontsize=10)
-    axes.text(_MARGIN_MM, 2.5, f"{MM_PER_SECOND:g} mm/s   {MM_PER_MV:g} mm/mV   {shown}", fontsize=8)
+    axes.text(_MARGIN_MM, 2.5, scale, fontsize=8)
     return figure
+
+
+def _space_mm(pieces: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Space above and below the baseline of a row with these traces."""
+    values = np.concatenate([piece[~np.isnan(piece)] for piece in pieces] + [np.zeros(1)])
+    least_low, least_high, most = _REACH_MM
+    return np.clip(values.max() + 5, least_high + 3, most), np.clip(1 - values.min(), least_low, most)
+
+
+def _draw_strip(
+    axes: Axes, strip: _Strip, lead: str, traces_mm: np.ndarray, rate_hz: float, baseline: float, above: float
+) -> None:
+    x = _MARGIN_MM + _PULSE_MM + strip.at_seconds * MM_PER_SECOND
+    span = _span(strip, rate_hz, len(traces_mm))
+    y = traces_mm[span, strip.lead]
+    away = (np.arange(span.start, span.stop) / rate_hz - strip.start_seconds) * MM_PER_SECOND
+    axes.plot(x + away, baseline + y, color=_TRACE, linewidth=0.8, solid_joinstyle="round", gid="trace")
+    continued = strip.start_seconds > strip.at_seconds
+    name = lead + (f", from {strip.start_seconds:g} s" if continued else "")
+    axes.text(x + 1, baseline + above - 4, name, fontsize=9, fontweight="normal" if continued else "bold")
+    if strip.at_seconds:  # a mark between two leads
+        axes.plot([x, x], [baseline - 2, baseline + 2], color=_TRACE, linewidth=0.8)
+    if np.isnan(y).all():
+        axes.text(x + 12, baseline + 1, "no signal", fontsize=8, style="italic")
 
 
 def _span(strip: _Strip, rate_hz: float, samples: int) -> slice:

@@ -158,26 +158,26 @@ def _signal_of(line: str) -> _Signal:
     if form is None:
         raise _Unusable(f"header unreadable: signal line '{line[:40]}'", "correct the header")
     calibration = GAIN.fullmatch(fields[2]) if len(fields) > 2 else None
-    try:
-        gain = float(calibration["gain"]) if calibration else math.nan
-    except ValueError:
-        gain = math.nan
     return _Signal(
         file=fields[0],
         format=form["format"],
         per_frame=int(form["per_frame"] or 1),
         offset_bytes=int(form["offset"] or 0),
-        gain=gain,
+        gain=_number(calibration and calibration["gain"]),
         unit=((calibration and calibration["unit"]) or "mV"),
         lead=fields[8] if len(fields) > 8 else "",
     )
 
 
-def _rate_hz(stated: str | None) -> float:
+def _number(text: str | None) -> float:
     try:
-        rate_hz = float(stated or "nan")
+        return float(text or "nan")
     except ValueError:
-        rate_hz = math.nan
+        return math.nan
+
+
+def _rate_hz(stated: str | None) -> float:
+    rate_hz = _number(stated)
     if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
         reason = f"rate unusable: the header says {stated or 'nothing'}"
         raise _Unusable(reason, "write the sampling rate in Hz into the .hea file")

@@ -15,46 +15,27 @@ from ecg_jax.target import Target
 
 @dataclass(frozen=True)
 class RecordRef:
-    """One record: its file and what is known about it.
+    """One record: its file and what is known about it."""
 
-    Attributes:
-        record_id: unique within the data set.
-        path: its file; of a WFDB record without the extension.
-        labels: its label names.
-        patient: name of the patient; "" if unknown.
-        fold: its fold; None if folds are to be assigned.
-        reader: name of the function that reads it, in `ecg_jax.records.readers.READERS`.
-        key: the record within its file, if the file holds several.
-    """
-
-    record_id: str
-    path: Path
-    labels: frozenset[str]
-    patient: str = ""
-    fold: int | None = None
-    reader: str = "wfdb"
-    key: str | None = None
+    record_id: str  # unique within the data set
+    path: Path  # its file; of a WFDB record without the extension
+    labels: frozenset[str]  # names of the labels that apply
+    patient: str = ""  # "": unknown
+    fold: int | None = None  # None: to be assigned
+    reader: str = "wfdb"  # name of the function that reads it, in `ecg_jax.records.readers.READERS`
+    key: str | None = None  # the record within its file, if the file holds several
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The records of a source whose files exist.
-
-    Attributes:
-        refs: the records.
-        target: the label names in alphabetical order, and whether the labels exclude each other.
-        leads: the leads that are kept without `--leads`; empty for the 12 standard ones.
-        folds: number of folds that are made without `--folds`; 0 keeps the folds of the source.
-        left_out: number of records that are not in `refs`, by reason.
-        score: the score that this data set defines for itself, by its name in `ecg_jax.evaluation.scores.SCORES`.
-    """
+    """The records of a source whose files exist, and the defaults of `ecg-jax prepare` for this source."""
 
     refs: tuple[RecordRef, ...]
-    target: Target
-    leads: tuple[str, ...] = ()
-    folds: int = 10
-    left_out: dict[str, int] = field(default_factory=dict)
-    score: str | None = None
+    target: Target  # the label names in alphabetical order, and whether the labels exclude each other
+    leads: tuple[str, ...] = ()  # kept without `--leads`; empty: the 12 standard leads
+    folds: int = 10  # made without `--folds`; 0: the records have folds already
+    left_out: dict[str, int] = field(default_factory=dict)  # number of records not in `refs`, by reason
+    score: str | None = None  # the data set's own score, by its name in `ecg_jax.evaluation.scores.SCORES`
 
 
 @dataclass(frozen=True)
