@@ -63,7 +63,7 @@ def heat_maps(
         key = tuple(level_text(axis.name, found.scale[axis.name], rate_hz) for axis in others)
         panels.setdefault(key, []).append(found)
     width, height = max(230, 64 * len(plane[-1].levels)), 38 * (len(plane[0].levels) if len(plane) > 1 else 1)
-    titles = {key: _title(metric, [axis.name for axis in others], key, width // 6) for key in panels}
+    titles = {key: _title(metric, [axis.name for axis in others], key, width // 7) for key in panels}
     lines = max(map(len, titles.values()), default=0)
     maps = []
     for key, there in panels.items():
