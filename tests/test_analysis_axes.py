@@ -218,9 +218,9 @@ def test_with_a_categorical_axis_an_interaction_has_only_the_effects_at_its_leve
     assert [(s.axis, s.at, s.level) for s in pair.slopes] == [
         ("depth", "model.head", level) for level in ("gap", "mean", "attention")
     ]
-    for found in pair.slopes:
-        kept = [r for r, trial in enumerate(predictions.trials) if trial["model.head"] == found.level]
-        assert found.effect == pytest.approx(claims(predictions.of_trials(kept))["depth"].effect)
+    for slope_at in pair.slopes:
+        kept = [r for r, trial in enumerate(predictions.trials) if trial["model.head"] == slope_at.level]
+        assert slope_at.effect == pytest.approx(claims(predictions.of_trials(kept))["depth"].effect)
 
 
 def test_two_categorical_axes_have_no_interaction():
@@ -232,7 +232,7 @@ def test_the_interaction_of_two_levels_each_is_the_difference_of_the_effects():
     """Over the whole range of the linear axis, so from its first to its last level."""
     predictions = small({CHANNELS: (16, 32), DROPOUT: (0.1, 0.3), HEAD: ("gap", "mean")})
     pair = interactions(predictions, macro_model(predictions))["channels:model.dropout"]
-    of_channels = {found.level: found.effect for found in pair.slopes if found.axis == "channels"}
+    of_channels = {slope_at.level: slope_at.effect for slope_at in pair.slopes if slope_at.axis == "channels"}
     assert pair.effect == pytest.approx(of_channels[0.3] - of_channels[0.1])
 
 

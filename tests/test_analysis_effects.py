@@ -204,14 +204,14 @@ def test_slopes_at_the_levels_of_another_axis_are_those_of_the_trials_with_that_
         *(("depth", "kernel", level) for level in (3, 7, 15)),
         *(("kernel", "depth", level) for level in (1, 2, 4)),
     ]
-    for found in pair.slopes:
-        kept = [r for r, trial in enumerate(predictions.trials) if trial[found.at] == found.level]
-        assert found.effect == pytest.approx(claims(predictions.of_trials(kept))[found.axis].effect, abs=1e-12)
+    for slope_at in pair.slopes:
+        kept = [r for r, trial in enumerate(predictions.trials) if trial[slope_at.at] == slope_at.level]
+        assert slope_at.effect == pytest.approx(claims(predictions.of_trials(kept))[slope_at.axis].effect, abs=1e-12)
 
 
 def test_the_difference_of_an_effect_is_that_between_the_last_and_the_first_level(predictions):
     pair = interactions(predictions, macro_model(predictions))["depth:kernel"]
-    of_depth = {found.level: found.effect for found in pair.slopes if found.axis == "depth"}
+    of_depth = {slope_at.level: slope_at.effect for slope_at in pair.slopes if slope_at.axis == "depth"}
     difference = effect_difference(predictions, "depth", "kernel")
     assert difference.effect == pytest.approx(of_depth[15] - of_depth[3])
     assert difference.low < difference.effect < difference.high

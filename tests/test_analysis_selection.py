@@ -44,7 +44,7 @@ def test_aurocs_on_halves_are_those_of_scikit_learn_with_ties(seed, folds, digit
     predictions = simulate(replace(SMALL, folds=folds, records=90), seed=seed)
     predictions = predictions.replace(probabilities=np.round(predictions.probabilities, digits))
     halves = _patient_halves(predictions, np.random.default_rng(seed))[:3]
-    found = _half_aurocs(predictions, halves)
+    areas = _half_aurocs(predictions, halves)
     for r, k, half in itertools.product((0, 9), (0, 1), range(6)):
         inside = np.vstack([halves, ~halves])[half]
         of_folds = []
@@ -54,7 +54,7 @@ def test_aurocs_on_halves_are_those_of_scikit_learn_with_ties(seed, folds, digit
             if 2 <= label.sum() <= len(label) - 2:
                 of_folds.append(roc_auc_score(label, predictions.probabilities[r, rows, k]))
         expected = np.mean(of_folds) if of_folds else np.nan
-        assert found[k, r, half] == pytest.approx(expected, abs=1e-12, nan_ok=True)
+        assert areas[k, r, half] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_a_label_with_one_positive_in_a_half_is_not_defined_there():
@@ -62,10 +62,10 @@ def test_a_label_with_one_positive_in_a_half_is_not_defined_there():
     labels = predictions.labels.copy()
     labels[:, 0] = np.arange(150) < 3
     halves = np.stack([np.arange(150) % 2 == 0, np.arange(150) % 3 < 2])
-    found = _half_aurocs(predictions.replace(labels=labels), halves)
+    areas = _half_aurocs(predictions.replace(labels=labels), halves)
     defined = [bool(labels[half, 0].sum() >= 2) for half in (*halves, *~halves)]
     assert defined == [True, True, False, False]
-    assert (~np.isnan(found[0])).tolist() == [defined] * predictions.n_trials
+    assert (~np.isnan(areas[0])).tolist() == [defined] * predictions.n_trials
 
 
 def test_the_records_of_a_patient_stay_in_one_half_and_every_fold_is_halved():

@@ -101,8 +101,8 @@ def test_effects_of_every_metric_and_interactions_of_every_pair_are_there(analys
 
 
 def test_the_claims_of_a_label_are_those_of_a_study_with_this_label_only(predictions, analysis):
-    for name, found in analysis.per_label.items():
-        assert found.claims == claims(predictions.of_label(name))
+    for name, of_label in analysis.per_label.items():
+        assert of_label.claims == claims(predictions.of_label(name))
 
 
 def test_what_is_taken_as_given_is_named(analysis):
