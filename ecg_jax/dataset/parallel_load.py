@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
 
@@ -19,17 +18,9 @@ CHUNK = 16  # records that a worker reads at a time
 AHEAD = 4  # chunks read ahead for each worker, to limit the memory if writing is slower than reading
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A record as it will be stored, with the warnings of its reader."""
-
-    stored: Quantised
-    warnings: tuple[str, ...]
-
-
 def read_all(
     refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: float, workers: int | None
-) -> Iterator[Loaded | Rejected]:
+) -> Iterator[Quantised | Rejected]:
     """One result for each of `refs`, in their order.
 
     Raises:
@@ -44,7 +35,7 @@ def read_all(
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
     try:
-        ahead: deque[Future[list[Loaded | Rejected]]] = deque()
+        ahead: deque[Future[list[Quantised | Rejected]]] = deque()
         for chunk in chunks:
             ahead.append(pool.submit(read, chunk))
             if len(ahead) > AHEAD * workers:
@@ -57,12 +48,12 @@ def read_all(
         pool.shutdown(cancel_futures=True)
 
 
-def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: float) -> list[Loaded | Rejected]:
-    results: list[Loaded | Rejected] = []
-    for ref in refs:
-        record = load(ref.path, leads=leads, rate_hz=rate_hz, record_id=ref.record_id, reader=ref.reader, key=ref.key)
-        results.append(record if isinstance(record, Rejected) else Loaded(quantise(record), record.warnings))
-    return results
+def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: float) -> list[Quantised | Rejected]:
+    records = (
+        load(ref.path, leads=leads, rate_hz=rate_hz, record_id=ref.record_id, reader=ref.reader, key=ref.key)
+        for ref in refs
+    )
+    return [record if isinstance(record, Rejected) else quantise(record) for record in records]
 
 
 def _end_with_parent() -> None:

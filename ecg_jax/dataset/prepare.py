@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ecg_jax.dataset.folds import assign_folds
-from ecg_jax.dataset.parallel_load import Loaded, read_all
+from ecg_jax.dataset.parallel_load import read_all
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import ABOUT, FORMAT, INDEX, REJECTED, PreparedSet, open_prepared
 from ecg_jax.dataset.tfds_writer import Example, write_tfds
 from ecg_jax.errors import DataError
 from ecg_jax.files import clear_staging, publish, staging
-from ecg_jax.records import MISSING, STANDARD_LEADS, Rejected
+from ecg_jax.records import MISSING, STANDARD_LEADS, Quantised, Rejected
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef
 
 
@@ -50,12 +49,11 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
         collected = _Collected(listing.target.names)
         loaded = read_all(refs, leads=leads, rate_hz=config.rate_hz, workers=config.workers)
         examples = collected.examples(refs, _folds(refs, listing, config), _with_bar(loaded, len(refs), console))
-        first = next(examples, None)
-        if first is None:
-            raise DataError(f"no record is left: {_rejections(collected.rejected)}")
         built = folder / "set"
         built.mkdir()
-        write_tfds(built, chain([first], examples), leads=len(leads), labels=len(listing.target.names))
+        write_tfds(built, examples, leads=len(leads), labels=len(listing.target.names))
+        if not collected.rows:
+            raise DataError(f"no record is left: {_rejections(collected.rejected)}")
         if config.strict and collected.rejected:
             raise DataError(f"--strict: {_rejections(collected.rejected)}; correct them or omit --strict")
         about = _about(config, listing, leads, collected)
@@ -93,14 +91,14 @@ class _Collected:
     content: Any = field(default_factory=hashlib.sha256)
 
     def examples(
-        self, refs: Sequence[RecordRef], folds: np.ndarray, loaded: Iterable[Loaded | Rejected]
+        self, refs: Sequence[RecordRef], folds: np.ndarray, loaded: Iterable[Quantised | Rejected]
     ) -> Iterator[Example]:
         """The usable records as TFDS examples; the others are added to `rejected`."""
         for ref, fold, result in zip(refs, folds, loaded, strict=True):
             if isinstance(result, Rejected):
                 self.rejected.append(result)
                 continue
-            signal, scale_mv = result.stored.signal, result.stored.scale_mv
+            signal, scale_mv = result.signal, result.scale_mv
             label = np.array([name in ref.labels for name in self.labels], np.uint8)
             missing = signal == MISSING  # [T, L]
             gapless = not missing.all(axis=1).any()
@@ -190,7 +188,7 @@ def _finished(config: PrepareConfig, console: Console) -> PreparedSet:
     return prepared
 
 
-def _with_bar(loaded: Iterable[Loaded | Rejected], total: int, console: Console) -> Iterator[Loaded | Rejected]:
+def _with_bar(loaded: Iterable[Quantised | Rejected], total: int, console: Console) -> Iterator[Quantised | Rejected]:
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(loaded, total=total)

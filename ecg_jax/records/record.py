@@ -46,6 +46,7 @@ class Quantised:
 
     signal: np.ndarray
     scale_mv: np.ndarray
+    warnings: tuple[str, ...]
 
 
 def quantise(record: Record) -> Quantised:
@@ -57,4 +58,4 @@ def quantise(record: Record) -> Quantised:
     peak_mv = np.abs(record.signal_mv).max(axis=0, initial=0.0)  # [L]
     scale_mv = np.where(peak_mv < 1e-6, 1e-3, peak_mv / 32767).astype(np.float32)
     steps = np.clip(np.rint(record.signal_mv / scale_mv), -32767, 32767).astype(np.int16)
-    return Quantised(np.where(record.missing, np.int16(MISSING), steps), scale_mv)
+    return Quantised(np.where(record.missing, np.int16(MISSING), steps), scale_mv, record.warnings)
