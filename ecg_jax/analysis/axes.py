@@ -1,9 +1,11 @@
-"""What a study varies: axes with their levels, and scales, which are one level of each axis. Standard library only."""
+"""What a study varies: axes with their levels, and scales, which are one level of each axis. NumPy only."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 from ecg_jax.errors import ConfigError
 
@@ -50,22 +52,29 @@ class Axis:
         value = value.item() if hasattr(value, "item") else value  # of NumPy
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if self.kind == "categorical":
-            wanted, fits = "a text or a number", isinstance(value, (str, int, float))
+            required, fits = "a text or a number", isinstance(value, (str, int, float))
         elif self.field in SHORT_NAMES:  # blocks, channels and samples
-            wanted, fits = "a whole number from 1 up", number and value >= 1 and float(value).is_integer()
+            required, fits = "a whole number from 1 up", number and value >= 1 and float(value).is_integer()
             value = int(value) if fits else value
         elif self.kind == "log2":
-            wanted, fits = "a number above 0", number and value > 0
+            required, fits = "a number above 0", number and value > 0
         else:
-            wanted, fits = "a number", number
+            required, fits = "a number", number
         if not fits:
-            raise ConfigError(f"{where}{self.name} must be {wanted}; got {value!r}")
+            raise ConfigError(f"{where}{self.name} must be {required}; got {value!r}")
         return value
 
     @property
     def name(self) -> str:
         """Its name in files and tables: `depth`, `channels`, `kernel`, else the dotted field."""
         return SHORT_NAMES.get(self.field, self.field)
+
+    def coordinates(self, values: Sequence[Any]) -> np.ndarray:
+        """The places of levels [R] on the axis: log2, or 0 to 1 over the range of a linear axis; not of categories."""
+        levels = np.array(values, float)
+        if self.kind == "log2":
+            return np.log2(levels)
+        return (levels - levels.min()) / max(np.ptp(levels), np.finfo(float).tiny)
 
     def with_levels(self, levels: Iterable[Level]) -> "Axis":
         """The same axis with these levels, each once: numbers in ascending order, categories in the order given."""
@@ -102,9 +111,6 @@ class Scale:
 
     def __getitem__(self, name: str) -> Level:
         return self.levels[self.names.index(name)]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.names
 
     def to_dict(self) -> dict[str, Level]:
         """Axis name -> level."""

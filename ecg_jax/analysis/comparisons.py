@@ -7,12 +7,11 @@ import numpy as np
 
 from ecg_jax.analysis.axes import Axis, Scale
 from ecg_jax.analysis.findings import ScaleMean
-from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE, simultaneous
 from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.selection import SplitSelection
 from ecg_jax.analysis.tradeoffs import costs_of
-from ecg_jax.analysis.variance import VarianceModel, around
+from ecg_jax.analysis.variance import VarianceModel, around, macro_model
 from ecg_jax.errors import RunError
 
 FACTS = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
@@ -106,6 +105,8 @@ def compare_with_best(
     """
     model = _macro_model(predictions)
     places = [c for c, scale in enumerate(predictions.scales) if scale in candidates]
+    if len(places) == len(predictions.scales):
+        raise RunError("every scale is a candidate; leave some from which the best one is selected")
     selection = SplitSelection(predictions, seed=seed, excluded=places)
     selected = selection.overall()
     if selected is None:
@@ -124,10 +125,10 @@ def compare_with_best(
 
 
 def _macro_model(predictions: StudyPredictions) -> VarianceModel:
-    estimate = macro_auroc(predictions)
-    if estimate is None:
+    model = macro_model(predictions)
+    if model is None:
         raise RunError("macro AUROC is not defined: no label has two records of each class in a fold")
-    return VarianceModel(predictions, estimate)
+    return model
 
 
 def _comparison(

@@ -7,10 +7,9 @@ import numpy as np
 
 from ecg_jax.analysis.axes import Axis, Level
 from ecg_jax.analysis.findings import Claim, Contrast, Effect, Interaction, Slope, Verdict
-from ecg_jax.analysis.influence import macro_auroc
-from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE, holm
+from ecg_jax.analysis.multiple_comparisons import holm, significant
 from ecg_jax.analysis.predictions import StudyPredictions
-from ecg_jax.analysis.variance import ONE_SEED, VarianceComponents, VarianceModel, around
+from ecg_jax.analysis.variance import ONE_SEED, VarianceComponents, VarianceModel, around, macro_model
 
 MOST = 10**9  # seeds or records; a number above it counts as never
 MARGIN = 0.002
@@ -25,9 +24,7 @@ def claims(predictions: StudyPredictions, *, margin: float = MARGIN) -> dict[str
         margin: the smallest change of macro AUROC that matters, for each doubling of a `log2` axis or over the whole
             range of a `linear` one. A claim does not hold if its effect is significantly smaller.
     """
-    estimate = macro_auroc(predictions)
-    model = None if estimate is None else VarianceModel(predictions, estimate)
-    return claims_on(predictions, model, margin=margin)
+    return claims_on(predictions, macro_model(predictions), margin=margin)
 
 
 def claims_on(predictions: StudyPredictions, model: VarianceModel | None, *, margin: float) -> dict[str, Claim]:
@@ -98,24 +95,18 @@ def _contrasts(predictions: StudyPredictions, model: VarianceModel | None, axis:
             p_values.append(model.components(weights).p_value(model.value(weights)))
     return tuple(
         Contrast(
-            **vars(effect), level=level, reference=reference, p=p, p_holm=corrected, differs=_significant(corrected)
+            **vars(effect), level=level, reference=reference, p=p, p_holm=corrected, differs=significant(corrected)
         )
         for (reference, level), effect, p, corrected in zip(pairs, effects, p_values, holm(p_values), strict=True)
     )
 
 
-def _significant(p: float | None) -> bool:
-    return p is not None and p < SIGNIFICANCE
-
-
 def effect_difference(predictions: StudyPredictions, axis: str, by: str) -> Effect:
     """How much larger the effect of one axis on macro AUROC is at the last level of another than at its first."""
-    rows = [rows for other in predictions.axes if other.name == by for _, rows in rows_by_level(predictions, other)]
-    metric = macro_auroc(predictions)
-    first, last = (slope(predictions, axis, where=where) for where in (rows[0], rows[-1]))
-    if metric is None or first is None or last is None:
-        return NO_EFFECT
-    return estimate(VarianceModel(predictions, metric), last - first)
+    rows = [rows for _, rows in rows_by_level(predictions, predictions.axis(by))]
+    first, last = slope(predictions, axis, where=rows[0]), slope(predictions, axis, where=rows[-1])
+    weights = None if first is None or last is None else last - first
+    return estimate(macro_model(predictions), weights)
 
 
 def estimate(model: VarianceModel | None, weights: np.ndarray | None) -> Effect:
@@ -196,13 +187,8 @@ def _smallest(enough: Callable[[int], bool], start: int) -> int | None:
     return high
 
 
-def _coordinate(predictions: StudyPredictions, name: str) -> np.ndarray:
-    """[R]: log2 of the level, or for a linear axis its place in the range of levels, from 0 to 1."""
-    (axis,) = (axis for axis in predictions.axes if axis.name == name)
-    values = np.array([trial[name] for trial in predictions.trials], float)
-    if axis.kind == "log2":
-        return np.log2(values)
-    return (values - values.min()) / max(np.ptp(values), np.finfo(float).tiny)
+def _coordinate(predictions: StudyPredictions, axis: str) -> np.ndarray:
+    return predictions.axis(axis).coordinates([trial[axis] for trial in predictions.trials])
 
 
 def _groups_without(predictions: StudyPredictions, axis: str) -> list[Hashable]:

@@ -35,6 +35,11 @@ def simultaneous(model: VarianceModel, contrasts: np.ndarray, *, seed: int) -> l
     return [float(half) for half in np.quantile(largest, LEVEL) * sd]
 
 
+def significant(p: float | None) -> bool:
+    """Whether a p-value is known and below .05."""
+    return p is not None and p < SIGNIFICANCE
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """The p-values corrected for the number of those that are known (Holm 1979); None stays None."""
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)

@@ -89,7 +89,7 @@ class StudyPredictions:
 
     def _checked_thresholds(self, thresholds: Any) -> np.ndarray:
         array = _array("thresholds", thresholds)
-        shape, shape_by_fold = ((self.n_trials, *folds, self.n_labels) for folds in ((), (self.n_folds,)))
+        shape, shape_by_fold = (self.n_trials, self.n_labels), (self.n_trials, self.n_folds, self.n_labels)
         if array.shape not in (shape, shape_by_fold):
             raise ConfigError(
                 f"thresholds must have the shape [trials, labels], {list(shape)}, or [trials, folds, labels], "
@@ -164,6 +164,10 @@ class StudyPredictions:
         """[R], the place of each trial's scale in `scales`."""
         place = {scale: c for c, scale in enumerate(self.scales)}
         return np.array([place[Scale.of(trial, self.axes)] for trial in self.trials])
+
+    def axis(self, name: str) -> Axis:
+        """The axis of that name."""
+        return next(axis for axis in self.axes if axis.name == name)
 
     def trials_of(self, scale: int) -> np.ndarray:
         """The places of the trials of the scale with this place in `scales`."""

@@ -7,12 +7,11 @@ import numpy as np
 
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.findings import CostRange
-from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.multiple_comparisons import simultaneous
 from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.selection import SplitSelection
 from ecg_jax.analysis.tradeoffs import costs_of
-from ecg_jax.analysis.variance import VarianceModel, around
+from ecg_jax.analysis.variance import around, macro_model
 from ecg_jax.errors import ConfigError
 from ecg_jax.formatting import scale_text
 
@@ -65,13 +64,13 @@ def recommend(
         ConfigError: there is no such label, or no scale is within the budget; the message names the smallest one.
     """
     predictions = predictions if label is None else predictions.of_label(label)
-    estimate = macro_auroc(predictions)
-    if estimate is None:
+    model = macro_model(predictions)
+    if model is None:
         raise ConfigError("AUROC is not defined: too few test records have the label, or too few lack it")
     table = [costs_of(predictions, c) for c in range(len(predictions.scales))]
     kept = _affordable(predictions, table, budget or {})
-    weights, model = predictions.mean_weights()[kept], VarianceModel(predictions, estimate)
-    best = int((weights @ estimate.value).argmax())
+    weights = predictions.mean_weights()[kept]
+    best = int((weights @ model.estimate.value).argmax())
     if len(kept) > 1:
         some = predictions.of_trials(np.flatnonzero(np.isin(predictions.scale_of, kept)))
         share, quality = SplitSelection(some, seed=seed).overall() or (np.zeros(len(kept)), None)

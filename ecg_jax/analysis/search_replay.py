@@ -13,9 +13,8 @@ import numpy as np
 from ecg_jax.analysis.axes import Level
 from ecg_jax.analysis.effects import MARGIN, verdict
 from ecg_jax.analysis.findings import Claim, Verdict
-from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.predictions import StudyPredictions
-from ecg_jax.analysis.variance import VarianceModel
+from ecg_jax.analysis.variance import macro_model
 from ecg_jax.errors import ConfigError
 
 REPLAYS = 1000
@@ -103,9 +102,9 @@ def replay(
     Raises:
         ConfigError: validation metrics are missing, no AUROC is defined, or no trial lies in the narrowed space.
     """
-    estimate = macro_auroc(predictions)
+    model = macro_model(predictions)
     validation = np.array([trial.get("validation_macro_auroc") for trial in predictions.trials], float)  # None: NaN
-    if estimate is None or np.isnan(validation).any():
+    if model is None or np.isnan(validation).any():
         raise ConfigError("a replay needs macro AUROC of every trial, on validation and on test")
     kept, dropped = narrowed(predictions, claims)
     inside = np.array([all(trial[axis] in levels for axis, levels in kept.items()) for trial in predictions.trials])
@@ -120,7 +119,6 @@ def replay(
         name: kept_trials(predictions, trials, validation, macs, rate_macs, budgets, replays=replays, seed=seed)
         for name, trials in spaces.items()
     }
-    model = VarianceModel(predictions, estimate)
 
     def difference(whole: np.ndarray, narrow: np.ndarray) -> SearchDifference:
         away = narrow - whole

@@ -13,7 +13,7 @@ import numpy as np
 
 from ecg_jax.analysis.effects import claims_on
 from ecg_jax.analysis.findings import BestScale, LabelFindings, ScaleMean, SelectedScale
-from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE, holm
+from ecg_jax.analysis.multiple_comparisons import holm, significant
 from ecg_jax.analysis.predictions import FEWEST_OF_A_CLASS, StudyPredictions
 from ecg_jax.analysis.variance import VarianceModel, around
 
@@ -123,7 +123,7 @@ def label_findings(
     ]
     corrected = holm([None if label is None else label.p for label in findings])
     return [
-        label and replace(label, p_holm=p, differs=p is not None and p < SIGNIFICANCE and (label.advantage or 0) > 0)
+        label and replace(label, p_holm=p, differs=significant(p) and (label.advantage or 0) > 0)
         for label, p in zip(findings, corrected, strict=True)
     ]
 

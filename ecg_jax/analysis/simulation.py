@@ -69,10 +69,7 @@ class Setting:
 
 
 def _coordinates(axis: Axis, levels: tuple[Level, ...]) -> np.ndarray:
-    if axis.kind == "categorical":
-        return np.arange(len(levels), dtype=float)
-    values = np.array(levels, float)
-    return np.log2(values) if axis.kind == "log2" else (values - values.min()) / max(np.ptp(values), 1e-12)
+    return np.arange(len(levels), dtype=float) if axis.kind == "categorical" else axis.coordinates(levels)
 
 
 def simulate(setting: Setting, *, seed: int | Sequence[int]) -> StudyPredictions:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ecg_jax.analysis.effects import MARGIN, claims_on, contrasts, interactions
-from ecg_jax.analysis.findings import Analysis, ScaleFindings
+from ecg_jax.analysis.findings import Analysis, ScaleFindings, ScaleMean
 from ecg_jax.analysis.influence import MetricEstimate, aurocs, mean_of, other_metrics
 from ecg_jax.analysis.multiple_comparisons import simultaneous
 from ecg_jax.analysis.predictions import StudyPredictions
@@ -73,38 +73,33 @@ def _scales(predictions: StudyPredictions, macro: VarianceModel | None, seed: in
     """Each scale with its macro AUROC, its difference from the best one, its costs and other facts."""
     if macro is None:
         unknown = dict.fromkeys(("mean", "mean_low", "mean_high", "difference", "low", "high"))
-        quality = [{"scale": s, **unknown, "values": {}, "indistinguishable": False} for s in predictions.scales]
-    else:
-        pairs = zip(scale_means(macro), _differences(macro, seed), strict=True)
-        quality = [{**vars(mean), **difference} for mean, difference in pairs]
-    return tuple(
-        ScaleFindings(**known, **_facts(predictions, c), costs=costs_of(predictions, c))
-        for c, known in enumerate(quality)
+        return tuple(
+            ScaleFindings(scale, **unknown, values={}, indistinguishable=False, **_facts(predictions, c))
+            for c, scale in enumerate(predictions.scales)
+        )
+    weights = predictions.mean_weights()
+    away = weights - weights[int((weights @ macro.estimate.value).argmax())]
+    rows = zip(scale_means(macro), away, simultaneous(macro, away, seed=seed), strict=True)
+    return tuple(_scale(macro, c, mean, macro.value(contrast), half) for c, (mean, contrast, half) in enumerate(rows))
+
+
+def _scale(macro: VarianceModel, c: int, mean: ScaleMean, difference: float, half: float | None) -> ScaleFindings:
+    trials = macro.predictions.trials
+    by_seed = {trials[r]["seed"]: float(macro.estimate.value[r]) for r in macro.predictions.trials_of(c)}
+    low, high = around(difference, half)
+    return ScaleFindings(
+        **vars(mean),
+        values={str(seed): by_seed[seed] for seed in sorted(by_seed)},
+        difference=difference,
+        low=low,
+        high=high,
+        indistinguishable=half is None or abs(difference) <= half,
+        **_facts(macro.predictions, c),
     )
 
 
-def _differences(macro: VarianceModel, seed: int) -> list[dict[str, Any]]:
-    """For each scale the values of its seeds and its difference from the best, with an interval for all at once."""
-    predictions, value = macro.predictions, macro.estimate.value
-    weights = predictions.mean_weights()
-    away = weights - weights[int((weights @ value).argmax())]
-    entries = []
-    for c, half in enumerate(simultaneous(macro, away, seed=seed)):
-        difference = macro.value(away[c])
-        low, high = around(difference, half)
-        trials = sorted(predictions.trials_of(c), key=lambda r: predictions.trials[r]["seed"])
-        entries.append(
-            {
-                "values": {str(predictions.trials[r]["seed"]): float(value[r]) for r in trials},
-                "difference": difference,
-                "low": low,
-                "high": high,
-                "indistinguishable": half is None or abs(difference) <= half,
-            }
-        )
-    return entries
-
-
 def _facts(predictions: StudyPredictions, scale: int) -> dict[str, Any]:
+    """Costs and other facts of a scale, each from the first of its trials that knows it."""
     trials = [predictions.trials[r] for r in predictions.trials_of(scale)]
-    return {name: next((x for trial in trials if (x := trial.get(name)) is not None), None) for name in FACTS}
+    facts = {name: next((x for trial in trials if (x := trial.get(name)) is not None), None) for name in FACTS}
+    return {**facts, "costs": costs_of(predictions, scale)}

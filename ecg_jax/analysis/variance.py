@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from ecg_jax.analysis.influence import MetricEstimate
+from ecg_jax.analysis.influence import MetricEstimate, macro_auroc
 from ecg_jax.analysis.predictions import StudyPredictions
 
 LEVEL = 0.95
@@ -140,6 +140,12 @@ class VarianceModel:
     def interval(self, weights: np.ndarray) -> tuple[float | None, float | None]:
         """The 95 % interval of the contrast with these weights [R]; None if its noise is not known."""
         return around(self.value(weights), self.components(weights).half_width())
+
+
+def macro_model(predictions: StudyPredictions) -> VarianceModel | None:
+    """The model of macro AUROC; None if it is not defined."""
+    estimate = macro_auroc(predictions)
+    return None if estimate is None else VarianceModel(predictions, estimate)
 
 
 def around(value: float | None, half_width: float | None) -> tuple[float | None, float | None]:
