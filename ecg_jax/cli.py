@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from ecg_jax.config import ModelConfig, RunConfig
+from ecg_jax.config import DataConfig, ModelConfig, RunConfig
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError, UserError
 
@@ -86,7 +86,7 @@ def cost(
     for name, value in {"leads": leads, "labels": labels, "rate-hz": rate_hz, "window-seconds": window_seconds}.items():
         if value <= 0:
             raise ConfigError(f"--{name} is {value:g}; give more than 0")
-    window_samples = max(1, round(window_seconds * rate_hz))
+    window_samples = DataConfig(window_seconds=window_seconds).window_samples(rate_hz)
     known = cost_of(model, leads=leads, labels=labels, window_samples=window_samples, rate_hz=rate_hz)
     print(f"input             {window_samples} samples of {leads} leads at {rate_hz:g} Hz, {labels} labels")
     print(f"parameters        {known.parameters:,}")

@@ -43,6 +43,10 @@ class DataConfig:
         share = self.training_share
         _require(0 < share <= 1, f"--data.training-share is {share:g}; give more than 0, up to 1")
 
+    def window_samples(self, rate_hz: float) -> int:
+        """Length of the window in samples."""
+        return max(1, round(self.window_seconds * rate_hz))
+
 
 @dataclass(frozen=True)
 class ModelConfig:

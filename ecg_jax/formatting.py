@@ -41,6 +41,11 @@ def scale_text(scale: Mapping[str, Any], rate_hz: float | None) -> str:
     return ", ".join(f"{axis} {level_text(axis, level, rate_hz)}" for axis, level in scale.items())
 
 
+def receptive_field_text(samples: int | None, ms: float | None) -> str:
+    """A receptive field in samples and in ms, such as `51 (510 ms)`."""
+    return "unknown" if samples is None or ms is None else f"{samples} ({ms:g} ms)"
+
+
 def duration(seconds: float) -> str:
     """Seconds as `12 s`, `3 min 05 s` or `2 h 10 min`."""
     whole = max(round(seconds), 0)

@@ -8,11 +8,12 @@ import numpy as np
 from rich.console import Console
 
 from ecg_jax.analysis.axes import Scale
-from ecg_jax.config import DataConfig, RunConfig, from_dict, to_dict
+from ecg_jax.config import DataConfig, RunConfig, from_dict
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.thresholds import fit_thresholds
+from ecg_jax.models import Cost
 from ecg_jax.study.design import Grid, Study, make_scale_grid, make_study
 from ecg_jax.study.results import load_results, write_trials
 from ecg_jax.study.runner import Runner
@@ -20,13 +21,14 @@ from ecg_jax.study.storage import open_storage
 from ecg_jax.study.trial_queue import TrialQueue
 from ecg_jax.study.workdir import StudyFolder, create_or_open
 from ecg_jax.study.worker import work
-from ecg_jax.training.result import conclude, read_result, write_predictions
+from ecg_jax.training.result import SplitPredictions, TrainStats, make_result, read_result
+from ecg_jax.training.writer import RunWriter
 
 QUIET = Console(quiet=True)
 
 
 class Fakes:
-    """Counts what it trains; rate, head and share decide how good the predictions are, `fails` what fails."""
+    """Counts what it trains; learning rate and head decide how good the predictions are, `fails` what fails."""
 
     def __init__(self, fails: Any = None, best_rate: float = 3e-3, before: Any = None):
         self.trained: list[str] = []
@@ -39,7 +41,7 @@ class Fakes:
         return Runner(self.train, self.predict, macs_latency, lambda config: (60.0, 0.0), lambda folder: None)
 
     def train(self, config: RunConfig, workdir: Path, *, console: Console, plots: bool) -> Any:
-        del console, plots
+        assert not plots
         if (finished := read_result(workdir)) is not None:
             return finished
         if self.before:
@@ -48,20 +50,21 @@ class Fakes:
             raise RunError("the loss is nan at step 3; no epoch was whole")
         self.trained.append(below(workdir))
         workdir.mkdir(parents=True, exist_ok=True)
-        prepared, indices, probability = self.predictions(config, "validation")
-        limits = fit_thresholds(prepared.label[indices], probability, prepared.target)
-        settings = {"resamples": 20, "cost": {}, "train": {"seconds": 1.5 * config.model.channels}, "plots": False}
-        return conclude(
-            workdir, "validation", prepared, indices, probability, limits, config=to_dict(config), **settings
-        )
+        predictions = self.predictions(config, "validation")
+        thresholds = fit_thresholds(predictions.label, predictions.probability, predictions.prepared.target)
+        about = {"cost": Cost(0, 0, None, None), "train": TrainStats(1, 1.5 * config.model.channels, 1.0, 1)}
+        config = replace(config, evaluate=replace(config.evaluate, resamples=20))
+        result = make_result(workdir, predictions, thresholds, config=config, **about)
+        RunWriter(workdir, plots=False).write_result(predictions, result)
+        return result
 
     def predict(self, workdir: Path, data: Path) -> None:
         self.predicted.append(below(workdir))
         result = read_result(workdir)
         assert result is not None
-        write_predictions(workdir, "test", *self.predictions(from_dict(RunConfig, result.config), "test"))
+        RunWriter(workdir).write_predictions(self.predictions(from_dict(RunConfig, result.config), "test"))
 
-    def predictions(self, config: RunConfig, split: str) -> tuple[Any, np.ndarray, np.ndarray]:
+    def predictions(self, config: RunConfig, split: str) -> SplitPredictions:
         prepared = open_prepared(config.data.path)
         indices = getattr(split_by_folds(prepared.folds, config.data), split)
         model, train = config.model, config.train
@@ -70,8 +73,8 @@ class Fakes:
         random = np.random.default_rng([train.seed, depth, model.channels, kernel, len(indices)])
         label = prepared.label[indices].astype(float)
         noise = random.normal(size=label.shape) * (1 + 1000 * abs(train.learning_rate - self.best_rate))
-        noise *= (3 if model.head == "flatten" else 1) * (2 - config.data.training_share)
-        return prepared, indices, 1 / (1 + np.exp(-(3 * label - 1 + noise)))
+        noise *= 3 if model.head == "flatten" else 1
+        return SplitPredictions(split, prepared, indices, 1 / (1 + np.exp(-(3 * label - 1 + noise))))
 
 
 def macs_latency(study: Study, scale: Scale) -> float:

@@ -11,8 +11,7 @@ import pytest
 
 from ecg_jax.dataset import sampler
 from ecg_jax.dataset.batch import MISSING
-from ecg_jax.dataset.host_feed import HostFeed
-from ecg_jax.dataset.resident_feed import ResidentFeed
+from ecg_jax.dataset.feeds import HostFeed, ResidentFeed
 from ecg_jax.errors import ConfigError
 from ecg_jax.training.devices import Devices
 
@@ -47,22 +46,15 @@ def evaluation(step):
     return sampler.evaluation_rows(step, windows, batch_size=6)
 
 
-def batches(kind, rows_at, first, stop, devices, **settings):
-    put = {"put_rows": devices.put_rows}
-    if kind is ResidentFeed:
-        put["put_everywhere"] = devices.put_everywhere
-    feed = kind(SET, SELECTED, window=WINDOW, **put, **settings)
+def batches(kind, rows_at, first, stop):
+    feed = kind(SET, SELECTED, WINDOW, Devices())
     take = jax.jit(feed.take)
     return [jax.device_get(take(feed.arrays, item)) for item in feed.stream(rows_at, first, stop)]
 
 
 @pytest.mark.parametrize("rows_at", [TRAINING, evaluation], ids=["training", "evaluation"])
 def test_both_feeds_give_the_same_bytes(rows_at):
-    devices = Devices("jit")
-    stop = 3
-    for resident, host in zip(
-        batches(ResidentFeed, rows_at, 0, stop, devices), batches(HostFeed, rows_at, 0, stop, devices), strict=True
-    ):
+    for resident, host in zip(batches(ResidentFeed, rows_at, 0, 3), batches(HostFeed, rows_at, 0, 3), strict=True):
         for name in ("signal", "scale_mv", "valid", "label", "weight"):
             a, b = getattr(resident, name), getattr(host, name)
             assert a.dtype == b.dtype, name
@@ -72,7 +64,7 @@ def test_both_feeds_give_the_same_bytes(rows_at):
 @pytest.mark.parametrize("kind", [ResidentFeed, HostFeed])
 def test_a_window_is_the_record_from_its_offset_on(kind):
     rows = TRAINING(2)
-    (batch,) = batches(kind, TRAINING, 2, 3, Devices("jit"))
+    (batch,) = batches(kind, TRAINING, 2, 3)
     for row, (record, offset) in enumerate(zip(rows.record, rows.offset, strict=True)):
         index = SELECTED[record]
         part = SET.signals[index][offset : offset + WINDOW]
@@ -86,14 +78,14 @@ def test_a_window_is_the_record_from_its_offset_on(kind):
 
 @pytest.mark.parametrize("kind", [ResidentFeed, HostFeed])
 def test_any_step_can_be_had_without_those_before(kind):
-    in_turn = batches(kind, TRAINING, 0, 5, Devices("jit"))
-    alone = batches(kind, TRAINING, 4, 5, Devices("jit"))
+    in_turn = batches(kind, TRAINING, 0, 5)
+    alone = batches(kind, TRAINING, 4, 5)
     np.testing.assert_array_equal(alone[0].signal, in_turn[4].signal)
 
 
 @pytest.mark.parametrize("kind", [ResidentFeed, HostFeed])
 def test_padding_rows_hold_nothing(kind):
-    last = batches(kind, evaluation, 2, 3, Devices("jit"))[0]
+    last = batches(kind, evaluation, 2, 3)[0]
     padding = last.weight == 0
     assert padding.any()
     assert (last.signal[padding] == MISSING).all()
@@ -101,19 +93,10 @@ def test_padding_rows_hold_nothing(kind):
     assert not last.label[padding].any()
 
 
-def test_processes_share_a_batch_without_overlap():
-    whole = batches(HostFeed, TRAINING, 1, 2, Devices("jit"))[0]
-    parts = []
-    for process in (0, 1):
-        devices = Devices("jit", jax.devices()[:1])
-        parts += batches(HostFeed, TRAINING, 1, 2, devices, process=process, processes=2)
-    np.testing.assert_array_equal(np.concatenate([part.signal for part in parts]), whole.signal)
-
-
 def test_without_tensorflow_the_host_feed_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # so every import of it fails
     with pytest.raises(ConfigError, match=r"^--feed host needs TensorFlow.* pip install tensorflow-cpu .*$"):
-        batches(HostFeed, TRAINING, 0, 1, Devices("jit"))
+        batches(HostFeed, TRAINING, 0, 1)
 
 
 def test_a_run_with_the_resident_feed_never_loads_tensorflow(synthetic_set, tmp_path):

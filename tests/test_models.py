@@ -184,8 +184,14 @@ def test_a_mask_does_not_hide_parameters_that_are_not_numbers():
 # --- parameters and number formats
 
 
-def test_the_default_has_2187845_parameters():
-    assert parameters(ModelConfig(), 5, samples=1000) == 2_187_845
+def test_the_default_has_the_parameters_of_its_layers():
+    def layer(kernel, inputs, outputs):
+        return kernel * inputs * outputs + 2 * outputs  # a convolution without bias, and its norm
+
+    by_hand = layer(7, 12, 32) + 4 * layer(7, 32, 32)  # the stem, and two blocks that keep the channels
+    for half in (32, 64, 128):  # a block that doubles the channels, with its shortcut, and one that keeps them
+        by_hand += layer(7, half, 2 * half) + layer(1, half, 2 * half) + 3 * layer(7, 2 * half, 2 * half)
+    assert parameters(ModelConfig(), 5, samples=1000) == by_hand + (256 + 1) * 5
 
 
 @pytest.mark.parametrize("head", ["gap", "concat", "attention"])

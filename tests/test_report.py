@@ -25,7 +25,6 @@ from ecg_jax.study.results import load_results
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.workdir import open_study
 from ecg_jax.training.result import read_predictions
-from ecg_jax.training.workdir import append_metrics
 
 FIRST = ["depth", "channels", "kernel", "model.head", "seed", "learning_rate", "chosen", "parameters", "macs"]
 FIRST += ["receptive_field_samples", "receptive_field_ms", "seconds", "validation_macro_auroc", "test_macro_auroc"]
@@ -52,8 +51,8 @@ class WithCurves(Fakes):
     def train(self, config, workdir, **settings):
         result = super().train(config, workdir, **settings)
         if not (workdir / "metrics.jsonl").is_file():
-            for epoch in (1, 2):
-                append_metrics(workdir, {"epoch": epoch, "train_loss": 1 / epoch, "validation_macro_auroc": epoch / 3})
+            lines = [{"epoch": e, "train_loss": 1 / e, "validation_macro_auroc": e / 3} for e in (1, 2)]
+            (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return result
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfig, RunConfig, TrainConfig, to_dict
 from ecg_jax.errors import RunError
 from ecg_jax.training import run
+from ecg_jax.training.checkpoint import Checkpoints
 from ecg_jax.training.workdir import read_metrics
 
 QUIET = Console(quiet=True)
@@ -84,7 +85,7 @@ def test_a_run_leaves_all_there_is_to_know(finished, config):
 
 def test_the_result_is_that_of_the_best_epoch(finished):
     best = max(line["validation_macro_auroc"] for line in read_metrics(finished.workdir))
-    assert finished.metrics["macro_auroc"]["value"] == pytest.approx(best, abs=1e-6)
+    assert finished.figure("macro_auroc") == pytest.approx(best, abs=1e-6)
 
 
 def test_the_same_config_gives_the_same_bytes(finished, config, tmp_path):
@@ -103,13 +104,13 @@ def test_pmap_trains_the_whole_way_to_nearly_the_same_figures(finished, config, 
     pmapped = run(replace(config, train=replace(config.train, parallel="pmap")), tmp_path / "pmap", console=QUIET)
     losses = [[line["train_loss"] for line in read_metrics(r.workdir)] for r in (finished, pmapped)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
-    assert pmapped.metrics["macro_auroc"]["value"] == pytest.approx(finished.metrics["macro_auroc"]["value"], abs=0.01)
+    assert pmapped.figure("macro_auroc") == pytest.approx(finished.figure("macro_auroc"), abs=0.01)
 
 
 def test_a_finished_run_is_read_and_not_run_again(finished, config):
     before = (finished.workdir / "result.json").stat().st_mtime_ns
     again = run(config, finished.workdir, console=QUIET)
-    assert again.metrics == finished.metrics
+    assert again == finished
     assert (finished.workdir / "result.json").stat().st_mtime_ns == before
 
 
@@ -141,31 +142,39 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_
     assert not (tmp_path / "wild" / "result.json").exists()
 
 
-def test_nothing_is_compiled_after_the_first_epoch(config, tmp_path):
-    compiled: list[tuple[float, str]] = []
-    epochs: list[float] = []
+def after_each_epoch(monkeypatch, call):
+    """Lets a run call a function with the number of each epoch, between its line of metrics and its checkpoint."""
+    save = Checkpoints.save
 
-    def heard(event: str, duration: float, **_: object) -> None:
+    def save_after_call(self, step, **values):
+        call(values["meta"]["course"]["epoch"])
+        save(self, step, **values)
+
+    monkeypatch.setattr(Checkpoints, "save", save_after_call)
+
+
+def test_nothing_is_compiled_after_the_first_epoch(config, tmp_path, monkeypatch):
+    events: list[int | str] = []
+
+    def listen(event: str, duration: float, **_: object) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append((time.monotonic(), event))
+            events.append("compiled")
 
-    jax.monitoring.register_event_duration_secs_listener(heard)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    after_each_epoch(monkeypatch, events.append)
     try:
-        from ecg_jax.training import loop
-
-        original = loop.append_metrics
-
-        def noted(workdir, line):
-            epochs.append(time.monotonic())
-            original(workdir, line)
-
-        loop.append_metrics = noted
         run(replace(config, train=replace(config.train, seed=1, epochs=4)), tmp_path / "run", console=QUIET)
     finally:
-        loop.append_metrics = original
         jax.monitoring.clear_event_listeners()
-    assert compiled
-    assert not [when for when, _ in compiled if epochs[0] < when < epochs[-1]]
+    assert "compiled" in events[: events.index(1)]
+    assert events[events.index(1) : events.index(4) + 1] == [1, 2, 3, 4]
+
+
+def test_a_process_that_must_not_write_trains_the_same_and_leaves_no_file(finished, config, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    silent = run(config, tmp_path / "silent", console=QUIET)
+    assert silent.metrics == finished.metrics
+    assert not (tmp_path / "silent").exists()
 
 
 def test_a_run_without_a_test_fold_keeps_none(config, tmp_path):
@@ -241,25 +250,22 @@ def test_a_small_network_learns_the_superclasses_of_real_recordings(real_data, t
         model=replace(preset.model, channels=16),
         train=replace(preset.train, epochs=15),
     )
-    assert run(config, tmp_path / "run", console=QUIET).metrics["macro_auroc"]["value"] > 0.82
+    assert run(config, tmp_path / "run", console=QUIET).figure("macro_auroc") > 0.82
 
 
 def test_a_kill_and_a_left_over_of_a_killed_save_change_no_byte(finished, config, tmp_path, monkeypatch):
-    """The kill is played: the loop is cut off after its second epoch, with a half-made save and a line too many."""
-    from ecg_jax.training import loop
+    """The kill is simulated: the run ends before its third checkpoint, with a half-made save and a line too many."""
 
-    original = loop.append_metrics
-
-    def cut(workdir, line):
-        original(workdir, line)
-        if line["epoch"] == 3:
+    def stop(epoch):
+        if epoch == 3:
             raise SystemExit
 
-    monkeypatch.setattr(loop, "append_metrics", cut)
-    with pytest.raises(SystemExit):
-        run(config, tmp_path / "run", console=QUIET)
+    with monkeypatch.context() as patches:
+        after_each_epoch(patches, stop)
+        with pytest.raises(SystemExit):
+            run(config, tmp_path / "run", console=QUIET)
+    assert [line["epoch"] for line in read_metrics(tmp_path / "run")] == [1, 2, 3]
     (tmp_path / "run" / "checkpoints" / "99.orbax-checkpoint-tmp").mkdir()
-    monkeypatch.setattr(loop, "append_metrics", original)
     run(config, tmp_path / "run", console=QUIET)
     assert content(tmp_path / "run") == content(finished.workdir)
     assert not list((tmp_path / "run" / "checkpoints").glob("*tmp*"))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from ecg_jax.config import AugmentConfig, ModelConfig, TrainConfig, to_dict
 from ecg_jax.dataset.batch import MISSING, Batch, InputContract
@@ -15,9 +16,8 @@ from ecg_jax.target import Target
 from ecg_jax.training.augment import make_augment
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.losses import bce
-from ecg_jax.training.optimizer import make_optimizer, make_schedule
-from ecg_jax.training.state import init_state
-from ecg_jax.training.step import make_predict, make_step
+from ecg_jax.training.optimizer import learning_rates, make_optimizer
+from ecg_jax.training.step import init_state, make_predict, make_step
 
 TARGET = Target("multilabel", ("a", "b"))
 CONTRACT = InputContract(100.0, ("I", "II", "V1"), TARGET, 120, (0.1, 0.0, -0.1), (0.5, 1.0, 2.0))
@@ -27,7 +27,7 @@ STEPS = 10
 
 
 def batch_of(n_rows: int, *, seed: int = 0, padding: int = 0) -> Batch:
-    """Rows of unequal length, then padding rows full of junk that no one may see."""
+    """Rows of different lengths, then padding rows with values that must have no influence."""
     random = np.random.default_rng(seed)
     signal = random.integers(-3000, 3000, (n_rows, 120, 3)).astype(np.int16)
     for row, length in enumerate(random.integers(60, 121, n_rows)):
@@ -64,14 +64,11 @@ def trained(devices: Devices, *, padding: int = 0, n_rows: int = 8):
         axis_name=devices.axis_name,
     )
     state = devices.put_everywhere(init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=3, ema=train.ema))
-    normalisation = devices.put_everywhere(CONTRACT.normalisation)
-    rate = make_schedule(train, STEPS)
-    compiled = devices.compile(lambda state, inputs, batch: step(state, batch, inputs, rate(state.step)))
+    inputs = devices.put_everywhere((CONTRACT.normalisation, learning_rates(train, STEPS)))
+    compiled = devices.compile(lambda state, inputs, batch: step(state, batch, inputs[0], inputs[1][state.step]))
     for number in range(STEPS):
-        state, metrics = compiled(
-            state, normalisation, devices.put_rows(batch_of(n_rows, seed=number, padding=padding))
-        )
-    return jax.device_get(devices.first(state)), float(devices.first(metrics["loss"]))
+        state, metrics = compiled(state, inputs, devices.put_rows(batch_of(n_rows, seed=number, padding=padding)))
+    return jax.device_get(state), float(metrics["loss"])
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +103,7 @@ def test_pmap_on_one_device_trains_as_jit(on_one_device):
     assert_same_training(on_one_device, trained(Devices("pmap", jax.devices()[:1])))
 
 
-def test_each_step_draws_anew():
+def test_each_step_draws_its_own_random_numbers():
     network = ResNet1D(MODEL, n_classes=2)
     optimizer = make_optimizer(TrainConfig())
     step = jax.jit(make_step(network, optimizer, bce, augment=make_augment(AUGMENT, rate_hz=100.0)))
@@ -119,38 +116,49 @@ def test_each_step_draws_anew():
     assert first["loss"] != later["loss"]
 
 
-def test_averaged_variables_follow_the_parameters_slowly():
-    network, optimizer = ResNet1D(MODEL, n_classes=2), make_optimizer(TrainConfig())
+def kept_distances(first_step: int) -> np.ndarray:
+    """The distance of averaged variables to resting parameters after each of five steps, divided by that before."""
+    network, optimizer = ResNet1D(MODEL, n_classes=2), make_optimizer(TrainConfig(weight_decay=0.0))
     step = jax.jit(make_step(network, optimizer, bce, ema=0.5))
     state = init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=0, ema=0.5)
-    expected = jax.tree.map(np.asarray, state.averaged["params"])
-    for number in range(5):
-        state, _ = step(state, batch_of(8, seed=number), CONTRACT.normalisation, 1e-2)
-        kept = min(0.5, (1 + number) / (10 + number))
-        new = jax.tree.map(lambda now, kept=kept: (1 - kept) * np.asarray(now), state.params)
-        expected = jax.tree.map(lambda old, new, kept=kept: kept * old + new, expected, new)
-    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
-    jax.tree.map(close, state.averaged["params"], expected)
+    state = state.replace(step=state.step + first_step)
+    distances = []
+    for rate in (1e-2, 0.0, 0.0, 0.0, 0.0, 0.0):
+        state, _ = step(state, batch_of(8), CONTRACT.normalisation, rate)
+        squares = jax.tree.map(lambda a, b: np.square(a - b).sum(), state.averaged["params"], state.params)
+        distances.append(np.sqrt(sum(jax.tree.leaves(squares))))
     assert state.variables is state.averaged
+    return np.array(distances[1:]) / distances[:-1]
+
+
+def test_averaged_variables_approach_resting_parameters_by_the_decay():
+    np.testing.assert_allclose(kept_distances(first_step=20), 0.5, rtol=0.01)
+
+
+def test_averaged_variables_have_a_shorter_memory_in_the_first_steps():
+    kept = kept_distances(first_step=0)
+    assert (np.diff(kept) > 0).all()
+    assert kept[-1] < 0.5
 
 
 def test_predictions_do_not_depend_on_the_neighbours_in_a_batch():
     network = ResNet1D(MODEL, n_classes=2)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 120, 3)), train=False)
-    predict = partial(jax.jit(make_predict(network, bce, TARGET)), normalisation=CONTRACT.normalisation)
+    predict = partial(jax.jit(make_predict(network, TARGET)), normalisation=CONTRACT.normalisation)
     batch = batch_of(6)
-    together, _ = predict(variables, batch)
-    alone = [predict(variables, jax.tree.map(lambda x, row=row: x[row : row + 1], batch))[0][0] for row in range(6)]
+    _, together = predict(variables, batch)
+    alone = [predict(variables, jax.tree.map(lambda x, row=row: x[row : row + 1], batch))[1][0] for row in range(6)]
     np.testing.assert_allclose(together, np.stack(alone), rtol=1e-5)
 
 
-def test_probabilities_of_exclusive_labels_sum_to_one():
+def test_probabilities_are_those_of_the_target():
     network = ResNet1D(MODEL, n_classes=2)
     variables = network.init(jax.random.key(0), jnp.zeros((1, 120, 3)), train=False)
-    probability, _ = make_predict(network, bce, Target("exclusive", ("a", "b")))(
-        variables, batch_of(4), CONTRACT.normalisation
-    )
-    np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-6)
+    example = variables, batch_of(4), CONTRACT.normalisation
+    logits, multilabel = make_predict(network, TARGET)(*example)
+    _, exclusive = make_predict(network, Target("exclusive", TARGET.names))(*example)
+    np.testing.assert_allclose(multilabel, scipy.special.expit(logits), rtol=1e-5)
+    np.testing.assert_allclose(exclusive, scipy.special.softmax(logits, axis=1), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("exclusive", "kind"), [(False, "multilabel"), (True, "exclusive")])

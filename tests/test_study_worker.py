@@ -386,7 +386,7 @@ def test_the_whole_with_real_training_compiles_a_scale_once_draws_nothing_and_re
         assert not list(folder.glob("*.png"))
         assert not (folder / "result_test.json").exists()
     ids, probability, _ = read_predictions(folders[0] / "predictions_test.csv")
-    _, prepared, indices, expected = predict_split(folders[0], "test")
-    assert list(ids) == list(prepared.record_ids[indices])
-    assert abs(probability - expected).max() < 1e-4
-    assert set(prepared.folds[indices]) == {3}
+    _, expected = predict_split(folders[0], "test")
+    assert list(ids) == list(expected.prepared.record_ids[expected.indices])
+    assert abs(probability - expected.probability).max() < 1e-4
+    assert set(expected.prepared.folds[expected.indices]) == {3}

@@ -44,8 +44,7 @@ def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
     from ecg_jax.models import ResNet1D
     from ecg_jax.training.losses import bce
     from ecg_jax.training.optimizer import decays
-    from ecg_jax.training.state import init_state
-    from ecg_jax.training.step import make_step
+    from ecg_jax.training.step import init_state, make_step
 
     network = ResNet1D(config, LABELS)
     rule = optax.adamw(

@@ -1,1 +1,1 @@
-"""Prepared sets: made from a source, opened, and read by plan. Never imports jax but in the feeds."""
+"""Prepared sets: made from a source, opened, and read window by window. Only `batch` and `feeds` load JAX."""

@@ -5,10 +5,17 @@ No step depends on earlier ones, so a restart, another feed or more devices see 
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ecg_jax.dataset.batch import Rows
+
+class Rows(NamedTuple):
+    """The window in each row of a batch; NumPy arrays, or JAX arrays inside a compiled step (a pytree as it stands)."""
+
+    record: Any  # [B] int32: position of the record in its split
+    offset: Any  # [B] int32: first sample of the window
+    weight: Any  # [B] float32: 1, or 0 for a padding row
 
 
 @lru_cache(maxsize=4)
@@ -65,10 +72,10 @@ def evaluation_windows(samples: Sequence[int] | np.ndarray, *, window: int, over
 def evaluation_rows(step: int, windows: Rows, *, batch_size: int) -> Rows:
     """The rows [B] of an evaluation step; the last step is filled up with padding rows."""
     part = slice(step * batch_size, (step + 1) * batch_size)
-    return padded(Rows(windows.record[part], windows.offset[part], windows.weight[part]), batch_size)
+    return padded(Rows(*(column[part] for column in windows)), batch_size)
 
 
 def padded(rows: Rows, multiple: int) -> Rows:
     """The rows, filled up to a multiple with rows of weight 0, so that all devices get the same number."""
     extra = -len(rows.record) % multiple
-    return Rows(*(np.pad(np.asarray(column), (0, extra)) for column in (rows.record, rows.offset, rows.weight)))
+    return Rows(*(np.pad(column, (0, extra)) for column in rows))

@@ -5,13 +5,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ecg_jax.models.cost import Cost, cost
+from ecg_jax.models.cost import Cost, ResNetCost, cost, cost_of
 from ecg_jax.models.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     from ecg_jax.models.resnet import ResNet1D
 
-__all__ = ["PRESETS", "Cost", "ResNet1D", "cost", "preset"]
+__all__ = ["PRESETS", "Cost", "ResNet1D", "ResNetCost", "cost", "cost_of", "preset"]
 
 
 def __getattr__(name: str) -> Any:

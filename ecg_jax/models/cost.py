@@ -1,33 +1,97 @@
-"""What a scale costs and sees, before anyone builds it: arithmetic on whole numbers.
+"""What a network costs and how many samples it sees, before it is trained.
 
-May import `config` and `layout`.
+`cost` is arithmetic on whole numbers and loads no JAX; `traced_cost` works for a network of any kind.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from ecg_jax.config import ModelConfig
+from ecg_jax.config import ModelConfig, RunConfig
 from ecg_jax.models.layout import Block, layout
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one row of a batch, and the reach of one sample before the head pools."""
+    """Cost of one row of a batch; `result.json` has these fields."""
 
     parameters: int
-    """Trained numbers; running statistics are not counted."""
+    """Trained numbers, without running statistics."""
     macs: int
-    """Multiply-accumulates of convolutions and dense layers, products with padding left out."""
-    receptive_field_samples: int
-    """From the first to the last input sample that one output sample sees."""
-    receptive_field_ms: float
-    """The same in milliseconds: samples over rate."""
+    """Multiply-accumulates of convolutions and dense layers, without products with padding."""
+    receptive_field_samples: int | None
+    """From the first to the last input sample on which one sample before the head depends; None if it is unknown."""
+    receptive_field_ms: float | None
+    """The same in milliseconds."""
+
+
+@dataclass(frozen=True)
+class ResNetCost(Cost):
+    """What is known of `ResNet1D` besides."""
+
     total_stride: int
-    """Input samples from one output sample to the next."""
+    """Input samples from one sample before the head to the next."""
     activation_bytes: int
-    """Held from the forward to the backward pass: results of convolutions, of their norms and ReLUs, and of pools."""
+    """Kept from the forward to the backward pass: outputs of convolutions, of their norms and ReLUs, and of pools."""
 
 
-def cost(config: ModelConfig, *, leads: int, labels: int, window_samples: int, rate_hz: float) -> Cost:
+@cache
+def cost_of(config: RunConfig, *, leads: int, labels: int, window_samples: int, rate_hz: float) -> Cost:
+    """Cost of the network of a run: `ResNet1D` by arithmetic, a user's own network by tracing it.
+
+    Raises:
+        RunError: the user's own function cannot be imported.
+    """
+    if not config.functions.network:
+        return cost(config.model, leads=leads, labels=labels, window_samples=window_samples, rate_hz=rate_hz)
+    from ecg_jax.models.resnet import build_network
+
+    return traced_cost(build_network(config, labels), leads=leads, window_samples=window_samples)
+
+
+def traced_cost(network: Any, *, leads: int, window_samples: int) -> Cost:
+    """Counts the parameters and MACs of any Flax network on windows of [window_samples, leads].
+
+    The MACs are half of the operations that XLA counts for each convolution and matrix product; those of a scanned
+    body count once for each iteration, of the branches of a condition all, of a loop of unknown length one iteration.
+    """
+    import jax
+
+    window = jax.ShapeDtypeStruct((1, window_samples, leads), "float32")
+    variables = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), window)
+    traced = jax.make_jaxpr(lambda variables, x: network.apply(variables, x, train=False))(variables, window)
+    times: dict[str, int] = {}
+    example: dict[str, Any] = {}
+    for equation, n in _products(traced.jaxpr, 1):
+        key = str(([v.aval for v in equation.invars], equation.params))  # equal equations are lowered once
+        times[key], example[key] = times.get(key, 0) + n, equation
+    operations = sum(n * _operations(example[key]) for key, n in times.items())
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    return Cost(parameters, round(operations / 2), receptive_field_samples=None, receptive_field_ms=None)
+
+
+def _products(jaxpr: Any, times: int) -> Any:
+    """Yields the convolutions and matrix products of a jaxpr, and how often each is computed."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("conv_general_dilated", "dot_general"):
+            yield equation, times
+        inner = times * equation.params["length"] if equation.primitive.name == "scan" else times
+        for value in equation.params.values():
+            for part in value if isinstance(value, tuple | list) else (value,):
+                if hasattr(part, "eqns") or hasattr(part, "jaxpr"):
+                    yield from _products(getattr(part, "jaxpr", part), inner)
+
+
+def _operations(equation: Any) -> float:
+    import jax
+
+    operands = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
+    lowered = jax.jit(lambda *values: equation.primitive.bind(*values, **equation.params)).lower(*operands)
+    analysis: Any = lowered.cost_analysis()
+    return analysis["flops"]
+
+
+def cost(config: ModelConfig, *, leads: int, labels: int, window_samples: int, rate_hz: float) -> ResNetCost:
     """Cost of `ResNet1D(config, labels)` on windows of [window_samples, leads]."""
     count = _Count(window_samples, leads)
     plan = layout(config)
@@ -38,28 +102,28 @@ def cost(config: ModelConfig, *, leads: int, labels: int, window_samples: int, r
     for block in plan.blocks:
         _add_block(count, block, config)
     _add_head(count, config, labels)
-    seen = count.before + 1 + count.after
-    return Cost(
+    receptive_field = count.before + 1 + count.after
+    return ResNetCost(
         parameters=count.parameters,
         macs=count.macs,
-        receptive_field_samples=seen,
-        receptive_field_ms=1000 * seen / rate_hz,
+        receptive_field_samples=receptive_field,
+        receptive_field_ms=1000 * receptive_field / rate_hz,
         total_stride=count.stride,
         activation_bytes=count.activations * (4 if config.precision == "float32" else 2),
     )
 
 
 class _Count:
-    """Walks down the network: where it is ([T, C] and reach), and what it has met."""
+    """Adds up the layers from the input on; holds the shape [T, C] and the receptive field at the current layer."""
 
     def __init__(self, samples: int, channels: int) -> None:
         self.samples, self.channels = samples, channels
-        self.before = self.after = 0  # input samples that one sample here sees on either side of its own
+        self.before = self.after = 0  # input samples before and after its own that one sample here depends on
         self.stride = 1
         self.parameters = self.macs = self.activations = 0
 
     def convolution(self, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
-        """A convolution and its norm."""
+        """Adds a convolution and its norm."""
         reach = (kernel - 1) * dilation
         before = reach // 2
         products = sum(_hits(self.samples, tap * dilation - before, stride) for tap in range(kernel))
@@ -85,7 +149,7 @@ class _Count:
 
 
 def _hits(samples: int, offset: int, stride: int) -> int:
-    """How many i >= 0, with i * stride below `samples`, have a sample at i * stride + offset."""
+    """Number of outputs i, in the range 0 <= i * stride < samples, for which a sample exists at i * stride + offset."""
     outputs = -(-samples // stride)
     first = max(0, -(offset // stride))
     last = min(outputs - 1, (samples - 1 - offset) // stride)
@@ -97,18 +161,18 @@ def _add_block(count: _Count, block: Block, config: ModelConfig) -> None:
     for i, (width, kernel) in enumerate(zip(block.widths, block.kernels, strict=True)):
         count.convolution(width, kernel, block.stride if i == block.strided else 1, config.dilation)
 
-    beside = _Count(samples, channels)
-    beside.before, beside.after, beside.stride = before, after, stride
+    shortcut = _Count(samples, channels)
+    shortcut.before, shortcut.after, shortcut.stride = before, after, stride
     left = block.stride
     if config.shortcut == "pool" and left > 1:
-        beside.pool(before=0, after=left - 1, stride=left)
+        shortcut.pool(before=0, after=left - 1, stride=left)
         left = 1
     if channels != block.widths[-1] or left > 1:
-        beside.convolution(block.widths[-1], 1, left)
-    count.parameters += beside.parameters
-    count.macs += beside.macs
-    count.activations += beside.activations
-    count.after = max(count.after, beside.after)  # a shortcut looks ahead only
+        shortcut.convolution(block.widths[-1], 1, left)
+    count.parameters += shortcut.parameters
+    count.macs += shortcut.macs
+    count.activations += shortcut.activations
+    count.after = max(count.after, shortcut.after)  # a shortcut depends on later samples only
 
 
 def _add_head(count: _Count, config: ModelConfig, labels: int) -> None:

@@ -3,11 +3,14 @@
 May import jax, flax, `config` and this room; nothing that reads files, knows labels or trains.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from ecg_jax.config import ModelConfig
+from ecg_jax.config import ModelConfig, RunConfig
+from ecg_jax.import_path import function_at
 from ecg_jax.models.blocks import ResidualBlock, Stem
 from ecg_jax.models.heads import Head
 from ecg_jax.models.layout import layout
@@ -56,3 +59,18 @@ class ResNet1D(nn.Module):
             )(x, mask, train=train)
         head = Head(config.head, self.n_classes, config.head_hidden, config.head_dropout, self.axis_name, name="head")
         return head(x, mask, train=train)
+
+
+Network = Callable[[ModelConfig, int, str | None], nn.Module]
+"""`network(config, n_classes, axis_name)` returns a module that is called like `ResNet1D`."""
+
+
+def build_network(config: RunConfig, n_classes: int, *, axis_name: str | None = None) -> nn.Module:
+    """Builds the network of a run: `ResNet1D`, or the user's own, which is called in the same way.
+
+    Raises:
+        RunError: the user's own function cannot be imported.
+    """
+    name = config.functions.network
+    make: Network = function_at(name, "network") if name else ResNet1D
+    return make(config.model, n_classes, axis_name)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Column, Table
 
 from ecg_jax.analysis.axes import Scale
-from ecg_jax.formatting import duration, level_text
+from ecg_jax.formatting import duration, level_text, receptive_field_text
 from ecg_jax.study.cost import cost_of, fit_seconds, marks
 from ecg_jax.study.design import Plan, Study
 from ecg_jax.study.runner import Runner
@@ -57,7 +57,7 @@ def trials_table(folder: StudyFolder, plan: Plan, seconds: Seconds) -> Table:
             str(runs),
             f"{cost.parameters:,}",
             f"{cost.macs:,}",
-            f"{cost.receptive_field_samples} ({cost.receptive_field_ms:g} ms)",
+            receptive_field_text(cost.receptive_field_samples, cost.receptive_field_ms),
             level_text("kernel", study.config(task.scale).model.kernel, study.rate_hz),
             duration(needed),
             *(["; ".join(marks(study, task.scale))] if marked else []),

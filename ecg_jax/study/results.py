@@ -130,7 +130,7 @@ def _row(folder: StudyFolder, plan: Plan, trial: Trial, rates: dict[Scale, float
     row: Row = {**trial.scale.to_dict(), "seed": trial.seed, "learning_rate": trial.learning_rate}
     row["chosen"] = int(is_whole and rates.get(trial.scale) == trial.learning_rate)
     row |= {name: getattr(known, name) for name in COSTS}
-    row["seconds"] = round(sum(result.train["seconds"] for result in results), 3)
+    row["seconds"] = round(sum(result.train.seconds for result in results), 3)
     names = dict.fromkeys(("macro_auroc", *results[0].metrics))
     return row | {f"validation_{name}": _mean_metric(results, name) for name in names}
 

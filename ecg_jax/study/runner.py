@@ -22,17 +22,17 @@ def keep_compiled(folder: Path) -> None:
 
 def train(config: RunConfig, workdir: Path, *, console: Console, plots: bool) -> RunResult:
     """Trains a run, or reads its result if it is finished."""
-    from ecg_jax.training import loop
+    from ecg_jax.training import run
 
-    return loop.run(config, workdir, console=console, plots=plots)
+    return run(config, workdir, console=console, plots=plots)
 
 
 def predict_test(workdir: Path, data: Path) -> None:
     """Writes the test predictions of a finished run; no metric of them is computed."""
     from ecg_jax.inference import predict_split
-    from ecg_jax.training.result import write_predictions
+    from ecg_jax.training.writer import RunWriter
 
-    write_predictions(workdir, "test", *predict_split(workdir, "test", data=data)[1:])
+    RunWriter(workdir).write_predictions(predict_split(workdir, "test", data=data)[1])
 
 
 def measure_latency(study: Study, scale: Scale) -> float:
@@ -60,23 +60,20 @@ class Runner:
     measure_run: Callable[[RunConfig], tuple[float, float]] = measure_run
     keep_compiled: Callable[[Path], None] = keep_compiled
 
-    def finish(
-        self, runs: Mapping[Path, RunConfig], *, predict: bool, console: Console, plots: bool = False
-    ) -> list[RunResult]:
+    def finish(self, runs: Mapping[Path, RunConfig], *, predict: bool, console: Console) -> list[RunResult]:
         """Trains runs and, with `predict`, predicts their test folds; finished parts are not repeated.
 
         Args:
             runs: workdir -> config.
             predict: whether test predictions are needed.
             console: where the progress is shown.
-            plots: whether the curves of the runs are drawn.
 
         Raises:
             UserError: a run failed.
         """
         results = []
         for workdir, config in runs.items():
-            results.append(self.train(config, workdir, console=console, plots=plots))
+            results.append(self.train(config, workdir, console=console, plots=False))
             if predict and not (workdir / "predictions_test.csv").is_file():
                 self.predict(workdir, config.data.path)
         return results

@@ -114,7 +114,7 @@ class StudyFolder:
             results = [result for folder in folders if (result := read_result(folder)) is not None]
             value = mean_macro_auroc(results)
             if value is not None:
-                return Progress(True, value, sum(result.train["seconds"] for result in results))
+                return Progress(True, value, sum(result.train.seconds for result in results))
         failure = self.failure(trial)
         if failure is None:
             return Progress()
@@ -199,6 +199,6 @@ def _compared(folder: StudyFolder) -> dict[str, Any]:
 
 def mean_macro_auroc(results: list[RunResult]) -> float | None:
     """The validation macro AUROC, averaged over the runs in which it is defined."""
-    values = [result.metrics["macro_auroc"]["value"] for result in results]
+    values = [result.figure("macro_auroc") for result in results]
     known = [value for value in values if value is not None]
     return mean(known) if known else None

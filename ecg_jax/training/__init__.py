@@ -1,10 +1,10 @@
-"""TrainingSetup a network: `run` is the only loop."""
+"""Training of a network: `run` is the only training loop."""
 
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """`run` is handed on lazily, so that the pure rooms beside it load nothing that reads files."""
+    """Imports `run` on first use, so that `step`, `losses` and `augment` load nothing that reads files."""
     if name == "run":
         from ecg_jax.training.loop import run
 

@@ -4,6 +4,7 @@ Signals are normalised, so amplitudes are in standard deviations. Imports jax, s
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -64,23 +65,19 @@ def lead_drop(key: Array, signal: Array, *, probability: float) -> Array:
 
 def make_augment(config: AugmentConfig, *, rate_hz: float) -> Augment | None:
     """The chain of augmentations in the config, each with its own key; None if there are none."""
-    parts: list[tuple[Callable[..., Array], dict[str, float]]] = []
-    if config.gain:
-        parts.append((gain, {"largest": config.gain}))
-    if config.sign:
-        parts.append((sign, {"probability": config.sign}))
-    if config.noise:
-        parts.append((noise, {"std": config.noise}))
-    if config.baseline:
-        parts.append((baseline, {"largest": config.baseline, "rate_hz": rate_hz}))
-    if config.time_mask:
-        parts.append((time_mask, {"longest": config.time_mask}))
-    if config.lead_drop:
-        parts.append((lead_drop, {"probability": config.lead_drop}))
+    known = [
+        (config.gain, partial(gain, largest=config.gain)),
+        (config.sign, partial(sign, probability=config.sign)),
+        (config.noise, partial(noise, std=config.noise)),
+        (config.baseline, partial(baseline, largest=config.baseline, rate_hz=rate_hz)),
+        (config.time_mask, partial(time_mask, longest=config.time_mask)),
+        (config.lead_drop, partial(lead_drop, probability=config.lead_drop)),
+    ]
+    parts = [change for strength, change in known if strength]
 
     def chain(key: Array, signal: Array) -> Array:
-        for own_key, (change, settings) in zip(jax.random.split(key, len(parts)), parts, strict=True):
-            signal = change(own_key, signal, **settings)
+        for own_key, change in zip(jax.random.split(key, len(parts)), parts, strict=True):
+            signal = change(own_key, signal)
         return signal
 
     return chain if parts else None

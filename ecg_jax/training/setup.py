@@ -1,4 +1,4 @@
-"""A run assembled: records on the devices, compiled steps, state. It computes; `loop.py` writes."""
+"""A run assembled from its config: records on the devices, compiled steps, first state. Writes nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,56 +9,72 @@ import numpy as np
 
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset import sampler
-from ecg_jax.dataset.batch import InputContract, Rows
+from ecg_jax.dataset.batch import Batch, InputContract, Normalisation
+from ecg_jax.dataset.feeds import make_feed, shared_size
 from ecg_jax.dataset.prepared import PreparedSet
-from ecg_jax.dataset.resident_feed import shared_size
 from ecg_jax.dataset.splits import Splits
+from ecg_jax.dataset.statistics import mean_and_std_mv
 from ecg_jax.import_path import function_at
+from ecg_jax.models.resnet import build_network
 from ecg_jax.training.augment import make_augment
 from ecg_jax.training.devices import Devices
-from ecg_jax.training.evaluator import Evaluator, choose_feed, make_feed
+from ecg_jax.training.evaluator import Evaluator
 from ecg_jax.training.losses import Loss, make_loss
-from ecg_jax.training.network import build_network
-from ecg_jax.training.optimizer import make_optimizer, make_schedule
-from ecg_jax.training.state import TrainState, init_state
-from ecg_jax.training.step import make_predict, make_step
+from ecg_jax.training.optimizer import learning_rates, make_optimizer
+from ecg_jax.training.step import TrainState, Variables, init_state, make_predict, make_step
 
-AHEAD = 3  # steps that may wait for the device: enough to keep it busy, few enough for honest progress
+AHEAD = 3  # steps that may wait for the device: enough to keep it busy, few enough for a correct progress bar
 
 
-def chosen_loss(config: RunConfig, contract: InputContract, label: np.ndarray) -> Loss:
-    """The user's own loss, or the one that the config names, with class weights from the training labels [N, K]."""
-    if config.functions.loss:
-        return function_at(config.functions.loss, "loss")
-    return make_loss(config.train.loss, contract.target, label)
+def make_contract(config: RunConfig, prepared: PreparedSet, splits: Splits) -> InputContract:
+    """The input that a network trained by this run expects, normalised with the numbers of its training records."""
+    mean_mv, std_mv = mean_and_std_mv(prepared, splits.training)
+    return InputContract(
+        rate_hz=prepared.rate_hz,
+        leads=prepared.leads,
+        target=prepared.target,
+        window_samples=config.data.window_samples(prepared.rate_hz),
+        mean_mv=tuple(mean_mv.tolist()),
+        std_mv=tuple(std_mv.tolist()),
+    )
 
 
 class TrainingSetup:
-    """What a run computes with; holds no state of the training itself."""
+    """Everything that a run computes with, except the state of the training."""
 
-    def __init__(self, config: RunConfig, prepared: PreparedSet, splits: Splits, contract: InputContract):
-        """Reads the records where the feed is resident, and builds the steps."""
-        self.config, self.prepared, self.splits, self.contract = config, prepared, splits, contract
-        self.devices = Devices(config.train.parallel)
+    def __init__(self, config: RunConfig, prepared: PreparedSet, splits: Splits):
+        """Reads the records, unless the feed reads them later, and builds the steps."""
+        self.config, self.prepared, self.splits = config, prepared, splits
+        self.contract = make_contract(config, prepared, splits)
         self.batch_size = min(config.train.batch_size, len(splits.training))
-        self._n_records = len(splits.training)
         self._samples = prepared.samples[splits.training]
-        steps = self.steps_until(config.train.epochs)
-        self.schedule = make_schedule(config.train, steps)
+        self._devices = Devices(config.train.parallel)
+        window, n_classes = self.contract.window_samples, len(self.contract.target.names)
+        self._network = build_network(config, n_classes, axis_name=self._devices.axis_name)
         self._optimizer = make_optimizer(config.train)
-        self._network = build_network(config, len(contract.target.names), axis_name=self.devices.axis_name)
-
-        window = contract.window_samples
-        feed = choose_feed(prepared, splits.training, config.data.feed)
-        self._feed = make_feed(prepared, splits.training, feed=feed, window=window, devices=self.devices)
-        self.validation = Evaluator(prepared, splits.validation, config=config, contract=contract, devices=self.devices)
-        loss = chosen_loss(config, contract, prepared.label[splits.training])
+        self._feed = make_feed(config.data.feed, prepared, splits.training, window, self._devices)
+        steps = self.steps_until(config.train.epochs)
+        self.learning_rates = learning_rates(config.train, steps)
+        padded_rates = np.pad(self.learning_rates, (0, shared_size(steps) - steps))
+        placed = self._devices.put_everywhere((self.contract.normalisation, padded_rates))
+        self._inputs = (self._feed.arrays, *placed)
+        loss = self._loss()
         self._step = self._compile_step(loss)
-        padding = shared_size(steps) - steps
-        rates = np.pad(np.asarray(self.schedule(np.arange(steps)), np.float32), (0, padding))
-        self._inputs = (self._feed.arrays, *self.devices.put_everywhere((contract.normalisation, rates)))
-        predict = make_predict(build_network(config, len(contract.target.names)), loss, contract.target)
-        self.compiled_predict = self.validation.compile(predict)
+
+        self.validation = Evaluator(prepared, splits.validation, config, self.contract, self._devices)
+        predict = make_predict(build_network(config, n_classes), self.contract.target)
+
+        def predict_with_loss(variables: Variables, batch: Batch, normalisation: Normalisation) -> Any:
+            logits, probability = predict(variables, batch, normalisation)
+            return probability, loss(logits, batch.label)
+
+        self._predict = self.validation.compile(predict_with_loss)
+
+    def _loss(self) -> Loss:
+        """The user's own loss, or the one that the config names."""
+        if self.config.functions.loss:
+            return function_at(self.config.functions.loss, "loss")
+        return make_loss(self.config.train.loss, self.contract.target, self.prepared.label[self.splits.training])
 
     def _compile_step(self, loss: Loss) -> Callable[..., Any]:
         config, take = self.config, self._feed.take
@@ -71,27 +87,26 @@ class TrainingSetup:
             mixup_alpha=config.augment.mixup,
             ema=config.train.ema,
             masked=self._may_be_invalid(),
-            axis_name=self.devices.axis_name,
+            axis_name=self._devices.axis_name,
         )
 
-        def at_rate(state: TrainState, inputs: Any, item: Any) -> Any:
+        def step_of_run(state: TrainState, inputs: Any, item: Any) -> Any:
             arrays, normalisation, rates = inputs
             return step(state, take(arrays, item), normalisation, rates[state.step])
 
-        return self.devices.compile(at_rate, donate=True)
+        return self._devices.compile(step_of_run, donate=True)
 
     def _may_be_invalid(self) -> bool:
-        """Whether a training window can hold an invalid sample: a short record, a gap in all leads, a padding row."""
-        training = self.splits.training
-        whole = self.prepared.gapless[training].all() and self._samples.min() >= self.contract.window_samples
-        return not whole or self.batch_size % len(self.devices) != 0
+        """Whether a training batch can have an invalid sample: short record, gap in all leads, or padding row."""
+        gapless = self.prepared.gapless[self.splits.training].all()
+        long_enough = self._samples.min() >= self.contract.window_samples
+        return not (gapless and long_enough and self.batch_size % len(self._devices) == 0)
 
     def steps_until(self, epoch: int) -> int:
-        """Steps after which the first `epoch` epochs have been seen whole."""
-        return sampler.steps_until(epoch, n_records=self._n_records, batch_size=self.batch_size)
+        """The number of steps that complete the first `epoch` epochs."""
+        return sampler.steps_until(epoch, n_records=len(self._samples), batch_size=self.batch_size)
 
-    def rows_at(self, step: int) -> Rows:
-        """The rows of a training step, padded to the number of devices."""
+    def _rows_at(self, step: int) -> sampler.Rows:
         rows = sampler.training_rows(
             step,
             samples=self._samples,
@@ -99,7 +114,7 @@ class TrainingSetup:
             batch_size=self.batch_size,
             seed=self.config.train.seed,
         )
-        return sampler.padded(rows, len(self.devices))
+        return sampler.padded(rows, len(self._devices))
 
     def initial_state(self) -> TrainState:
         """The state before the first step, on all devices."""
@@ -107,28 +122,28 @@ class TrainingSetup:
         train = self.config.train
         return self.place(init_state(self._network, self._optimizer, example, seed=train.seed, ema=train.ema))
 
-    def place(self, state: TrainState) -> TrainState:
-        """The state copied to all devices."""
-        return self.devices.put_everywhere(state)
-
-    def one_copy(self, tree: Any) -> Any:
-        """One copy of what lies on all devices."""
-        return self.devices.first(tree)
+    def place(self, tree: Any) -> Any:
+        """Copies a state or variables to all devices."""
+        return self._devices.put_everywhere(tree)
 
     def train(
         self, state: TrainState, first: int, stop: int, advance: Callable[[], None]
     ) -> tuple[TrainState, np.ndarray]:
-        """Steps from `first` up to `stop`; the new state and the losses. Nothing is fetched between the steps."""
+        """Takes the steps from `first` up to `stop` and calls `advance` after each; returns state and losses.
+
+        Nothing is copied from the devices between the steps.
+        """
         losses: list[Any] = []
         with jax.transfer_guard("disallow"):
-            for item in self._feed.stream(self.rows_at, first, stop):
+            for item in self._feed.stream(self._rows_at, first, stop):
                 state, metrics = self._step(state, self._inputs, item)
                 losses.append(metrics["loss"])
                 if len(losses) > AHEAD:
                     jax.block_until_ready(losses[-1 - AHEAD])
                 advance()
-        return state, np.array([jax.device_get(self.one_copy(loss)) for loss in losses])
+        return state, np.array(jax.device_get(losses))
 
-    def validate(self, state: TrainState) -> tuple[np.ndarray, float]:
-        """Probabilities [N, K] of the validation records, and their windows' mean loss."""
-        return self.validation.predict(self.compiled_predict, state.variables)
+    def validate(self, variables: Variables) -> tuple[np.ndarray, float]:
+        """Probabilities [N, K] of the validation records and mean loss of their windows; variables on all devices."""
+        probability, losses = self.validation.predict(self._predict, variables)
+        return probability, float(losses.astype(np.float64).mean())

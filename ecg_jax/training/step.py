@@ -1,15 +1,16 @@
-"""One training step and one evaluation step: functions of values, which `devices.py` compiles.
+"""One training step and one prediction, as functions of values, for `devices.py` to compile.
 
-May import jax, flax, optax and our models; nothing that reads files.
+May import jax, flax, optax and our networks; nothing that reads files.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from flax import struct
 from jax import Array, lax
 from jax.typing import ArrayLike
 
@@ -17,11 +18,48 @@ from ecg_jax.dataset.batch import Batch, Normalisation, to_input
 from ecg_jax.target import Target
 from ecg_jax.training.augment import Augment, mixup
 from ecg_jax.training.losses import Loss
-from ecg_jax.training.state import TrainState, Variables
 
+Variables = Mapping[str, Any]
 Metrics = dict[str, Array]
-Step = Callable[[TrainState, Batch, Normalisation, ArrayLike], tuple[TrainState, Metrics]]
 Predict = Callable[[Variables, Batch, Normalisation], tuple[Array, Array]]
+
+
+@struct.dataclass
+class TrainState:
+    """All values that a step changes, and the random key of the run, which stays the same."""
+
+    step: Array  # [] int32
+    key: Array  # raw random key
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    averaged: Any  # {"params", "batch_stats"} averaged over steps; empty without averaging
+
+    @property
+    def variables(self) -> Variables:
+        """The variables to evaluate: the averaged ones, or the latest ones without averaging."""
+        return self.averaged or {"params": self.params, "batch_stats": self.batch_stats}
+
+
+Step = Callable[[TrainState, Batch, Normalisation, ArrayLike], tuple[TrainState, Metrics]]
+
+
+def init_state(
+    network: nn.Module, optimizer: optax.GradientTransformation, example: Array, *, seed: int, ema: float
+) -> TrainState:
+    """Makes the state before the first step; only the shape of `example` [B, T, L] is used."""
+    key = jax.random.key(seed)
+    variables = jax.jit(lambda k: network.init(k, jnp.zeros_like(example), train=False))(key)
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    averaged = {"params": params, "batch_stats": batch_stats} if ema else {}
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=jax.random.key_data(key),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=optimizer.init(params),
+        averaged=jax.tree.map(jnp.copy, averaged),
+    )
 
 
 def make_step(
@@ -37,16 +75,18 @@ def make_step(
 ) -> Step:
     """Builds `step(state, batch, normalisation, learning_rate) -> (state, metrics)`.
 
-    Means over the batch are a weighted sum divided by a sum of weights, both over all devices (`axis_name`), so padding
-    rows and uneven distribution have no influence. Random keys come from seed, step and the index of the row in the
-    global batch, never from the device.
+    A mean over the batch is a weighted sum divided by the sum of weights, both over all devices. So padding rows, and
+    different numbers of rows per device, change nothing. Random keys depend on the seed, the step and the position of
+    a row in the global batch, not on the device.
 
     Args:
+        network: called as `ResNet1D` is.
         optimizer: gives updates for a learning rate of 1.
-        augment: applied to each window.
-        mixup_alpha: parameter of the Beta distribution of mixup; 0: no mixup.
-        ema: decay of the averaged variables; 0 keeps none.
-        masked: whether a window may contain invalid samples; without masking a step is faster.
+        loss: of each window.
+        augment: changes each window independently of the others.
+        mixup_alpha: mixes pairs of windows; 0: no mixup.
+        ema: decay of the averaged variables; 0: no averaging.
+        masked: False if no window has an invalid sample, which saves the work of masking.
         axis_name: the mapped axis under `pmap`.
     """
 
@@ -66,15 +106,9 @@ def make_step(
             keys = jax.vmap(jax.random.fold_in, (None, 0))(for_augment, rows)
             signal = jnp.where(measured, jax.vmap(augment)(keys, signal), 0.0)
         if mixup_alpha:
-            signal, label, share_valid = mixup(
-                for_mixup,
-                rows,
-                (signal, label, valid.astype(jnp.float32)),
-                batch.weight,
-                alpha=mixup_alpha,
-                gather=gathered,
-            )
-            valid = share_valid > 0
+            arrays = (signal, label, valid.astype(jnp.float32))
+            mixed = mixup(for_mixup, rows, arrays, batch.weight, alpha=mixup_alpha, gather=gathered)
+            signal, label, valid = mixed[0], mixed[1], mixed[2] > 0
         return signal, valid, label
 
     def step(
@@ -83,7 +117,7 @@ def make_step(
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         for_examples, for_dropout = jax.random.split(key)
         signal, valid, label = examples(for_examples, batch, normalisation)
-        rows = jnp.maximum(total(batch.weight.sum()), 1)
+        n_rows = jnp.maximum(total(batch.weight.sum()), 1)
 
         def loss_of(params: Any) -> tuple[Array, Any]:
             logits, changed = network.apply(
@@ -94,7 +128,7 @@ def make_step(
                 mutable=["batch_stats"],
                 rngs={"dropout": for_dropout},
             )
-            return (loss(logits, label) * batch.weight).sum() / rows, changed.get("batch_stats", {})
+            return (loss(logits, label) * batch.weight).sum() / n_rows, changed.get("batch_stats", {})
 
         (local_loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         gradient = jax.tree.map(total, gradient)
@@ -102,26 +136,25 @@ def make_step(
         params = optax.apply_updates(state.params, optax.tree.scale(learning_rate, update))
         averaged = state.averaged
         if ema:
-            decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))  # shorter memory in the first steps
-            now = {"params": params, "batch_stats": batch_stats}
-            averaged = optax.incremental_update(now, averaged, 1 - decay)
-        return TrainState(state.step + 1, state.key, params, batch_stats, opt_state, averaged), {
-            "loss": total(local_loss)
-        }
+            decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))  # a shorter memory in the first steps
+            current = {"params": params, "batch_stats": batch_stats}
+            averaged = optax.incremental_update(current, averaged, 1 - decay)
+        new_state = TrainState(state.step + 1, state.key, params, batch_stats, opt_state, averaged)
+        return new_state, {"loss": total(local_loss)}
 
     return step
 
 
-def make_predict(network: nn.Module, loss: Loss, target: Target) -> Predict:
-    """Builds `predict(variables, batch, normalisation) -> (probability [B, K], loss [B])`.
+def make_predict(network: nn.Module, target: Target) -> Predict:
+    """Builds `predict(variables, batch, normalisation) -> (logits [B, K], probability [B, K])`.
 
-    The outputs of padding rows have no meaning; the probabilities of exclusive labels sum to 1.
+    The outputs of padding rows have no meaning.
     """
+    activation = jax.nn.softmax if target.activation == "softmax" else jax.nn.sigmoid
 
     def predict(variables: Variables, batch: Batch, normalisation: Normalisation) -> tuple[Array, Array]:
         signal, _ = to_input(batch, normalisation)
         logits = jnp.asarray(network.apply(variables, signal, batch.valid, train=False))
-        probability = jax.nn.softmax(logits) if target.activation == "softmax" else jax.nn.sigmoid(logits)
-        return probability, loss(logits, batch.label)
+        return logits, activation(logits)
 
     return predict

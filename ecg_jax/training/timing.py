@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_records
-from ecg_jax.training.loop import make_contract
-from ecg_jax.training.network import build_network
+from ecg_jax.models.resnet import build_network
 from ecg_jax.training.setup import TrainingSetup
 
 CALLS, WARM_UP_CALLS = 100, 10
@@ -22,9 +21,9 @@ def run_seconds(config: RunConfig) -> tuple[float, float]:
     start = time.perf_counter()
     prepared = open_prepared(config.data.path)
     splits = split_records(prepared, config.data)
-    setup = TrainingSetup(config, prepared, splits, make_contract(config, prepared, splits))
+    setup = TrainingSetup(config, prepared, splits)
     state, _ = setup.train(setup.initial_state(), 0, 1, lambda: None)
-    setup.validate(state)
+    setup.validate(state.variables)
     before = time.perf_counter() - start
     timed, steps, first, done = 0.0, 1, 1, 1
     while timed < MEASURED_SECONDS / 2 and first < setup.steps_until(config.train.epochs):
@@ -34,7 +33,7 @@ def run_seconds(config: RunConfig) -> tuple[float, float]:
         steps *= 2
     step = timed / done if timed else before
     start = time.perf_counter()
-    setup.validate(state)
+    setup.validate(state.variables)
     validation = time.perf_counter() - start
     return setup.steps_until(config.train.epochs) * step + config.train.epochs * validation, before
 
