@@ -64,7 +64,7 @@ def _count_one(setting: Setting, without: str, key: list[int], *, with_best: boo
     for axis, claim in verdicts.items():
         weights = slope(predictions, axis)
         assert weights is not None  # the grid has several levels of each axis
-        covered += _contains(claim.low, claim.high, weights @ truth[predictions.scale_of])
+        covered += _contains(claim.low, claim.high, float(weights @ truth[predictions.scale_of]))
     counts = Counts(1, len(verdicts), covered, 1, int(verdicts[without].verdict == "holds"))
     if not with_best:
         return counts
@@ -74,7 +74,7 @@ def _count_one(setting: Setting, without: str, key: list[int], *, with_best: boo
     return replace(
         counts,
         bests=1,
-        value_covered=_contains(best.low, best.high, share @ truth),
+        value_covered=_contains(best.low, best.high, float(share @ truth)),
         scale_covered=_contains(best.low, best.high, truth[predictions.scales.index(best.scale)]),
         contained=int(predictions.scales[truth.argmax()] in best.indistinguishable),
         indistinguishable=len(best.indistinguishable),
