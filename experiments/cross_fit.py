@@ -127,7 +127,7 @@ def pooled_figures(predicted: list[list[Path]], prepared: Any) -> dict[str, Any]
     """
     from ecg_jax.evaluation.summary import summarise
 
-    if not prepared.exclusive:
+    if prepared.target.has_thresholds:
         return {}
     parts = [averaged(list(paths)) for paths in zip(*predicted, strict=True)]
     record_ids, label, probability = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -46,11 +46,6 @@ class PreparedSet:
         """The names of the labels, in the order of the columns of `label`."""
         return self.target.names
 
-    @property
-    def exclusive(self) -> bool:
-        """Whether each record has exactly one label."""
-        return self.target.kind == "exclusive"
-
     def __len__(self) -> int:
         return len(self.record_ids)
 
