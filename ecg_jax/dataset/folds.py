@@ -18,7 +18,7 @@ def assign_folds(label: np.ndarray, patients: list[str], *, folds: int, seed: in
     if not 2 <= folds <= len(names):
         raise DataError(f"--folds {folds} does not fit {len(names)} patients; give a number from 2 to {len(names)}")
     traits = np.concatenate([label, np.ones((len(label), 1))], axis=1)  # [N, K + 1]; the last counts records
-    held = np.zeros((len(names), traits.shape[1]))  # [P, K + 1]
+    held = np.zeros((len(names), traits.shape[1]))  # [U, K + 1]: patients
     np.add.at(held, patient_of, traits)
     total = np.maximum(held.sum(axis=0), 1)
     rarity = (held / total).max(axis=1)  # of a patient's rarest label, as a fraction of all records with it
