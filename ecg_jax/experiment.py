@@ -4,9 +4,10 @@ Heavy imports are inside the functions, so that `--help` is fast.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,12 +15,14 @@ import tyro
 
 from ecg_jax.cli import FLAT, base_run, fail_in_one_line
 from ecg_jax.config import RunConfig, get_field, with_fields
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.files import write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ecg_jax.analysis.axes import Axis
+    from ecg_jax.analysis.predictions import StudyPredictions
     from ecg_jax.study.design import Grid, Study
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.workdir import StudyFolder
@@ -56,10 +59,11 @@ class StudyArgs:
         """The axes of the study, with the levels of its grid."""
         raise NotImplementedError
 
-    def grids(self) -> "list[Grid]":
-        """The grids of the study: all combinations of the axes' levels."""
+    def grids(self, study: "Study") -> "list[Grid]":
+        """The grids of the study, by default one: all combinations of the axes' levels."""
         from ecg_jax.study.design import make_grid
 
+        del study
         return [make_grid(self.axes(), self.seeds, self.rates())]
 
 
@@ -67,12 +71,12 @@ class StudyArgs:
 class GridArgs(StudyArgs):
     """The flags of a study over free axes."""
 
-    depths: tuple[int, ...] = ()
-    """Residual blocks in each stage; by default 1 2 4."""
-    channels: tuple[int, ...] = ()
-    """Channels of the first stage; by default 16 32 64."""
-    kernels: tuple[int, ...] = ()
-    """Kernel lengths of the block convolutions, in samples; by default 3 5 9 15."""
+    depths: tuple[int, ...] = (1, 2, 4)
+    """Residual blocks in each stage."""
+    channels: tuple[int, ...] = (16, 32, 64)
+    """Channels of the first stage."""
+    kernels: tuple[int, ...] = (3, 5, 9, 15)
+    """Kernel lengths of the block convolutions, in samples."""
     axis: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()
     """Another axis: FIELD LEVEL ..., such as model.head gap attention; FIELD:KIND sets the kind: log2, linear or
     categorical. With model.preset, published networks replace depth, channels and kernel."""
@@ -90,17 +94,18 @@ class GridArgs(StudyArgs):
         if repeated := [name for name in fields if fields.count(name) > 1]:
             raise ConfigError(f"--axis {repeated[0]} is given twice; give all its levels once")
         if MODEL_PRESET in fields:
-            if self.depths or self.channels or self.kernels:
-                raise ConfigError("--axis model.preset sets depth, channels and kernel; leave out their flags")
             return tuple(more)
-        levels = (self.depths or (1, 2, 4), self.channels or (16, 32, 64), self.kernels or (3, 5, 9, 15))
+        levels = (self.depths, self.channels, self.kernels)
         return (*(replace(axis, levels=given) for axis, given in zip(READY_MADE, levels, strict=True)), *more)
 
 
 def run_script(kind: Any, main: Callable[[Any], None], description: str | None) -> None:
     """Reads the command line as a `kind` and calls `main` with it; an error of the user is one line."""
     with fail_in_one_line(Path(sys.argv[0]).name):
-        main(read_arguments(kind, sys.argv[1:], description))
+        if any(field.name == "run" for field in fields(kind)):
+            main(read_arguments(kind, sys.argv[1:], description))
+        else:
+            main(tyro.cli(kind, description=description))
 
 
 def read_arguments(kind: Any, arguments: Sequence[str], description: str | None = None) -> Any:
@@ -111,25 +116,27 @@ def read_arguments(kind: Any, arguments: Sequence[str], description: str | None 
     """
     default, rest = base_run(arguments)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--base")
-    if issubclass(kind, GridArgs) and parser.parse_known_args(rest)[0].base == "local":
+    parser.add_argument("--base", default=getattr(kind, "base", ""))
+    if parser.parse_known_args(rest)[0].base == "local":
         from ecg_jax.study.design import without_stem_pool
 
         default = replace(default, model=without_stem_pool(default.model))
     args = tyro.cli(kind, description=description, args=rest, default=kind(workdir=tyro.MISSING, run=default))
     if isinstance(args, StudyArgs):
-        _refuse_varied(args, default)
+        _refuse_varied(args, default, rest)
     return args
 
 
-def _refuse_varied(args: StudyArgs, default: RunConfig) -> None:
-    flags = {"model.depth": "--depths", "model.channels": "--channels", "model.kernel": "--kernels"}
-    flags |= {axis.field: "--axis" for axis in args.axes() if axis.field not in flags}
-    if "model.preset" in flags:
-        flags = {"model": flags["model.preset"]}
-    for name, flag in {**flags, "train.seed": "--seeds"}.items():
+def _refuse_varied(args: StudyArgs, default: RunConfig, given: Sequence[str]) -> None:
+    from ecg_jax.study.axis_flag import OWN_FLAGS
+
+    varied = ["train.seed", *(axis.field.replace("model.preset", "model") for axis in args.axes())]
+    if "model" in varied and {"--depths", "--channels", "--kernels"} & {flag.partition("=")[0] for flag in given}:
+        raise ConfigError("--axis model.preset sets depth, channels and kernel; leave out their flags")
+    for name in varied:
         if get_field(args.run, name) != get_field(default, name):
-            raise ConfigError(f"--{name} is varied by the study; give {flag}")
+            instead = f"give --{OWN_FLAGS[name]}" if name in OWN_FLAGS else "leave it out"
+            raise ConfigError(f"--{name} is varied by the study; {instead}")
     if args.learning_rates and args.run.train.learning_rate != default.train.learning_rate:
         raise ConfigError("give --learning-rates or --train.learning-rate, not both")
 
@@ -147,6 +154,7 @@ def train_study(
     Raises:
         UserError: an argument is refused, or the folder has another study.
     """
+    from ecg_jax.study.design import check_grid
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.storage import check_reachable, check_storage
     from ecg_jax.study.workdir import create_or_open
@@ -156,8 +164,10 @@ def train_study(
         raise ConfigError(f"--lease-seconds is {args.lease_seconds:g}; give 1 or more")
     if args.run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
-    grids = args.grids()
-    study, runner = _study_of(args, grids), runner or Runner()
+    study, runner = _study_of(args), runner or Runner()
+    grids = args.grids(study)
+    for grid in grids:
+        check_grid(study, grid)
     if args.dry_run:
         _show_dry_run(args, study, grids, runner)
         return None
@@ -175,16 +185,14 @@ def train_study(
     return folder
 
 
-def _study_of(args: StudyArgs, grids: "Sequence[Grid]") -> "Study":
+def _study_of(args: StudyArgs) -> "Study":
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.dataset.splits import split_by_folds
-    from ecg_jax.study.design import check_grid, make_study
+    from ecg_jax.study.design import make_study
 
     run = with_fields(args.run, {"data.path": args.run.data.path.resolve()})
     prepared = open_prepared(run.data.path)
     study = make_study(run, args.axes(), args.folds, prepared)
-    for grid in grids:
-        check_grid(study, grid)
     for config in study.fold_configs(study.base).values():
         if not len(split_by_folds(prepared.folds, config.data).test):
             raise ConfigError("a study needs test folds; leave out --data.test-folds, or give numbers")
@@ -203,8 +211,30 @@ def _show_dry_run(args: StudyArgs, study: "Study", grids: "Sequence[Grid]", runn
     output(160).print(trials_table(folder, plan, estimate_seconds(study, list(plan.rates), runner)))
 
 
+def finished_predictions(folder: "StudyFolder") -> "StudyPredictions":
+    """The test predictions of a study's finished seeds, after the notes on the study are printed.
+
+    Raises:
+        RunError: no seed is finished at every scale.
+    """
+    from ecg_jax.study.results import load_results
+
+    results = load_results(folder)
+    print(*results.notes, sep="\n", end="\n" if results.notes else "")
+    if results.predictions is None:
+        raise RunError(f"{folder.path} has no seed that is finished at every scale; start its command again")
+    return results.predictions
+
+
 def output(width: int = 140) -> "Console":
     """A console on standard output; if that is a file, `width` columns wide."""
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=width)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes findings as a JSON file."""
+    from ecg_jax.analysis.findings import to_dict
+
+    write_text(path, json.dumps(to_dict(values), indent=1) + "\n")

@@ -1,43 +1,40 @@
-"""Does a search space narrowed by one study's findings do better for less on other data?
+"""Does a search space that one study narrows give better results for less on other data?
 
     python experiments/search.py --study runs/cinc2017 --narrow-from runs/ptb_xl
 
-Random search is replayed from the finished trials of `--study`, over its whole space and over the space that
-`--narrow-from` narrows (another data set, or other folds of the same). Nothing is trained.
+Random search is replayed from the finished trials of `--study`, over its whole space and over the part of it that the
+findings of `--narrow-from` leave (a study of other data, or of other folds). Nothing is trained.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
-from ecg_jax.cli import fail_in_one_line
+from ecg_jax.experiment import run_script
 
 
 @dataclass(frozen=True)
 class Args:
-    """What the script takes."""
+    """The flags of this script."""
 
     study: Path
-    """Workdir of the study that is replayed."""
+    """Folder of the study that is replayed."""
     narrow_from: Path
-    """Workdir of the study whose findings narrow the space."""
+    """Folder of the study whose findings narrow the space."""
     out: Path | None = None
-    """Folder for search.json and the curves; by default search/ in --study."""
+    """Folder for search.json and the curves; by default search/ in the folder of the study."""
 
 
 def main(args: Args) -> None:
-    """Replays the search and prints what it found."""
+    """Replays the search, writes the curves and prints the result."""
     from ecg_jax.report.search_replay import replay_study, sentences, write_replay
-    from ecg_jax.study.workdir import read_founded
+    from ecg_jax.study.workdir import open_study
 
     found, notes = replay_study(args.study, args.narrow_from)
-    rate_hz = read_founded(args.study).study.rate_hz
-    out = args.out or args.study / "search"
-    written = write_replay(out, found, title=f"{args.study.name}, narrowed by {args.narrow_from.name}")
+    title = f"{args.study.name}, narrowed by {args.narrow_from.name}"
+    written = write_replay(args.out or args.study / "search", found, title=title)
+    rate_hz = open_study(args.study).study.rate_hz
     print(*notes, *sentences(found, rate_hz), f"curves: {written.with_suffix('.svg')}", sep="\n")
 
 
 if __name__ == "__main__":
-    with fail_in_one_line("search.py"):
-        main(tyro.cli(Args, description=__doc__))
+    run_script(Args, main, __doc__)

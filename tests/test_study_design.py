@@ -174,6 +174,8 @@ def grids(draw):
     given_levels = {name: tuple(draw(st.lists(levels[name], min_size=1, max_size=3))) for name in fields}
     words = [[name, *map(str, values)] for name, values in given_levels.items() if name != "model.depth"]
     axes = [read_axis(axis) for axis in words]
+    if draw(st.booleans()):
+        axes = [replace(axis, kind="categorical") for axis in axes]
     if "model.depth" in given_levels:
         axes.append(replace(READY_MADE[0], levels=given_levels["model.depth"]))
     return make_grid(axes, draw(st.integers(1, 3)), draw(st.lists(st.sampled_from([1e-3, 1e-2]), min_size=1)))
@@ -185,9 +187,8 @@ def test_a_grid_is_read_as_it_was_written_by_flags_and_by_json(grid):
     for axis in grid.axes:
         if axis.field != "model.depth":
             words = grid.flags()
-            place = words.index(axis.field)
-            kind = axis.kind
-            assert read_axis([f"{axis.field}:{kind}", *words[place + 1 : place + 1 + len(axis.levels)]]) == axis
+            (place,) = (i for i, word in enumerate(words) if word.partition(":")[0] == axis.field)
+            assert read_axis(words[place : place + 1 + len(axis.levels)]) == axis
 
 
 @given(grids())
@@ -390,8 +391,9 @@ def test_a_password_is_not_written_down():
         (["--data", "nowhere", "--train.learning-rate", ".1", "--learning-rates", ".2"], "not both"),
         (["--data", "nowhere", "--storage", "sqlite:///study.db"], "may give one trial to two workers"),
         (["--data", "nowhere", "--kernels", "0"], "axis kernel must be a whole number from 1 up; got 0"),
-        (["--data", "nowhere", "--learning-rates", "nan"], "--learning-rates is [nan]"),
-        (["--data", "nowhere", "--learning-rates", "2000"], "--learning-rates is [2000.0]"),
+        (["--data", "SET", "--learning-rates", "nan"], "--learning-rates is [nan]"),
+        (["--data", "SET", "--learning-rates", "2000"], "--learning-rates is [2000.0]"),
+        (["--data", "SET", "--axis", "model.dropout", "0", "1.5"], "--model.dropout is 1.5"),
         (["--data", "nowhere", "--lease-seconds", "-5"], "--lease-seconds is -5"),
         (["--data", "nowhere"], "nowhere is not a prepared set"),
         (["--axis", "model.head", "gap", "--model.head", "flatten"], "--model.head is varied by the study"),
@@ -400,7 +402,8 @@ def test_a_password_is_not_written_down():
         (["--axis", "model.preset", "resnet18_1d", "--model.dropout", ".1"], "--model is varied by the study"),
     ],
 )
-def test_a_mistake_is_one_line(given_flags, message, tmp_path):
+def test_a_mistake_is_one_line(given_flags, message, tmp_path, synthetic_set):
+    given_flags = [flag.replace("SET", str(synthetic_set)) for flag in given_flags]
     with pytest.raises(UserError) as raised:
         train_study(read_arguments(GridArgs, ["--workdir", str(tmp_path / "study"), *given_flags]))
     assert message in str(raised.value)

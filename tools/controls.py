@@ -29,13 +29,12 @@ from ecg_jax.cli import fail_in_one_line
 from ecg_jax.config import DataConfig, RunConfig, TrainConfig
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
-from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.experiment import GridArgs, train_study
+from ecg_jax.errors import ConfigError
+from ecg_jax.experiment import GridArgs, finished_predictions, train_study
 from ecg_jax.files import write_text
 from ecg_jax.formatting import signed
 from ecg_jax.sources import WfdbFolder
 from ecg_jax.study.design import without_stem_pool
-from ecg_jax.study.results import load_results
 
 RATE_HZ, SECONDS = 100, 10
 GAPS_SECONDS = {False: (1.5, 1.5), True: (1.0, 2.0)}
@@ -133,10 +132,7 @@ def study(args: Args, name: str, levels: dict[str, Any], *, shuffle: int | None 
     settings = {"seeds": args.seeds, "learning_rates": (0.01,), "run": replace(run, model=without_stem_pool(run.model))}
     trained = train_study(GridArgs(folder / "study", **settings, **levels))
     assert trained is not None  # it is not a dry run
-    predictions = load_results(trained).predictions
-    if predictions is None:
-        raise RunError(f"{folder / 'study'}: every scale failed; the lines above say why")
-    return analyse(predictions)
+    return analyse(finished_predictions(trained))
 
 
 def write(folder: Path, *, records: int, shuffle: int | None) -> None:

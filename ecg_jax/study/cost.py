@@ -1,13 +1,14 @@
 """Costs of the trials of a study, in operations and in seconds. Loads no JAX, except for a user's own network."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ecg_jax import models
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.splits import split_records
 from ecg_jax.models import Cost, ResNetCost
-from ecg_jax.study.design import Study
+from ecg_jax.study.design import Grid, Study
 
 PASSES = 3  # forward, and backward through activations and through parameters
 
@@ -36,6 +37,38 @@ def marks(study: Study, scale: Scale) -> list[str]:
     if (kernel - 1) * model.dilation + 1 > last:
         found.append(f"its kernel exceeds the last stage of {last} samples")
     return found
+
+
+def grids_of_equal_parameters(study: Study, grid: Grid, within: str) -> list[Grid]:
+    """The scales of a grid that differ from the plain one in one axis at most, with channels for equal parameters.
+
+    Whole channels give them nearly as many parameters as the plain scale has, and never more channels.
+
+    Args:
+        study: over depth, channels and kernel, and other axes.
+        grid: its first scale is the plain one.
+        within: an axis in which scales may differ besides, since each of its levels has a plain scale of its own.
+
+    Returns:
+        A grid for each scale.
+    """
+    scales = grid.scales()
+    found = []
+    for scale in scales:
+        plain = {**scales[0].to_dict(), within: scale[within]}
+        if sum(scale[name] != level for name, level in plain.items() if name != "channels") <= 1:
+            found.append(_with_parameters_of(study, Scale.of(plain, study.axes), scale))
+    return [
+        replace(grid, axes=tuple(replace(axis, levels=(scale[axis.name],)) for axis in grid.axes))
+        for scale in dict.fromkeys(found)
+    ]
+
+
+def _with_parameters_of(study: Study, plain: Scale, scale: Scale) -> Scale:
+    numbers = range(1, int(plain["channels"]) + 1)
+    candidates = [Scale.of({**scale.to_dict(), "channels": number}, study.axes) for number in numbers]
+    wanted = cost_of(study, plain).parameters
+    return min(candidates, key=lambda candidate: abs(cost_of(study, candidate).parameters - wanted))
 
 
 def training_macs(study: Study, prepared: PreparedSet, scale: Scale, *, runs: int | None = None) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale
+from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale, default_kind
 from ecg_jax.config import ModelConfig, RunConfig, from_dict, get_field, same_run, to_dict, with_fields
 from ecg_jax.errors import ConfigError
 from ecg_jax.models import preset
@@ -67,7 +67,8 @@ class Grid:
         """The command-line flags that give this grid."""
         found: list[str] = []
         for axis in self.axes:
-            flag = [f"--{SHORT_FLAGS[axis.field]}"] if axis.field in SHORT_FLAGS else ["--axis", axis.field]
+            kind = "" if axis.kind == default_kind(axis.levels) else f":{axis.kind}"
+            flag = [f"--{SHORT_FLAGS[axis.field]}"] if axis.field in SHORT_FLAGS else ["--axis", axis.field + kind]
             found += [*flag, *map(str, axis.levels)]
         return [*found, "--learning-rates", *map(str, self.learning_rates), "--seeds", str(self.seeds)]
 

@@ -60,20 +60,23 @@ class Runner:
     measure_run: Callable[[RunConfig], tuple[float, float]] = measure_run
     keep_compiled: Callable[[Path], None] = keep_compiled
 
-    def finish(self, runs: Mapping[Path, RunConfig], *, predict: bool, console: Console) -> list[RunResult]:
+    def finish(
+        self, runs: Mapping[Path, RunConfig], *, predict: bool, console: Console, plots: bool = False
+    ) -> list[RunResult]:
         """Trains runs and, with `predict`, predicts their test folds; finished parts are not repeated.
 
         Args:
             runs: workdir -> config.
             predict: whether test predictions are needed.
             console: where the progress is shown.
+            plots: whether the curves of the runs are drawn.
 
         Raises:
             UserError: a run failed.
         """
         results = []
         for workdir, config in runs.items():
-            results.append(self.train(config, workdir, console=console, plots=False))
+            results.append(self.train(config, workdir, console=console, plots=plots))
             if predict and not (workdir / "predictions_test.csv").is_file():
                 self.predict(workdir, config.data.path)
         return results

@@ -1,0 +1,148 @@
+"""The scripts of `experiments/`: what they train, and what they compare. Nothing is trained."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from study_fakes import GRID, Fakes, begun, with_levels, worked
+
+from ecg_jax.analysis.axes import Scale
+from ecg_jax.analysis.influence import macro_auroc
+from ecg_jax.config import RunConfig, with_fields
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.errors import ConfigError
+from ecg_jax.experiment import finished_predictions, read_arguments
+from ecg_jax.models import preset
+from ecg_jax.study.cost import cost_of
+from ecg_jax.study.cross_fit import fold_parts
+from ecg_jax.study.design import make_study
+from ecg_jax.study.workdir import open_study
+
+SCRIPTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS[0].with_name(f"{name}.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # tyro reads the help of a flag from the source of its module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_is_one_screen_and_shows_its_flags(path):
+    shown = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True, check=True).stdout
+    assert (script(path.stem).__doc__ or "").partition("\n")[0] in " ".join(shown.split())
+    assert len(path.read_text().splitlines()) <= 60
+
+
+def arguments(kind, synthetic_set, workdir, *flags):
+    given = ["--workdir", str(workdir), "--data", str(synthetic_set), "--data.window-seconds", "2", "--seeds", "2"]
+    return read_arguments(kind, [*given, *flags])
+
+
+def test_networks_of_equal_size_differ_in_their_receptive_field(synthetic_set):
+    kind = script("receptive_field").Args
+    args = arguments(kind, synthetic_set, "w")
+    study = make_study(args.run, args.axes(), (), open_prepared(synthetic_set))
+    scales = [scale for grid in args.grids(study) for scale in grid.scales()]
+    assert len(set(scales)) == len(scales) == 21
+    for head in ("gap", "attention", "flatten"):
+        costs = [cost_of(study, scale) for scale in scales if scale["model.head"] == head]
+        parameters = [cost.parameters for cost in costs]
+        assert len(costs) == 7
+        assert max(parameters) < 1.1 * min(parameters)
+        assert len({cost.receptive_field_samples for cost in costs}) == len(costs)
+        assert costs[0].receptive_field_samples == 51, "depth 1, kernel 3 on the local base"
+
+
+def test_receptive_fields_are_compared_with_the_plain_network(synthetic_set, tmp_path):
+    module = script("receptive_field")
+    flags = ["--depths", "1", "2", "--channels", "8", "--kernels", "3", "--dilations", "1", "--heads", "gap", "flatten"]
+    module.main(arguments(module.Args, synthetic_set, tmp_path, *flags), Fakes().runner)
+    written = json.loads((tmp_path / "receptive_field.json").read_text())
+    plain = {"depth": 1, "channels": 8, "kernel": 3, "model.dilation": 1, "model.head": "gap"}
+    assert written["reference"] == plain
+    by_network = {(row["depth"], row["model.head"]): row for row in written["scales"]}
+    assert len(by_network) == 4
+    assert by_network[1, "gap"]["difference"] == 0
+    predictions = finished_predictions(open_study(tmp_path))
+    macro = macro_auroc(predictions)
+    assert macro is not None
+    means = predictions.mean_weights() @ macro.value
+    places = {Scale.of(row, predictions.axes): row for row in written["scales"]}
+    first = means[predictions.scales.index(Scale.of(plain, predictions.axes))]
+    for place, scale in enumerate(predictions.scales):
+        assert places[scale]["difference"] == pytest.approx(means[place] - first)
+
+
+def test_shares_of_the_patients_are_an_axis_that_is_tested_on_the_same_records(synthetic_set, tmp_path):
+    module, fakes = script("data_size"), Fakes()
+    flags = ["--depths", "1", "2", "--channels", "4", "--kernels", "3", "--shares", "0.5", "1"]
+    module.main(arguments(module.Args, synthetic_set, tmp_path, *flags), fakes.runner)
+    assert len(fakes.trained) == 2 * 2 * 2
+    written = json.loads((tmp_path / "data_size.json").read_text())
+    assert [entry["share"] for entry in written["shares"]] == [0.5, 1.0]
+    effects = [entry["claims"]["depth"]["effect"] for entry in written["shares"]]
+    assert written["changes"]["depth"]["effect"] == pytest.approx(effects[1] - effects[0])
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_a_single_share_is_refused(synthetic_set, tmp_path):
+    module = script("data_size")
+    with pytest.raises(ConfigError, match="two different shares"):
+        module.main(arguments(module.Args, synthetic_set, tmp_path, "--shares", "1"))
+
+
+def test_published_networks_are_compared_on_the_records_seeds_and_rates_of_the_study(synthetic_set, tmp_path):
+    fakes = Fakes()
+    grid = with_levels(GRID, learning_rates=(1e-3, 3e-3))
+    worked(begun(tmp_path, synthetic_set, grid, folds=(2, 5), epochs=7), fakes)
+    module = script("published")
+    args = module.Args(study=tmp_path, presets=("resnet18_1d", "resnet1d_wang"))
+    module.main(args, fakes.runner)
+    networks = open_study(tmp_path / "published")
+    assert networks.plan().rates == dict.fromkeys(networks.plan().rates, (1e-3, 3e-3))
+    for scale in networks.plan().rates:
+        config = networks.study.config(scale)
+        assert config.model == preset(str(scale["model.preset"]))
+        assert config.train.epochs == 7
+    written = json.loads((tmp_path / "published.json").read_text())
+    assert (written["seeds"], written["seeds_of_networks"]) == (2, 2)
+    assert written["best"]["network"].startswith("study d1_c")
+    assert {row["network"] for row in written["networks"]} == {"resnet18_1d", "resnet1d_wang"}
+    for row in written["networks"]:
+        assert row["low"] < row["difference"] < row["high"]
+    trained = len(fakes.trained)
+    module.main(args, fakes.runner)
+    assert len(fakes.trained) == trained, "nothing is trained twice"
+
+
+def test_the_parts_of_a_cross_fit_test_every_fold_once():
+    parts = fold_parts([1, 2, 3, 4, 5, 6], 3)
+    assert parts == [((1, 2), 6), ((3, 4), 2), ((5, 6), 4)]
+    with pytest.raises(ConfigError, match="--parts 4: give a divisor of the set's 6 folds"):
+        fold_parts([1, 2, 3, 4, 5, 6], 4)
+
+
+def test_a_cross_fit_averages_over_parts_and_seeds(synthetic_set, tmp_path):
+    module, fakes = script("cross_fit"), Fakes()
+    run = with_fields(RunConfig(), {"data.path": synthetic_set, "data.window_seconds": 2.0})
+    module.main(module.Args(tmp_path, parts=5, seeds=2, run=run), fakes.runner)
+    written = json.loads((tmp_path / "cross_fit.json").read_text())
+    assert written["parts"] == 5
+    by_seed = []
+    for seed in (0, 1):
+        files = sorted((tmp_path / f"seed_{seed}").glob("*/result.json"))
+        values = [json.loads(file.read_text())["metrics"]["macro_auroc"]["value"] for file in files]
+        assert len(values) == 5
+        by_seed.append(np.mean(values))
+    assert written["validation"]["macro_auroc"]["mean"] == pytest.approx(np.mean(by_seed))
+    assert written["validation"]["macro_auroc"]["std"] == pytest.approx(np.std(by_seed, ddof=1))
+    assert "test" not in written
