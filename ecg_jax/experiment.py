@@ -30,17 +30,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StudyArgs:
-    """The flags of every study, with those of `ecg-jax train`."""
+class GridArgs:
+    """The flags of a study, with those of `ecg-jax train`."""
 
     workdir: Path
     """Folder of the study, which all its workers share."""
+    depths: tuple[int, ...] = (1, 2, 4)
+    """Residual blocks in each stage."""
+    channels: tuple[int, ...] = (16, 32, 64)
+    """Channels of the first stage."""
+    kernels: tuple[int, ...] = (3, 5, 9, 15)
+    """Kernel lengths of the block convolutions, in samples."""
+    axis: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()
+    """Another axis: FIELD LEVEL ..., such as model.head gap attention; FIELD:KIND sets the kind: log2, linear or
+    categorical. With model.preset, published networks replace depth, channels and kernel."""
     seeds: int = 3
     """Number of seeds of each scale, 0, 1, ...; all scales are trained from one seed before the next begins."""
     learning_rates: tuple[float, ...] = ()
     """The best one is chosen for each scale by seed 0 on the first validation fold; by default that of the run."""
     folds: tuple[int, ...] = ()
     """Cross-fitting: each of these folds is the test fold once, and the fold before it the validation fold."""
+    base: Literal["resnet", "local"] = "resnet"
+    """The network that is scaled: that of the run, or three stages without stem pooling, total stride 8."""
     storage: str = ""
     """postgresql://USER@HOST/DATABASE for many machines; by default a journal file in the workdir."""
     lease_seconds: float = 60.0
@@ -51,52 +62,25 @@ class StudyArgs:
     """List the trials with their costs, and train nothing."""
     run: Annotated[RunConfig, FLAT] = field(default_factory=RunConfig)
 
-    def rates(self) -> tuple[float, ...]:
-        """The learning rates of the grid."""
-        return self.learning_rates or (self.run.train.learning_rate,)
-
     def axes(self) -> "tuple[Axis, ...]":
-        """The axes of the study, with the levels of its grid."""
-        raise NotImplementedError
-
-    def grids(self, study: "Study") -> "list[Grid]":
-        """The grids of the study, by default one: all combinations of the axes' levels."""
-        from ecg_jax.study.design import make_grid
-
-        del study
-        return [make_grid(self.axes(), self.seeds, self.rates())]
-
-
-@dataclass(frozen=True)
-class GridArgs(StudyArgs):
-    """The flags of a study over free axes."""
-
-    depths: tuple[int, ...] = (1, 2, 4)
-    """Residual blocks in each stage."""
-    channels: tuple[int, ...] = (16, 32, 64)
-    """Channels of the first stage."""
-    kernels: tuple[int, ...] = (3, 5, 9, 15)
-    """Kernel lengths of the block convolutions, in samples."""
-    axis: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()
-    """Another axis: FIELD LEVEL ..., such as model.head gap attention; FIELD:KIND sets the kind: log2, linear or
-    categorical. With model.preset, published networks replace depth, channels and kernel."""
-    base: Literal["resnet", "local"] = "resnet"
-    """The network that is scaled: that of the run, or three stages without stem pooling, total stride 8."""
-
-    def axes(self) -> "tuple[Axis, ...]":
-        """Depth, channels and kernel, then those of `--axis`."""
+        """Depth, channels and kernel, then those of `--axis`, with their levels."""
         from ecg_jax.analysis.axes import READY_MADE
         from ecg_jax.study.axis_flag import read_axis
-        from ecg_jax.study.design import MODEL_PRESET
+        from ecg_jax.study.design import MODEL_PRESET, SHORT_FLAGS
 
-        more = [read_axis(words) for words in self.axis]
+        more = tuple(read_axis(words) for words in self.axis)
         fields = [axis.field for axis in more]
         if repeated := [name for name in fields if fields.count(name) > 1]:
             raise ConfigError(f"--axis {repeated[0]} is given twice; give all its levels once")
         if MODEL_PRESET in fields:
-            return tuple(more)
-        levels = (self.depths, self.channels, self.kernels)
-        return (*(replace(axis, levels=given) for axis, given in zip(READY_MADE, levels, strict=True)), *more)
+            return more
+        return (*(replace(axis, levels=getattr(self, SHORT_FLAGS[axis.field])) for axis in READY_MADE), *more)
+
+    def grids(self, study: "Study") -> "list[Grid]":
+        """The grids of the study: here one, with all combinations of the levels."""
+        from ecg_jax.study.design import make_grid
+
+        return [make_grid(self.axes(), self.seeds, self.learning_rates or (self.run.train.learning_rate,))]
 
 
 def run_script(kind: Any, main: Callable[[Any], None], description: str | None) -> None:
@@ -122,12 +106,12 @@ def read_arguments(kind: Any, arguments: Sequence[str], description: str | None 
 
         default = replace(default, model=without_stem_pool(default.model))
     args = tyro.cli(kind, description=description, args=rest, default=kind(workdir=tyro.MISSING, run=default))
-    if isinstance(args, StudyArgs):
+    if isinstance(args, GridArgs):
         _refuse_varied(args, default, rest)
     return args
 
 
-def _refuse_varied(args: StudyArgs, default: RunConfig, given: Sequence[str]) -> None:
+def _refuse_varied(args: GridArgs, default: RunConfig, given: Sequence[str]) -> None:
     from ecg_jax.study.axis_flag import OWN_FLAGS
 
     varied = ["train.seed", *(axis.field.replace("model.preset", "model") for axis in args.axes())]
@@ -142,7 +126,7 @@ def _refuse_varied(args: StudyArgs, default: RunConfig, given: Sequence[str]) ->
 
 
 def train_study(
-    args: StudyArgs, *, conclude: "Conclude | None" = None, runner: "Runner | None" = None
+    args: GridArgs, *, conclude: "Conclude | None" = None, runner: "Runner | None" = None
 ) -> "StudyFolder | None":
     """Starts or continues a study and works on it until it is done; None after a dry run, which trains nothing.
 
@@ -154,7 +138,6 @@ def train_study(
     Raises:
         UserError: an argument is refused, or the folder has another study.
     """
-    from ecg_jax.study.design import check_grid
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.storage import check_reachable, check_storage
     from ecg_jax.study.workdir import create_or_open
@@ -166,8 +149,8 @@ def train_study(
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     study, runner = _study_of(args), runner or Runner()
     grids = args.grids(study)
-    for grid in grids:
-        check_grid(study, grid)
+    for scale in (scale for grid in grids for scale in grid.scales()):
+        study.config(scale)  # refuses a level, or a combination of levels, that no run can have
     if args.dry_run:
         _show_dry_run(args, study, grids, runner)
         return None
@@ -177,15 +160,15 @@ def train_study(
     folder = create_or_open(args.workdir, study, args.storage)
     for grid in grids:
         folder.add_grid(grid)
-    given = {scale.name for grid in grids for scale in grid.scales()}
-    if more := [scale.name for scale in folder.plan().rates if scale.name not in given]:
+    given = [scale.to_dict() for grid in grids for scale in grid.scales()]
+    if more := [scale.name for scale in folder.plan().rates if scale.to_dict() not in given]:
         print(f"earlier commands added more scales ({', '.join(more)}); they are in {args.workdir}/grids")
     settings = {"storage": args.storage, "lease_seconds": args.lease_seconds, "retry_failed": args.retry_failed}
     work(folder, conclude=conclude or (lambda *_: None), runner=runner, **settings)
     return folder
 
 
-def _study_of(args: StudyArgs) -> "Study":
+def _study_of(args: GridArgs) -> "Study":
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.dataset.splits import split_by_folds
     from ecg_jax.study.design import make_study
@@ -199,7 +182,7 @@ def _study_of(args: StudyArgs) -> "Study":
     return study
 
 
-def _show_dry_run(args: StudyArgs, study: "Study", grids: "Sequence[Grid]", runner: "Runner") -> None:
+def _show_dry_run(args: GridArgs, study: "Study", grids: "Sequence[Grid]", runner: "Runner") -> None:
     from ecg_jax.study.dry_run import estimate_seconds, trials_table
     from ecg_jax.study.workdir import StudyFolder, check_compatible, open_study
 

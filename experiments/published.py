@@ -36,9 +36,9 @@ def main(args: Args, runner=None) -> None:
     study, parts = folder.study, {"study": finished_predictions(folder)}
     n_seeds = parts["study"].n_seeds
     rates = {rate for rates in folder.plan().rates.values() for rate in rates}
-    settings = {"learning_rates": tuple(rates), "folds": study.folds, "axis": (("model.preset", *args.presets),)}
-    grid = GridArgs(args.study / "published", min(args.seeds or n_seeds, n_seeds), **settings, run=study.base)
-    networks = train_study(grid, runner=runner)
+    settings: dict = {"learning_rates": tuple(rates), "folds": study.folds, "axis": (("model.preset", *args.presets),)}
+    settings |= {"seeds": min(args.seeds or n_seeds, n_seeds), "run": study.base}
+    networks = train_study(GridArgs(args.study / "published", **settings), runner=runner)
     assert networks is not None  # it is not a dry run
     trained = finished_predictions(networks)
     for place, scale in enumerate(trained.scales):

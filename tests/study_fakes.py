@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from ecg_jax.analysis.axes import Scale
+from ecg_jax.analysis.axes import READY_MADE, Scale
 from ecg_jax.config import DataConfig, RunConfig, from_dict
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.models import Cost
-from ecg_jax.study.design import Grid, Study, make_scale_grid, make_study
+from ecg_jax.study.design import Grid, Study, make_grid, make_study
 from ecg_jax.study.results import load_results, write_trials
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.storage import open_storage
@@ -91,6 +91,12 @@ def below(workdir: Path) -> str:
 def scale_of(depth: int, channels: int, kernel: int) -> Scale:
     """A scale of depth, channels and kernel."""
     return Scale(("depth", "channels", "kernel"), (depth, channels, kernel))
+
+
+def make_scale_grid(depths: Any, channels: Any, kernels: Any, seeds: int, learning_rates: Any) -> Grid:
+    """A grid over depth, channels and kernel."""
+    levels = zip(READY_MADE, (depths, channels, kernels), strict=True)
+    return make_grid([replace(axis, levels=tuple(given)) for axis, given in levels], seeds, learning_rates)
 
 
 GRID = make_scale_grid((1,), (4, 8), (3,), 2, (3e-3,))

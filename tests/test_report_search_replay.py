@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from study_fakes import Fakes, begun, worked
+from study_fakes import Fakes, begun, make_scale_grid, worked
 
 from ecg_jax.analysis.search_replay import CurvePoint, Replay, SearchDifference
 from ecg_jax.errors import RunError
 from ecg_jax.report.search_replay import replay_study, sentences, write_replay
-from ecg_jax.study.design import make_scale_grid
 
 
 @pytest.fixture(scope="module")

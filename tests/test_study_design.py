@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from study_fakes import GRID, Fakes, begun, scale_of, with_levels, worked
+from study_fakes import GRID, Fakes, begun, make_scale_grid, scale_of, with_levels, worked
 
 from ecg_jax.analysis.axes import READY_MADE, Axis, Scale
 from ecg_jax.config import DataConfig, ModelConfig, RunConfig, flags, from_dict, get_field, to_dict, with_fields
@@ -24,15 +24,13 @@ from ecg_jax.models import cost, preset
 from ecg_jax.study.axis_flag import read_axis
 from ecg_jax.study.cost import cost_of, fit_seconds, marks, window_samples
 from ecg_jax.study.design import (
-    Grid,
     Study,
     Trial,
-    check_grid,
     chosen_rate,
     make_grid,
-    make_scale_grid,
     make_study,
     merge_grids,
+    read_grid,
     without_stem_pool,
 )
 from ecg_jax.study.dry_run import estimate_seconds, trials_table
@@ -156,7 +154,13 @@ def test_a_grid_of_depth_channels_and_kernel_is_written_as_it_always_was():
     grid = make_scale_grid((2, 1), (16,), (7, 3, 3), 2, (1e-3,))
     written = '{"depths": [1, 2], "channels": [16], "kernels": [3, 7], "seeds": 2, "learning_rates": [0.001]}'
     assert json.dumps(grid.to_dict()) == written
-    assert Grid.from_dict(json.loads(written), READY_MADE) == grid
+    assert read_grid(READY_MADE, **json.loads(written)) == grid
+
+
+@pytest.mark.parametrize("changed", [{"axes": {"model.head": ["gap"]}}, {"depth": [1]}, {"kernels": []}])
+def test_a_grid_with_other_axes_or_keys_is_refused(changed):
+    with pytest.raises(ConfigError, match=r"its axes are .*, those of the study|has no levels"):
+        read_grid(READY_MADE, **{**SCALES.to_dict(), **changed})
 
 
 levels = {
@@ -183,7 +187,7 @@ def grids(draw):
 
 @given(grids())
 def test_a_grid_is_read_as_it_was_written_by_flags_and_by_json(grid):
-    assert Grid.from_dict(json.loads(json.dumps(grid.to_dict())), grid.axes) == grid
+    assert read_grid(grid.axes, **json.loads(json.dumps(grid.to_dict()))) == grid
     for axis in grid.axes:
         if axis.field != "model.depth":
             words = grid.flags()
@@ -225,7 +229,7 @@ def test_levels_have_the_type_of_their_field_and_the_kind_that_fits_them(words, 
         (["model.head", "gap", "mean"], "--axis model.head: mean is not a level; choose from gap, concat"),
         (["model.dropout", "some"], "--axis model.dropout: some is not a level; give a number"),
         (["model.stem_kernel", "7.5"], "--axis model.stem_kernel: 7.5 is not a level; give a whole number"),
-        (["model.stem_pool", "1"], "give true or false"),
+        (["model.stem_pool", "1"], "choose from true, false"),
         (["model.preset", "resnet"], "choose from resnet18_1d"),
         (["model.strides", "1", "2"], "--axis model.strides: one value of it is several numbers"),
         (["data.test_folds", "1"], "one value of it is several numbers"),
@@ -244,12 +248,6 @@ def test_what_cannot_be_an_axis_is_one_line_that_names_it(words, message):
         read_axis(words)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-def test_a_level_that_the_run_refuses_is_found_before_anything_is_trained(study_of):
-    grid = make_grid([Axis("model.dropout", (0.0, 1.5), "linear")], 1, (1e-3,))
-    with pytest.raises(ConfigError, match=r"--model.dropout is 1.5"):
-        check_grid(study_of(axes=grid.axes), grid)
 
 
 @pytest.mark.parametrize("number", [0, 7])
@@ -416,7 +414,7 @@ def test_presets_bases_and_flags_go_together_and_flags_win():
     assert args.run.model.strides == (2, 2, 2)
     assert args.run.model.stem_pool is False
     assert args.run.train.loss == "weighted"
-    assert args.rates() == (6e-3,)
+    assert args.run.train.learning_rate == 6e-3
     assert read_arguments(GridArgs, given_flags[:6]).run.model.strides == (1, 2, 2)
 
 

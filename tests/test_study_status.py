@@ -10,13 +10,13 @@ from ecg_jax.cli import main
 from ecg_jax.errors import RunError
 from ecg_jax.formatting import duration
 from ecg_jax.study.design import merge_grids
-from ecg_jax.study.status import RunningTrial, render, show, status
-from ecg_jax.study.tasks import Attempt, Progress, tasks
+from ecg_jax.study.status import render, show
+from ecg_jax.study.tasks import Attempt, Progress, is_finished, seconds_left, tasks
 
 NAMES = [f"d1_c{c}_k3_lr0.003_s{s}" for s in (0, 1) for c in (4, 8)]
 PLAN = merge_grids([GRID])
 RATES = merge_grids([with_levels(GRID, channels=(4,), learning_rates=(1e-3, 3e-3))])
-NAN = "the loss is nan at step 3"
+NAN, NOW = "the loss is nan at step 3", 1000.0
 
 
 def running(number, name, **more):
@@ -32,9 +32,14 @@ def files(**stages):
     return lambda trial, stage: stages.get(stage, {}).get(trial.name, Progress())
 
 
-def status_of(attempts, progress_of, plan=PLAN, folds=0, now=1000.0):
-    macs = {"folds": folds, "macs_of": lambda scale: float(scale["channels"])}
-    return status(plan, attempts, progress_of, now=now, **macs)
+def left_of(listed, plan=PLAN, folds=0):
+    return seconds_left(listed, plan, folds, lambda scale: float(scale["channels"]), NOW)
+
+
+def shown(listed, left=None) -> str:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(render(listed, left, NOW))
+    return console.export_text()
 
 
 def test_what_is_done_running_failed_and_to_come_is_counted_once():
@@ -44,26 +49,34 @@ def test_what_is_done_running_failed_and_to_come_is_counted_once():
         running(2, NAMES[2], worker="host:7", began=990.0, heartbeat=997.0),
     ]
     progress = {NAMES[0]: done(0.7), NAMES[1]: Progress(failure=NAN)}
-    found = status_of(attempts, files(whole=progress))
-    assert (found.total, found.done, found.to_come, found.finished) == (4, 1, 1, False)
-    assert found.running == (RunningTrial(NAMES[2], "host:7", 10.0, 3.0),)
-    assert found.failed == ((NAMES[1], NAN),)
-    assert found.best == (NAMES[0], 0.7)
-    assert found.seconds_left == pytest.approx(40 - 7 + 80), "twice the channels, twice the time, less what is done"
+    listed = tasks(PLAN, attempts, files(whole=progress))
+    assert [(task.name, task.state) for task in listed] == list(
+        zip(NAMES, ("done", "failed", "running", "free"), strict=True)
+    )
+    assert left_of(listed) == pytest.approx(40 - 7 + 80), "twice the channels, twice the time, less what is done"
+    assert not is_finished(listed)
 
 
 def test_a_trial_whose_files_are_done_is_done_whatever_its_attempts_say():
     stuck = running(0, NAMES[0], heartbeat=0.0)
     failed_before = Progress(True, 0.7, 40.0, failure=NAN)
-    found = status_of([stuck], files(whole={NAMES[0]: failed_before}))
-    assert (found.done, found.running, found.failed) == (1, (), ())
+    assert tasks(PLAN, [stuck], files(whole={NAMES[0]: failed_before}))[0].state == "done"
+
+
+def test_a_study_is_finished_when_every_trial_is_done_or_failed():
+    progress = dict.fromkeys(NAMES, done(0.7)) | {NAMES[1]: Progress(failure=NAN)}
+    assert is_finished(tasks(PLAN, [], files(whole=progress)))
+    del progress[NAMES[0]]
+    assert not is_finished(tasks(PLAN, [], files(whole=progress)))
 
 
 def test_the_time_left_is_shared_by_the_workers_and_not_known_before_the_first_is_done():
     attempts = [running(n, NAMES[n], began=1000.0, heartbeat=1000.0) for n in (1, 2)]
-    assert status_of(attempts, files()).seconds_left is None
-    both = status_of(attempts, files(whole={NAMES[0]: done(0.7)}))
-    assert both.seconds_left == pytest.approx((80 + 40 + 80) / 2)
+    listed = tasks(PLAN, attempts, files())
+    assert left_of(listed) is None
+    assert "not known before the first trial is done" in shown(listed)
+    both = tasks(PLAN, attempts, files(whole={NAMES[0]: done(0.7)}))
+    assert left_of(both) == pytest.approx((80 + 40 + 80) / 2)
 
 
 def test_a_worker_that_has_not_reported_for_its_lease_is_not_active():
@@ -71,23 +84,23 @@ def test_a_worker_that_has_not_reported_for_its_lease_is_not_active():
         running(n, NAMES[n], worker=f"host:{n}", heartbeat=heartbeat, lease_seconds=60.0)
         for n, heartbeat in enumerate((990.0, 900.0))
     ]
-    found = status_of(attempts, files())
-    assert (len(found.running), found.silent) == (2, 1)
-    assert "start the study's command again" in shown(found)
+    rows = shown(tasks(PLAN, attempts, files())).splitlines()
+    assert any(row.split() == ["running", "1"] for row in rows)
+    assert any(row.split()[:2] == ["silent", "1:"] and "start the study's command again" in row for row in rows)
 
 
 def test_with_several_rates_and_folds_the_runs_that_are_left_are_counted():
-    found = status_of([], files(rate={"d1_c4_k3_lr0.001_s0": done(0.6, 10.0)}), RATES, folds=3)
-    assert (found.total, found.done, found.to_come) == (2 + 2, 1, 3)
-    assert found.seconds_left == pytest.approx(10 * (1 + 2 + 3)), "a rate; the rest of seed 0; seed 1"
-    assert found.best_is_of_rates
-    assert "of the first fold" in shown(found)
+    listed = tasks(RATES, [], files(rate={"d1_c4_k3_lr0.001_s0": done(0.6, 10.0)}))
+    assert [task.state for task in listed] == ["done", "free", "blocked", "blocked"]
+    assert left_of(listed, RATES, folds=3) == pytest.approx(10 * (1 + 2 + 3)), "a rate; the rest of seed 0; seed 1"
+    assert "0.6000  d1_c4_k3_lr0.001_s0 (validation macro AUROC, of the first fold)" in shown(listed)
 
 
 def test_a_whole_trial_is_best_before_a_rate_that_was_tried():
     rates = {"d1_c4_k3_lr0.001_s0": done(0.9), "d1_c4_k3_lr0.003_s0": done(0.8)}
     whole = {"d1_c4_k3_lr0.001_s0": done(0.7)}
-    assert status_of([], files(rate=rates, whole=whole), RATES).best == ("d1_c4_k3_lr0.001_s0", 0.7)
+    listed = tasks(RATES, [], files(rate=rates, whole=whole))
+    assert "0.7000  d1_c4_k3_lr0.001_s0 (validation macro AUROC)" in shown(listed)
 
 
 def test_a_later_seed_comes_after_all_of_an_earlier_one_and_a_rate_before_its_trials():
@@ -112,16 +125,11 @@ def test_a_failure_is_retried_once():
     assert tasks(PLAN, [], files(whole=again), {NAMES[0]: 5})[0].state == "failed"
 
 
-def shown(found) -> str:
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(render(found))
-    return console.export_text()
-
-
 def test_reasons_workers_and_the_best_are_shown():
     attempts = [running(2, NAMES[2], worker="host:7", began=880.0, heartbeat=997.0)]
-    text = shown(status_of(attempts, files(whole={NAMES[0]: done(0.71234), NAMES[1]: Progress(failure=NAN)})))
-    for part in ("1 of 4", "0.7123", NAMES[0], NAN, "host:7", "2 min 00 s", "3 s ago"):
+    progress = {NAMES[0]: done(0.71234), NAMES[1]: Progress(failure=NAN)}
+    text = shown(tasks(PLAN, attempts, files(whole=progress)), 3700.0)
+    for part in ("1 of 4", "0.7123", NAMES[0], NAN, "host:7", "2 min 00 s", "3 s ago", "1 h 01 min"):
         assert part in text, part
 
 

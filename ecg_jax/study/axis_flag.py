@@ -2,7 +2,6 @@
 
 import types
 from collections.abc import Sequence
-from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ecg_jax.analysis.axes import Axis, Kind, Level, default_kind
@@ -13,7 +12,7 @@ from ecg_jax.study.design import MODEL_PRESET, SHORT_FLAGS
 
 OWN_FLAGS = {**SHORT_FLAGS, "train.seed": "seeds", "train.learning_rate": "learning-rates"}
 WITHOUT_EFFECT = ("data.path", "data.feed", "train.parallel", "train.tensorboard")
-KINDS = get_args(Kind)
+NUMBERS = {int: "a whole number", float: "a number"}
 
 
 def read_axis(words: Sequence[str]) -> Axis:
@@ -25,48 +24,41 @@ def read_axis(words: Sequence[str]) -> Axis:
     if len(words) < 2:
         raise ConfigError(f"--axis {' '.join(words)}: give a field and its levels, such as model.head gap attention")
     field, _, kind = words[0].partition(":")
-    if kind and kind not in KINDS:
-        raise ConfigError(f"--axis {words[0]}: the kind {kind} is not known; choose from {', '.join(KINDS)}")
+    if kind not in ("", *get_args(Kind)):
+        raise ConfigError(f"--axis {words[0]}: the kind {kind} is not known; choose from {', '.join(get_args(Kind))}")
     of_type = _type_of(field)
     levels = tuple(_level(field, text, of_type) for text in words[1:])
     return Axis(field, levels, kind or default_kind(levels))  # pyright: ignore[reportArgumentType]: checked above
 
 
 def _type_of(field: str) -> Any:
-    """int, float, bool or a Literal of texts.
+    """int or float, or the levels of a field that is not a number, by their texts.
 
     Raises:
         ConfigError: it cannot be an axis.
     """
     if field == MODEL_PRESET:
-        return Literal[PRESETS]  # pyright: ignore[reportInvalidTypeForm]: made at run time
+        return {name: name for name in PRESETS}
     if field in OWN_FLAGS:
         raise ConfigError(f"--axis {field}: give --{OWN_FLAGS[field]} instead")
     if field in WITHOUT_EFFECT:
         raise ConfigError(f"--axis {field}: it does not change what a network learns, so it cannot be an axis")
     part, _, knob = field.partition(".")
     parts = get_type_hints(RunConfig)
-    knobs = get_type_hints(parts[part]) if part in parts and part != "functions" else {}
-    if knob not in knobs or is_dataclass(knobs[knob]):
+    hint = get_type_hints(parts[part]).get(knob) if part in parts and part != "functions" else None
+    if hint is None:
         raise ConfigError(f"--axis {field}: a run has no such field; ecg-jax train --help lists them")
-    kinds = get_args(knobs[knob]) if get_origin(knobs[knob]) in (Union, types.UnionType) else (knobs[knob],)
-    single = [kind for kind in kinds if kind in (int, float, bool) or get_origin(kind) is Literal]
-    if not single:
-        raise ConfigError(f"--axis {field}: one value of it is several numbers, so it cannot be an axis")
-    return single[0]
+    for kind in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
+        if get_origin(kind) is Literal:
+            return {text: text for text in get_args(kind)}
+        if kind in (int, float, bool):
+            return {"true": True, "false": False} if kind is bool else kind
+    raise ConfigError(f"--axis {field}: one value of it is several numbers, so it cannot be an axis")
 
 
 def _level(field: str, text: str, of_type: Any) -> Level:
-    if get_origin(of_type) is Literal:
-        if text not in get_args(of_type):
-            raise ConfigError(f"--axis {field}: {text} is not a level; choose from {', '.join(get_args(of_type))}")
-        return text
-    if of_type is bool:
-        if text.lower() not in ("true", "false"):
-            raise ConfigError(f"--axis {field}: {text} is not a level; give true or false")
-        return text.lower() == "true"
     try:
-        return of_type(text)
-    except ValueError as error:
-        number = "a whole number" if of_type is int else "a number"
-        raise ConfigError(f"--axis {field}: {text} is not a level; give {number}") from error
+        return of_type[text.lower()] if isinstance(of_type, dict) else of_type(text)
+    except (KeyError, ValueError) as error:
+        give = f"choose from {', '.join(of_type)}" if isinstance(of_type, dict) else f"give {NUMBERS[of_type]}"
+        raise ConfigError(f"--axis {field}: {text} is not a level; {give}") from error

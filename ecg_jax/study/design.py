@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale, default_kind
@@ -48,21 +48,6 @@ class Grid:
         more = {"axes": levels} if levels else {}
         return {**short, "seeds": self.seeds, "learning_rates": list(self.learning_rates), **more}
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any], axes: Sequence[Axis]) -> "Grid":
-        """The grid that `to_dict` turned into `values`; `axes` are those of its study.
-
-        Raises:
-            ConfigError: a key is unknown or missing, or the axes are not those of the study.
-        """
-        read: _GridFile = from_dict(_GridFile, values)
-        short = {name: getattr(read, key) for name, key in SHORT_FLAGS.items() if getattr(read, key)}
-        levels, fields = {**short, **read.axes}, [axis.field for axis in axes]
-        if set(levels) != set(fields):
-            raise ConfigError(f"its axes are {', '.join(levels)}, those of the study {', '.join(fields)}")
-        with_levels = [replace(axis, levels=tuple(levels[axis.field])) for axis in axes]
-        return make_grid(with_levels, read.seeds, read.learning_rates)
-
     def flags(self) -> list[str]:
         """The command-line flags that give this grid."""
         found: list[str] = []
@@ -71,16 +56,6 @@ class Grid:
             flag = [f"--{SHORT_FLAGS[axis.field]}"] if axis.field in SHORT_FLAGS else ["--axis", axis.field + kind]
             found += [*flag, *map(str, axis.levels)]
         return [*found, "--learning-rates", *map(str, self.learning_rates), "--seeds", str(self.seeds)]
-
-
-@dataclass(frozen=True)
-class _GridFile:
-    seeds: int
-    learning_rates: tuple[float, ...]
-    depths: tuple[int, ...] = ()
-    channels: tuple[int, ...] = ()
-    kernels: tuple[int, ...] = ()
-    axes: dict[str, list[Level]] = field(default_factory=dict)
 
 
 def make_grid(axes: Iterable[Axis], seeds: int, learning_rates: Iterable[float]) -> Grid:
@@ -92,9 +67,8 @@ def make_grid(axes: Iterable[Axis], seeds: int, learning_rates: Iterable[float])
     axes, rates = tuple(axis.with_levels(axis.levels) for axis in axes), tuple(sorted(set(learning_rates)))
     if not 1 <= len(axes) <= MOST_AXES:
         raise ConfigError(f"a study has 1 to {MOST_AXES} axes, not {len(axes)}; leave some of them out")
-    for axis in axes:
-        if not axis.levels:
-            raise ConfigError(f"axis {axis.field} has no levels; give one or more")
+    if empty := [axis.field for axis in axes if not axis.levels]:
+        raise ConfigError(f"axis {empty[0]} has no levels; give one or more")
     if not rates or not all(0 < rate <= 1000 for rate in rates):
         raise ConfigError(f"--learning-rates is {list(rates)}; give numbers above 0 and up to 1,000")
     if seeds < 1:
@@ -102,13 +76,25 @@ def make_grid(axes: Iterable[Axis], seeds: int, learning_rates: Iterable[float])
     return Grid(axes, seeds, rates)
 
 
-def make_scale_grid(
-    depths: Iterable[int], channels: Iterable[int], kernels: Iterable[int], seeds: int, learning_rates: Iterable[float]
+def read_grid(
+    study_axes: Sequence[Axis],
+    *,
+    seeds: int,
+    learning_rates: Iterable[float],
+    axes: Mapping[str, Iterable[Level]] | None = None,
+    **short: Iterable[Level],
 ) -> Grid:
-    """A grid over depth, channels and kernel."""
-    levels = (tuple(depths), tuple(channels), tuple(kernels))
-    axes = [replace(axis, levels=given) for axis, given in zip(READY_MADE, levels, strict=True)]
-    return make_grid(axes, seeds, learning_rates)
+    """The grid that `Grid.to_dict` turned into these keys; `study_axes` are those of its study.
+
+    Raises:
+        ConfigError: a key is unknown, or the axes are not those of the study.
+    """
+    field_of = {key: field for field, key in SHORT_FLAGS.items()}
+    levels = {**{field_of.get(key, key): given for key, given in short.items()}, **(axes or {})}
+    fields = [axis.field for axis in study_axes]
+    if set(levels) != set(fields):
+        raise ConfigError(f"its axes are {', '.join(levels)}, those of the study {', '.join(fields)}")
+    return make_grid([replace(a, levels=tuple(levels[a.field])) for a in study_axes], seeds, learning_rates)
 
 
 @dataclass(frozen=True)
@@ -242,16 +228,6 @@ def make_study(base: RunConfig, axes: Iterable[Axis], folds: Sequence[int], prep
     if MODEL_PRESET in study.varied:
         base = replace(base, model=ModelConfig())
     return replace(study, base=with_fields(base, defaults))
-
-
-def check_grid(study: Study, grid: Grid) -> None:
-    """Refuses a grid with a scale that is not a valid run.
-
-    Raises:
-        ConfigError: the run refuses a level, or a combination of levels.
-    """
-    for scale in grid.scales():
-        study.config(scale)
 
 
 def chosen_rate(tried: Mapping[float, float | None]) -> float | None:

@@ -10,7 +10,7 @@ from ecg_jax.study.cost import cost_of, fit_seconds, marks
 from ecg_jax.study.design import Plan, Study
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.tasks import runs_of, tasks
-from ecg_jax.study.workdir import ProgressCache, StudyFolder
+from ecg_jax.study.workdir import StudyFolder, cached_progress
 
 MEASURED_SCALES = 4
 
@@ -44,7 +44,7 @@ def trials_table(folder: StudyFolder, plan: Plan, seconds: Seconds) -> Table:
     names = ("runs", "parameters", "MACs", "receptive field", "kernel", "time", *([""] if marked else []))
     table = Table(Column("trial", no_wrap=True), *names)
     total, started = 0.0, set()
-    for task in tasks(plan, [], ProgressCache(folder)):
+    for task in tasks(plan, [], cached_progress(folder)):
         cost, runs = cost_of(study, task.scale), runs_of(task, plan, len(study.folds))
         of_run, of_start = seconds[task.scale]
         needed = 0.0

@@ -20,7 +20,7 @@ from ecg_jax.files import write_text
 from ecg_jax.study.cost import cost_of
 from ecg_jax.study.design import Plan, Trial
 from ecg_jax.study.tasks import Task, tasks
-from ecg_jax.study.workdir import ProgressCache, StudyFolder
+from ecg_jax.study.workdir import StudyFolder, cached_progress
 from ecg_jax.training.result import RunResult, read_predictions, read_result
 
 COSTS = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
@@ -55,7 +55,7 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
         RunError: the prepared set is not the one of the study, or trials do not fit together.
     """
     plan = folder.plan()
-    listed = tasks(plan, [], ProgressCache(folder))
+    listed = tasks(plan, [], cached_progress(folder))
     whole = [task for task in listed if task.stage == "whole"]
     rates = {task.scale: task.rate for task in whole if task.rate is not None}
     failed = _failures(listed)

@@ -134,6 +134,11 @@ def _state(trial: Trial, progress: Progress, attempt: Attempt | None, retried: R
     return "free"
 
 
+def is_finished(listed: Iterable[Task]) -> bool:
+    """Whether no task is running or to come."""
+    return all(task.state in ("done", "failed") for task in listed)
+
+
 def lease_expired(attempt: Attempt, now: float) -> bool:
     """Whether the last heartbeat of an attempt is older than its lease, if the clocks of both machines agree."""
     return now - attempt.heartbeat > attempt.lease_seconds
@@ -151,20 +156,17 @@ def seconds_left(
     listed: Sequence[Task], plan: Plan, folds: int, macs_of: Callable[[Scale], float], now: float
 ) -> float | None:
     """Time until all tasks are done, with as many workers as are active now; None before the first is done."""
-    done = [task for task in listed if task.state == "done"]
+    runs_in = {"rate": 1, "whole": max(folds, 1)}
+    done = [
+        (macs_of(task.scale), task.progress.seconds / runs_in[task.stage]) for task in listed if task.state == "done"
+    ]
     if not done:
         return None
-    of_run = fit_seconds([(macs_of(task.scale), task.progress.seconds / _runs_in(task, folds)) for task in done])
-    attempts = {task.attempt.number: task.attempt for task in listed if task.state == "running" and task.attempt}
-    workers = sum(not lease_expired(attempt, now) for attempt in attempts.values())
-    left = 0.0
+    of_run, left, workers = fit_seconds(done), 0.0, set()
     for task in listed:
         if task.state in ("free", "blocked", "running"):
             spent = task.attempt.heartbeat - task.attempt.began if task.attempt else 0.0
             left += max(runs_of(task, plan, folds) * of_run(macs_of(task.scale)) - spent, 0.0)
-    return left / max(workers, 1)
-
-
-def _runs_in(task: Task, folds: int) -> int:
-    """The number of runs that the seconds of a task's progress include."""
-    return 1 if task.stage == "rate" else max(folds, 1)
+        if task.state == "running" and task.attempt and not lease_expired(task.attempt, now):
+            workers.add(task.attempt.number)
+    return left / max(len(workers), 1)

@@ -21,9 +21,9 @@ from typing import Any
 from ecg_jax.config import same_run, to_dict
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_new, write_text
-from ecg_jax.study.design import Grid, Plan, Study, Trial, merge_grids
+from ecg_jax.study.design import Grid, Plan, Study, Trial, merge_grids, read_grid
 from ecg_jax.study.storage import JOURNAL, database_of, without_password
-from ecg_jax.study.tasks import Progress, Stage
+from ecg_jax.study.tasks import Progress, ProgressOf, Stage
 from ecg_jax.training.result import RunResult, read_result
 from ecg_jax.training.workdir import differences
 
@@ -62,14 +62,14 @@ class StudyFolder:
         found = []
         for path in sorted((self.path / "grids").glob("*.json")):
             try:
-                found.append(Grid.from_dict(json.loads(path.read_text()), self.study.axes))
+                found.append(read_grid(self.study.axes, **json.loads(path.read_text())))
             except UNREADABLE as error:
                 raise RunError(f"{path} cannot be read ({error}); delete it, and give its grid again") from error
         return found
 
     def plan(self, *more: Grid) -> Plan:
         """All trials of the study, and those of further grids."""
-        in_order = (Grid.from_dict(grid.to_dict(), self.study.axes) for grid in more)  # of the study's axes
+        in_order = (read_grid(self.study.axes, **grid.to_dict()) for grid in more)  # of the study's axes
         return merge_grids([*self.grids(), *in_order])
 
     def results(self, trial: Trial) -> list[RunResult | None]:
@@ -121,22 +121,18 @@ class StudyFolder:
         return Progress(failure=failure, failed_at=(self.trial_folder(trial) / "trial.json").stat().st_mtime_ns)
 
 
-class ProgressCache:
-    """The progress of the trials of a study; what is done is read from its files only once."""
+def cached_progress(folder: StudyFolder) -> ProgressOf:
+    """`folder.progress`, which reads the files of a trial that is done only once."""
+    done: dict[tuple[str, Stage], Progress] = {}
 
-    def __init__(self, folder: StudyFolder):
-        self._folder = folder
-        self._done: dict[tuple[str, Stage], Progress] = {}
-
-    def __call__(self, trial: Trial, stage: Stage) -> Progress:
-        """The same as `StudyFolder.progress`."""
-        key = (trial.name, stage)
-        if key in self._done:
-            return self._done[key]
-        progress = self._folder.progress(trial, stage)
+    def progress_of(trial: Trial, stage: Stage) -> Progress:
+        key = trial.name, stage
+        progress = done.get(key) or folder.progress(trial, stage)
         if progress.done:
-            self._done[key] = progress
+            done[key] = progress
         return progress
+
+    return progress_of
 
 
 def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:

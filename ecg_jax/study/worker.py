@@ -19,9 +19,9 @@ from rich.console import Console
 
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.study.runner import Runner
-from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, Retried, Task, tasks
+from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Task, is_finished, tasks
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
-from ecg_jax.study.workdir import ProgressCache, StudyFolder, mean_macro_auroc
+from ecg_jax.study.workdir import StudyFolder, cached_progress, mean_macro_auroc
 
 Conclude = Callable[[StudyFolder, Console], None]
 """`conclude(folder, console)` is called once nothing is left to train: it writes the report."""
@@ -56,7 +56,7 @@ def work(
     """
     console, runner = console or Console(stderr=True), runner or Runner()
     runner.keep_compiled(folder.path / "compiled" / platform.node())
-    progress_of = ProgressCache(folder)
+    progress_of = cached_progress(folder)
     retried = {}
     if retry_failed:
         before = tasks(folder.plan(), [], progress_of)
@@ -80,7 +80,7 @@ class _Worker:
     folder: StudyFolder
     queue: TrialQueue
     runner: Runner
-    progress_of: ProgressCache
+    progress_of: ProgressOf
     retried: Retried
     lease_seconds: float
     console: Console
@@ -98,7 +98,7 @@ class _Worker:
                 if self.queue.release(attempt):
                     self.print(f"{attempt.trial} was given up by {attempt.worker}, which no longer reports")
             listed = self.tasks()
-            if not any(task.state in ("free", "running", "blocked") for task in listed):
+            if is_finished(listed):
                 return was_busy
             was_busy = True
             free = next((task for task in listed if task.state == "free"), None)
