@@ -52,6 +52,18 @@ def test_a_room_imports_only_from_lower_floors(file):
         assert other == room or FLOORS[other] < FLOORS[room], f"{room} imports {other}"
 
 
+def lines_of(file):
+    return len(file.read_text().splitlines())
+
+
+def test_no_room_holds_more_than_a_fifth_of_all_lines_and_no_file_more_than_400():
+    source = [file for top in ("ecg_jax", "experiments", "tools") for file in (PACKAGE.parent / top).rglob("*.py")]
+    whole = sum(map(lines_of, source))
+    for room in (folder for folder in PACKAGE.iterdir() if folder.is_dir()):
+        assert sum(map(lines_of, room.rglob("*.py"))) <= whole / 5, room.name
+    assert not [file.name for file in source if lines_of(file) > 400]
+
+
 @pytest.mark.parametrize(
     ("modules", "kept_out"),
     [
@@ -65,6 +77,7 @@ def test_a_room_imports_only_from_lower_floors(file):
         ("ecg_jax.training.loop", {"tensorflow", "wfdb"}),
         ("ecg_jax.cli, ecg_jax.presets, ecg_jax.config", {"jax", "numpy", "tensorflow", "wfdb", "matplotlib"}),
         ("ecg_jax.sources, ecg_jax.dataset.prepare_config", {"numpy", "wfdb", "scipy", "tensorflow_datasets"}),
+        ("ecg_jax.study.worker, ecg_jax.study.results, ecg_jax.study.status", {"matplotlib", "altair", "vl_convert"}),
         ("ecg_jax.analysis", {"jax", "tensorflow", "optuna", "tyro", "matplotlib", "pandas"}),
         ("ecg_jax.evaluation.summary, ecg_jax.evaluation.thresholds", {"jax", "tensorflow", "wfdb"}),
     ],
