@@ -14,6 +14,12 @@ def signed_range(low: float | None, high: float | None, digits: int = 4) -> str 
     return None if low is None or high is None else f"{signed(low, digits)} to {signed(high, digits)}"
 
 
+def change_text(change: float, low: float | None = None, high: float | None = None, *, digits: int = 4) -> str:
+    """A change and its 95 % interval, if there is one: `+0.0100 (95 % −0.0020 to +0.0220)`."""
+    interval = signed_range(low, high, digits)
+    return f"{signed(change, digits)} (95 % {interval})" if interval else signed(change, digits)
+
+
 def span(low: float | None, high: float | None, digits: int = 3) -> str:
     """A 95 % interval in brackets, or that there is none."""
     return "(no interval)" if low is None or high is None else f"(95 % {low:.{digits}f} to {high:.{digits}f})"
@@ -24,15 +30,10 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def kernel_text(kernel: float, rate_hz: float) -> str:
-    """A kernel in samples and in ms, such as `3 (30 ms)`."""
-    return f"{kernel:g} ({1000 * kernel / rate_hz:.3g} ms)"
-
-
 def level_text(axis: str, level: Any, rate_hz: float | None) -> str:
-    """A level of an axis; of a kernel in ms too, if the rate is known."""
+    """A level of an axis; of a kernel in samples and ms, such as `3 (30 ms)`, if the rate is known."""
     if axis in ("kernel", "model.stem_kernel") and rate_hz is not None:
-        return kernel_text(level, rate_hz)
+        return f"{level:g} ({1000 * level / rate_hz:.3g} ms)"
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 

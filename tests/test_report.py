@@ -15,13 +15,14 @@ from study_fakes import GRID, Fakes, begun, scale_of, with_levels, worked
 from ecg_jax.analysis import analyse
 from ecg_jax.analysis.axes import READY_MADE, Axis
 from ecg_jax.cli import main
+from ecg_jax.config import DataConfig, RunConfig
 from ecg_jax.report import sentences
 from ecg_jax.report.html_page import About, page
 from ecg_jax.report.write import conclude_study, validation_means, with_latency, write_report
 from ecg_jax.study import runner
-from ecg_jax.study.design import Trial, make_grid
+from ecg_jax.study.design import Study, Trial, make_grid
 from ecg_jax.study.latency import machine
-from ecg_jax.study.results import load_results
+from ecg_jax.study.results import StudyResults, load_results
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.workdir import open_study
 from ecg_jax.training.result import read_predictions
@@ -125,8 +126,8 @@ def test_the_page_gives_the_answer_first_and_asks_the_network_for_nothing(study)
 
 
 def test_text_in_the_page_is_escaped():
-    about = About("<b>", "a & b", 100.0, None, "", AXES, (), (), notes=("<i>note</i>",))
-    text = page(None, [], {}, about)
+    study = Study(RunConfig(DataConfig("set")), (Axis("data.window_seconds"),), (), "", 100.0, leads=1, labels=2)
+    text = page(None, {}, About("<b>", "a & b", study, StudyResults([], None, notes=("<i>note</i>",))))
     assert "<title>Scaling study: &lt;b&gt;</title>" in text
     assert "a &amp; b: signal at 100 Hz, windows of several lengths" in text
     assert "&lt;i&gt;note&lt;/i&gt;" in text

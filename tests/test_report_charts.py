@@ -10,9 +10,12 @@ from ecg_jax.analysis import analyse
 from ecg_jax.analysis.axes import READY_MADE, Axis, Scale
 from ecg_jax.analysis.findings import Claim, Contrast, CostRange, Effect, ParetoPoint, ScaleFindings
 from ecg_jax.analysis.simulation import Setting, simulate
+from ecg_jax.config import DataConfig, RunConfig
 from ecg_jax.report import charts
 from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, heat_maps, select
 from ecg_jax.report.html_page import About, figures
+from ecg_jax.study.design import Study
+from ecg_jax.study.results import StudyResults
 
 NUMBERS = tuple(axis.with_levels(levels) for axis, levels in zip(READY_MADE, ((1, 2), (8, 16), (3, 5)), strict=True))
 HEAD = Axis("model.head", ("gap", "attention"), "categorical")
@@ -62,10 +65,10 @@ def test_a_heat_map_names_the_levels_of_the_other_axes_and_frames_the_best_scale
     panels = specifications([chart for _, chart in maps])
     assert [levels for levels, _ in maps] == [{"kernel": "3 (12 ms)"}, {"kernel": "5 (20 ms)"}]
     assert [" ".join(panel["title"]) for panel in panels] == [
-        "test macro AUROC, kernel 3 (12 ms)",
-        "test macro AUROC, kernel 5 (20 ms)",
+        "test macro AUROC kernel 3 (12 ms)",
+        "test macro AUROC kernel 5 (20 ms)",
     ]
-    first = {row["axis_1"]: row for row in values_of(panels[0])}
+    first = {row["channels"]: row for row in values_of(panels[0])}
     assert {channels: row["text"] for channels, row in first.items()} == {"8": "0.800", "16": "0.900 ~"}
     assert {channels: row["best"] for channels, row in first.items()} == {"8": False, "16": True}
     assert not any(row["best"] for row in values_of(panels[1]))
@@ -129,7 +132,7 @@ def test_the_pareto_chart_marks_the_front_and_its_tooltip_has_the_configuration(
     (points,) = [layer for layer in panel["layer"] if layer["mark"]["type"] == "point"]
     titles = [entry["title"] for entry in points["encoding"]["tooltip"]]
     assert titles[:4] == ["depth", "channels", "kernel", "macro AUROC"]
-    assert rows[0]["axis_2"] == "3 (30 ms)"
+    assert rows[0]["kernel"] == "3 (30 ms)"
     assert "training, s" not in titles
 
 
@@ -137,7 +140,7 @@ def test_a_scale_whose_receptive_field_is_unknown_is_left_out_of_its_chart():
     unknown = [replace(found, receptive_field_ms=None) for found in SCALES]
     settings = {"axes": (DEPTH, CHANNELS), "rate_hz": 100, "window_ms": 2500.0}
     (panel,) = specifications(charts.receptive_field([*SCALES[:1], *unknown[1:]], **settings))
-    assert [row["mean"] for row in panel["layer"][1]["data"]["values"]] == [0.8]
+    assert [row["mean"] for row in values_of(panel)] == [0.8]
     assert charts.receptive_field(unknown, **settings) == []
 
 
@@ -158,9 +161,9 @@ def test_only_the_config_decides_the_colour_of_letters_and_lines():
 
 
 def test_a_figure_is_svg_and_png_without_network():
-    figure = charts.together([chart for _, chart in maps_of(SCALES, NUMBERS, (DEPTH, CHANNELS))])
-    assert charts.svg(figure).startswith("<svg")
-    assert charts.png(figure)[:4] == b"\x89PNG"
+    svg, png = charts.images([chart for _, chart in maps_of(SCALES, NUMBERS, (DEPTH, CHANNELS))])
+    assert svg.startswith("<svg")
+    assert png[:4] == b"\x89PNG"
 
 
 def test_nothing_to_show_is_no_chart():
@@ -193,10 +196,11 @@ def test_effects_are_compared_over_the_whole_range_of_an_axis(four_axes):
 
 
 def test_a_study_over_four_axes_has_a_selector_for_each_axis_outside_the_plane(four_axes):
-    about = About("name", "data", 100.0, 2.5, "abc", four_axes.axes, (0, 1), ())
+    study = Study(RunConfig(DataConfig("set", window_seconds=2.5)), four_axes.axes, (), "abc", 100.0, 12, 3)
+    about = About("name", "data", study, StudyResults([], None))
     drawn = figures(four_axes, four_axes.scales, [], about)
     assert drawn["scales"].selectors == {"depth": ["1", "2"], "channels": ["8", "16"]}
     assert len(drawn["scales"].panels) == len(drawn["scales"].for_paper) == 4
-    texts = charts.svg(charts.together(drawn["claims"].panels))
+    texts, _ = charts.images(drawn["claims"].panels)
     assert all(name in texts for name in ("model.dropout", "from 0 to 0.3", "attention − gap", "flatten − attention"))
     assert len(drawn["metrics"].panels) == 3  # one for each numeric axis

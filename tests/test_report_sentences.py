@@ -62,7 +62,7 @@ def pair(level, reference, effect, differs):
 def test_of_pairs_that_differ_the_better_level_is_named_first_with_a_positive_difference():
     pairs = [pair("attention", "gap", -0.02, True), pair("flatten", "gap", 0.03, True)]
     pairs.append(pair("flatten", "attention", 0.0, False))
-    (text,) = sentences.contrast_sentences(HEAD, pairs, 100)
+    text = sentences.contrast_sentence(HEAD, pairs, 100)
     assert text == (
         "model.head: significant differences in macro AUROC, corrected for 3 pairs: flatten is better than gap by "
         "+0.0300 (95 % +0.0200 to +0.0400); gap is better than attention by +0.0200 (95 % +0.0100 to +0.0300)."
@@ -70,9 +70,9 @@ def test_of_pairs_that_differ_the_better_level_is_named_first_with_a_positive_di
 
 
 def test_where_no_pair_differs_all_levels_are_named():
-    (text,) = sentences.contrast_sentences(HEAD, [pair("attention", "gap", 0.01, False)], 100)
+    text = sentences.contrast_sentence(HEAD, [pair("attention", "gap", 0.01, False)], 100)
     assert text == "model.head: no significant difference between its levels gap, attention, flatten."
-    (text,) = sentences.contrast_sentences(HEAD, [pair("attention", "gap", None, False)], 100)
+    text = sentences.contrast_sentence(HEAD, [pair("attention", "gap", None, False)], 100)
     assert "no two trials that differ in it alone" in text
 
 

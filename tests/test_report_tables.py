@@ -29,7 +29,7 @@ def test_a_comparison_shows_costs_and_differences_and_marks_what_exceeds_the_win
     assert first.count("–") == 3  # MACs, receptive field and time are not known
     assert [cell.strip() for cell in second.strip("│").split("│")] == [
         *("7 (70 ms)", "flatten", "9,000", "12,345", "3000 *", "5", "0.8100 (95 % 0.7600 to 0.8600)"),
-        "+0.0100 (−0.0200 to +0.0400)",
+        "+0.0100 (95 % −0.0200 to +0.0400)",
     ]
     assert "* beyond the window of 250 samples" in lines[-1]
 

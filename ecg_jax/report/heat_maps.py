@@ -3,7 +3,7 @@
 May import altair; no file.
 """
 
-import textwrap
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from ecg_jax.analysis.axes import Axis, Scale
 from ecg_jax.analysis.findings import Analysis, ScaleFindings
-from ecg_jax.formatting import level_text
 from ecg_jax.report.charts import VERMILION, field_of, level_texts, scale_row, scale_tooltip
 
 MOST_PANELS = 12  # in one figure
@@ -22,12 +21,10 @@ def effect_sizes(analysis: Analysis) -> dict[str, float]:
     """The change of macro AUROC over the whole range of each axis, from its effect or its largest contrast."""
     sizes = {}
     for axis in analysis.axes:
-        if axis.kind == "categorical":
-            effects = [abs(pair.effect) for pair in analysis.contrasts[axis.name] if pair.effect is not None]
-            sizes[axis.name] = max(effects, default=0.0)
-        else:
-            doublings = np.log2(float(axis.levels[-1]) / float(axis.levels[0])) if axis.kind == "log2" else 1.0
-            sizes[axis.name] = abs(analysis.claims[axis.name].effect or 0.0) * float(doublings)
+        categorical = axis.kind == "categorical"
+        steps = 1.0 if categorical else float(np.ptp(axis.coordinates(axis.levels)))
+        found = analysis.contrasts[axis.name] if categorical else [analysis.claims[axis.name]]
+        sizes[axis.name] = steps * max((abs(one.effect) for one in found if one.effect is not None), default=0.0)
     return sizes
 
 
@@ -55,31 +52,28 @@ def heat_maps(
     Returns:
         For each panel the levels of the other axes, axis -> text, and the chart.
     """
-    known = [found for found in scales if found.mean is not None]
-    means = [found.mean for found in known if found.mean is not None]
+    rows = [
+        {
+            **scale_row(found, rate_hz),
+            "text": f"{found.mean:.3f}{' ~' if found.indistinguishable else ''}",
+            "best": found.scale == best,
+        }
+        for found in scales
+        if found.mean is not None
+    ]
+    if not rows:
+        return []
+    chart = _cells(plane, [row["mean"] for row in rows], rate_hz)
+    chart = chart.encode(tooltip=scale_tooltip(scales[0].scale.names, rows))
     others = [axis for axis in axes if axis not in plane]
-    panels: dict[tuple[str, ...], list[ScaleFindings]] = {}
-    for found in sorted(known, key=lambda found: [axis.levels.index(found.scale[axis.name]) for axis in others]):
-        key = tuple(level_text(axis.name, found.scale[axis.name], rate_hz) for axis in others)
-        panels.setdefault(key, []).append(found)
-    width, height = max(230, 64 * len(plane[-1].levels)), 38 * (len(plane[0].levels) if len(plane) > 1 else 1)
-    titles = {key: _title(metric, [axis.name for axis in others], key, width // 7) for key in panels}
-    lines = max(map(len, titles.values()), default=0)
     maps = []
-    for key, there in panels.items():
-        chart = _panel(there, plane, min(means), max(means), rate_hz=rate_hz, best=best)
-        title = [""] * (lines - len(titles[key])) + titles[key]  # so that panels side by side are level
-        levels = {axis.name: text for axis, text in zip(others, key, strict=True)}
-        maps.append((levels, chart.properties(title=title, width=width, height=height)))
+    for texts in itertools.product(*(level_texts(axis, rate_hz) for axis in others)):
+        levels = {axis.name: text for axis, text in zip(others, texts, strict=True)}
+        there = [row for row in rows if levels.items() <= row.items()]
+        title = [metric, *(f"{name} {text}" for name, text in levels.items())]
+        if there:
+            maps.append((levels, chart.properties(data=alt.Data(values=there), title=title)))
     return maps
-
-
-def _title(metric: str, names: Sequence[str], levels: Sequence[str], columns: int) -> list[str]:
-    """The title of a panel in lines, which break between axes only."""
-    parts = [metric, *(f"{name} {level}" for name, level in zip(names, levels, strict=True))]
-    text = ", ".join(part.replace(" ", "\u00a0") for part in parts)
-    lines = textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False)
-    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def select(choices: Sequence[Mapping[str, str]], best: Mapping[str, str], sizes: Mapping[str, float]) -> dict[str, str]:
@@ -94,29 +88,13 @@ def select(choices: Sequence[Mapping[str, str]], best: Mapping[str, str], sizes:
     return selected
 
 
-def _panel(
-    there: Sequence[ScaleFindings],
-    plane: Sequence[Axis],
-    low: float,
-    high: float,
-    *,
-    rate_hz: float,
-    best: Scale | None,
-) -> Any:
-    """One panel without a title; `low` and `high` are the ends of the colours."""
-    names = there[0].scale.names
-    rows = [
-        {
-            **scale_row(found, rate_hz),
-            "text": f"{found.mean:.3f}{' ~' if found.indistinguishable else ''}",
-            "best": found.scale == best,
-        }
-        for found in there
-    ]
-    base = alt.Chart(alt.Data(values=rows)).encode(tooltip=scale_tooltip(names, rows))
-    base = base.encode(x=_position(alt.X, plane[-1], names, rate_hz))
+def _cells(plane: Sequence[Axis], means: Sequence[float], rate_hz: float) -> Any:
+    """A panel without data and title; its colours range over all means."""
+    low, high = min(means), max(means)
+    places = {"x": _position(alt.X, plane[-1], rate_hz)}
     if len(plane) > 1:
-        base = base.encode(y=_position(alt.Y, plane[0], names, rate_hz))
+        places["y"] = _position(alt.Y, plane[0], rate_hz)
+    base = alt.Chart().encode(**places)
     colours = alt.Scale(scheme="viridis", domain=[low, max(high, low + 1e-6)])
     cells = base.mark_rect().encode(color=alt.Color("mean:Q", scale=colours, legend=None))
     frame = base.mark_rect(filled=False, stroke=VERMILION, strokeWidth=4).transform_filter("datum.best")
@@ -124,14 +102,18 @@ def _panel(
     letters = base.mark_text(fontSize=12).encode(
         text="text:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value("#000000"))
     )
-    return cells + frame + letters
+    size = {
+        "width": max(230, 64 * len(plane[-1].levels)),
+        "height": 38 * (len(plane[0].levels) if len(plane) > 1 else 1),
+    }
+    return (cells + frame + letters).properties(**size)
 
 
-def _position(channel: Any, axis: Axis, names: Sequence[str], rate_hz: float) -> Any:
+def _position(channel: Any, axis: Axis, rate_hz: float) -> Any:
     """An axis of the plane. Vertically, numbers increase upwards, and categories are in order from the top."""
     levels = level_texts(axis, rate_hz)
     if channel is alt.Y and axis.kind != "categorical":
         levels.reverse()
     title = f"{axis.name}, {axis.unit}" if axis.unit else axis.name
     look = alt.Axis(domain=False, ticks=False, labelLimit=160, labelAngle=0)
-    return channel(f"{field_of(axis, names)}:N", title=title, scale=alt.Scale(domain=levels), axis=look)
+    return channel(f"{field_of(axis.name)}:N", title=title, scale=alt.Scale(domain=levels), axis=look)

@@ -3,17 +3,24 @@
 The fixed text of the page is in its template, `page.html`; text that depends on the findings comes from `sentences`.
 """
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from ecg_jax.analysis.axes import Axis
-from ecg_jax.analysis.findings import Analysis, Claim, ScaleFindings, Slope
+from ecg_jax.analysis.findings import Analysis, Claim, Effect, ScaleFindings, Slope
 from ecg_jax.formatting import duration, level_text, plural, scale_text, signed, signed_range
 from ecg_jax.report import charts, sentences
 from ecg_jax.report.charts import EpochMean, Panels
 from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, heat_maps, select
+from ecg_jax.study.design import Study
+from ecg_jax.study.results import StudyResults
 
 
 @dataclass(frozen=True)
@@ -23,19 +30,22 @@ class About:
     name: str
     data: str
     """Folder of the prepared set."""
-    rate_hz: float
-    window_seconds: float | None
-    """None if the study varies it."""
-    fingerprint: str
-    axes: tuple[Axis, ...]
-    """The axes of the study, with all levels."""
-    seeds: tuple[int, ...]
-    """The seeds that every scale has finished."""
-    folds: tuple[int, ...]
-    notes: tuple[str, ...] = ()
+    study: Study
+    results: StudyResults
     commands: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     machine: str = ""
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes of the study, with all levels of its trials."""
+        rows = self.results.rows
+        return tuple(axis.with_levels([*axis.levels, *(row[axis.name] for row in rows)]) for axis in self.study.axes)
+
+    @property
+    def window_seconds(self) -> float | None:
+        """None if the study varies it."""
+        return None if "data.window_seconds" in self.study.varied else self.study.base.data.window_seconds
 
 
 @dataclass(frozen=True)
@@ -55,9 +65,7 @@ class Figure:
     @property
     def for_paper(self) -> Panels:
         """The panels with the selected levels."""
-        if not self.selected:
-            return self.panels
-        pairs = zip(self.panels, self.choices, strict=True)
+        pairs = zip(self.panels, self.choices or [{}] * len(self.panels), strict=True)
         return [panel for panel, choice in pairs if choice.items() >= self.selected.items()]
 
     @property
@@ -73,13 +81,9 @@ def figures(
 ) -> dict[str, Figure]:
     """All figures of the report by name, without empty ones.
 
-    Args:
-        analysis: of the study; None before the first seed is finished.
-        scales: the scales of the analysis; without an analysis, with means on validation.
-        curves: the learning curves.
-        about: the study.
+    `scales` are those of the analysis or, before the first seed is finished, means on validation.
     """
-    rate_hz, best = about.rate_hz, analysis.best.scale if analysis and analysis.best else None
+    rate_hz, best = about.study.rate_hz, analysis.best.scale if analysis and analysis.best else None
     axes = analysis.axes if analysis else about.axes
     sizes = effect_sizes(analysis) if analysis else {}
     plane = choose_plane(axes, sizes)
@@ -95,7 +99,7 @@ def figures(
         "learning_curves": Figure(charts.learning_curves(curves, rate_hz=rate_hz, best=best), columns=2),
     }
     if analysis:
-        window_ms = None if about.window_seconds is None else 1000 * about.window_seconds
+        window_ms = about.window_seconds and 1000 * about.window_seconds
         others = [axis for axis in axes if axis.kind == "categorical" and axis not in plane and len(axis.levels) > 1]
         reach = charts.receptive_field(scales, axes=[*plane, *others], rate_hz=rate_hz, window_ms=window_ms)
         made |= {
@@ -108,23 +112,15 @@ def figures(
     return {name: figure for name, figure in made.items() if figure.panels}
 
 
-def page(
-    analysis: Analysis | None, rows: Sequence[Mapping[str, Any]], drawn: Mapping[str, Figure], about: About
-) -> str:
-    """The page.
-
-    Args:
-        analysis: of the study; None before the first seed is finished.
-        rows: of `trials.csv`.
-        drawn: the figures.
-        about: the study.
-    """
-    import vl_convert
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    settings: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+def page(analysis: Analysis | None, drawn: Mapping[str, Figure], about: About) -> str:
+    """The page; without an analysis it shows validation metrics only."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, finalize=_spaced, **settings
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=_spaced,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     for_script = {
         name: {"panels": charts.for_page(figure.panels), "choices": figure.choices} for name, figure in drawn.items()
@@ -132,8 +128,8 @@ def page(
     return environment.get_template("page.html").render(
         analysis=analysis,
         about=about,
-        rate_hz=about.rate_hz,
-        rows=rows,
+        rate_hz=about.study.rate_hz,
+        rows=about.results.rows,
         drawn=drawn,
         numeric=sentences.numeric_axes(analysis.axes if analysis else ()),
         by_metric=_by_metric,
@@ -155,14 +151,15 @@ def _spaced(value: Any) -> Any:
 
 def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:
     """The effects of all numeric axes, and the contrasts of each categorical one."""
-    settings: dict[str, Any] = {"x_title": "change of macro AUROC", "margin": analysis.margin}
     numeric = sentences.numeric_axes(analysis.axes)
-    effects = {f"{axis.name}\n{sentences.step_text(axis)}": analysis.claims[axis.name] for axis in numeric}
-    panels = charts.forest(effects, **settings)
+    groups: dict[str, dict[str, Effect]] = {
+        "": {f"{axis.name}\n{sentences.step_text(axis)}": analysis.claims[axis.name] for axis in numeric}
+    }
     for name, pairs in analysis.contrasts.items():
         levels = [[level_text(name, level, rate_hz) for level in (pair.level, pair.reference)] for pair in pairs]
-        panels += charts.forest(dict(zip(map(" − ".join, levels), pairs, strict=True)), title=name, **settings)
-    return panels
+        groups[name] = dict(zip(map(" − ".join, levels), pairs, strict=True))
+    panels = (charts.forest(effects, title=title, margin=analysis.margin) for title, effects in groups.items())
+    return [panel for some in panels for panel in some]
 
 
 def _metric_panels(analysis: Analysis) -> Panels:
@@ -181,16 +178,18 @@ def _interaction_panels(analysis: Analysis, rate_hz: float) -> Panels:
     steps = {axis.name: sentences.step_text(axis) for axis in sentences.numeric_axes(analysis.axes)}
     by_pair: dict[tuple[str, str], dict[str, Slope]] = {}
     for slope in (slope for found in analysis.interactions.values() for slope in found.slopes):
-        name = f"{slope.at} {level_text(slope.at, slope.level, rate_hz)}"
-        by_pair.setdefault((slope.axis, slope.at), {})[name] = slope
-    pairs: list[tuple[float, Panels]] = []
-    for (axis, _), slopes in by_pair.items():
-        effects = [slope.effect for slope in slopes.values() if slope.effect is not None]
-        panels = charts.forest(slopes, title=f"{axis}, {steps[axis]}", x_title="change of macro AUROC")
-        pairs.append((max(effects, default=0.0) - min(effects, default=0.0), panels))
-    if len(pairs) > MOST_PANELS:
-        pairs = sorted(pairs, key=lambda pair: -pair[0])[:MOST_PANELS]
-    return [panel for _, panels in pairs for panel in panels]
+        if slope.effect is not None:
+            name = f"{slope.at} {level_text(slope.at, slope.level, rate_hz)}"
+            by_pair.setdefault((slope.axis, slope.at), {})[name] = slope
+
+    def spread(pair: tuple[str, str]) -> float:
+        return float(np.ptp([slope.effect or 0.0 for slope in by_pair[pair].values()]))
+
+    panels = []
+    most = heapq.nlargest(MOST_PANELS, by_pair, key=spread)
+    for axis, at in (pair for pair in by_pair if pair in most):
+        panels += charts.forest(by_pair[axis, at], title=f"{axis}, {steps[axis]}")
+    return panels
 
 
 def _by_metric(analysis: Analysis) -> dict[str, Mapping[str, Claim]]:

@@ -39,13 +39,14 @@ def advise(
     if "latency_ms" in budget or (folder_path / FILE).is_file():
         predictions = with_latency(folder, predictions, runner or Runner())
     found = recommend(predictions, budget, label=label)
-    metric = f"AUROC of {label}" if label else "macro AUROC"
     value = "not known: too few test records of a class to select on one half and measure on the other"
     if found.quality is not None:
         value = f"{found.quality:.3f} {span(found.low, found.high)} on test records, for a scale selected in this way"
     name = scale_text(found.scale.to_dict(), rate_hz)
-    lines = [f"scale        {name} ({found.affordable} of {found.of} scales are within the budget)"]
-    lines.append(f"expected     {metric} {value}")
+    lines = [
+        f"scale        {name} ({found.affordable} of {found.of} scales are within the budget)",
+        f"expected     {f'AUROC of {label}' if label else 'macro AUROC'} {value}",
+    ]
     if len(results.seeds) == 1 and found.affordable > 1:
         lines.append(f"             {SELECTION_WITH_ONE_SEED}")
     lines += _cost_lines(found)

@@ -12,9 +12,10 @@ from ecg_jax.analysis.search_replay import Replay, replay
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
-from ecg_jax.files import write_bytes, write_text
-from ecg_jax.formatting import level_text, signed, signed_range
-from ecg_jax.report import charts
+from ecg_jax.files import write_text
+from ecg_jax.formatting import change_text, level_text
+from ecg_jax.report.charts import search_curves
+from ecg_jax.report.write import write_figure
 from ecg_jax.study.cost import training_macs
 from ecg_jax.study.design import Study
 from ecg_jax.study.results import load_results
@@ -39,10 +40,9 @@ def replay_study(path: Path, other_path: Path, *, seed: int = 0) -> tuple[Replay
         unfinished = path if predictions is None else other_path
         raise RunError(f"{unfinished}: no seed is finished at every scale yet")
     prepared = open_prepared(study.base.data.path)
-    if study.fingerprint == other.fingerprint:
-        both = tested(study, prepared) & tested(other, prepared)
-        if both:
-            raise RunError(f"{path} and {other_path} test the same {len(both)} records; use other data or other folds")
+    both = tested(study, prepared) & tested(other, prepared) if study.fingerprint == other.fingerprint else ()
+    if both:
+        raise RunError(f"{path} and {other_path} test the same {len(both)} records; use other data or other folds")
     scales = [Scale.of(trial, study.axes) for trial in predictions.trials]
     macs = np.array([training_macs(study, prepared, scale) for scale in scales])
     first = np.array([training_macs(study, prepared, scale, runs=1) for scale in scales])
@@ -65,28 +65,22 @@ def sentences(found: Replay, rate_hz: float) -> list[str]:
     def text(axis: str, levels: list[Level]) -> str:
         return ", ".join(level_text(axis, level, rate_hz) for level in levels)
 
-    space = "; ".join(
-        f"{axis} {text(axis, kept)}" + (f" without {text(axis, dropped)}" if dropped else "")
-        for (axis, kept), dropped in zip(found.kept.items(), found.dropped.values(), strict=True)
-    )
+    without = {axis: f" without {text(axis, levels)}" if levels else "" for axis, levels in found.dropped.items()}
+    space = "; ".join(f"{axis} {text(axis, levels)}{without[axis]}" for axis, levels in found.kept.items())
     lines = [f"The narrowed space: {space}."]
     if not any(found.dropped.values()):
         lines.append("In the other study no interval of an effect excludes 0, so both spaces are equal.")
     at, first, last = found.average, found.curves[0].budget, found.curves[-1].budget
-    interval = signed_range(at.low, at.high)
     lines.append(
         f"Averaged over budgets from {first:.2g} to {last:.2g} training MACs, random search reaches a test macro AUROC "
         f"of {at.whole:.4f} in the whole space and {at.narrowed:.4f} in the narrowed one: "
-        f"{signed(at.difference)}{f' (95 % {interval})' if interval else ''}."
+        f"{change_text(at.difference, at.low, at.high)}."
     )
     return [*lines, f"The claim that the narrowed space is better at equal cost: {found.verdict}."]
 
 
 def write_replay(folder: Path, found: Replay, title: str) -> Path:
     """Writes `search.json` and the curves as SVG and PNG into a folder; returns the path of the JSON file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figure = charts.together(charts.search_curves(found.curves, title=title), columns=2)
-    write_text(folder / "search.svg", charts.svg(figure))
-    write_bytes(folder / "search.png", charts.png(figure))
+    write_figure(folder / "search", search_curves(found.curves, title=title), columns=2)
     write_text(folder / "search.json", json.dumps(asdict(found), indent=1) + "\n")
     return folder / "search.json"

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from ecg_jax.analysis.comparisons import ScaleComparison
-from ecg_jax.analysis.findings import Analysis, Claim, Effect
-from ecg_jax.formatting import level_text, scale_text, signed, signed_range, span
+from ecg_jax.analysis.findings import Analysis, Effect
+from ecg_jax.formatting import change_text, level_text, scale_text, span
 from ecg_jax.report.sentences import numeric_axes, step_text
 
 
@@ -15,7 +15,7 @@ def comparison_table(
     rate_hz: float,
     *,
     window_samples: int | None = None,
-    title: str = "",
+    title: str | None = None,
     caption: str = "",
 ) -> Table:
     """Scales with their costs and macro AUROC, and their differences from the reference; a dash if not known.
@@ -28,7 +28,7 @@ def comparison_table(
         caption: below the table.
     """
     names = [*rows[0].scale.names, "parameters", "MACs", "receptive field, ms", "training, s"]
-    table = Table(*names, "macro AUROC", "difference", title=title or None)
+    table = Table(*names, "macro AUROC", "difference", title=title)
     beyond = [window_samples is not None and (row.receptive_field_samples or 0) > window_samples for row in rows]
     for row, star in zip(rows, beyond, strict=True):
         table.add_row(
@@ -37,7 +37,7 @@ def comparison_table(
             "–" if row.receptive_field_ms is None else f"{row.receptive_field_ms:g}{' *' if star else ''}",
             "–" if row.seconds is None else f"{row.seconds:.0f}",
             f"{row.mean:.4f} {span(row.mean_low, row.mean_high, 4)}",
-            "" if not row.difference else _effect_text(row.difference, row.low, row.high),
+            change_text(row.difference, row.low, row.high) if row.difference else "",
         )
     star_text = f"* beyond the window of {window_samples} samples" if any(beyond) else ""
     table.caption = "; ".join(filter(None, (caption, star_text))) or None
@@ -56,29 +56,19 @@ def best_table(
         differences: axis -> difference of its effect between the last and the first row.
     """
     axes = numeric_axes(next(iter(analyses.values())).axes)
-    table = Table(
-        first_column,
-        "best scale",
-        "macro AUROC of a scale selected in this way",
-        *(f"{axis.name}, {step_text(axis)}" for axis in axes),
-    )
+
+    def effect_texts(effects: Mapping[str, Effect]) -> list[str]:
+        found = (effects[axis.name] for axis in axes)
+        return ["not known" if one.effect is None else change_text(one.effect, one.low, one.high) for one in found]
+
+    steps = (f"{axis.name}, {step_text(axis)}" for axis in axes)
+    table = Table(first_column, "best scale", "macro AUROC of a scale selected in this way", *steps)
     for name, analysis in analyses.items():
-        best, effects = analysis.best, [_claim_text(analysis.claims[axis.name]) for axis in axes]
-        if best is None:
-            table.add_row(name, "not defined", "", *effects)
-            continue
-        value = "not known" if best.value is None else f"{best.value:.4f} {span(best.low, best.high, 4)}"
-        table.add_row(name, scale_text(best.scale.to_dict(), rate_hz), value, *effects)
+        scale, value = "not defined", "not known"
+        if best := analysis.best:
+            scale = scale_text(best.scale.to_dict(), rate_hz)
+            value = value if best.value is None else f"{best.value:.4f} {span(best.low, best.high, 4)}"
+        table.add_row(name, scale, value, *effect_texts(analysis.claims))
     table.add_section()
-    changes = [_claim_text(differences[axis.name]) for axis in axes]
-    table.add_row("difference", "between the last row and the first", "", *changes)
+    table.add_row("difference", "between the last row and the first", "", *effect_texts(differences))
     return table
-
-
-def _claim_text(found: Claim | Effect) -> str:
-    return "not known" if found.effect is None else _effect_text(found.effect, found.low, found.high)
-
-
-def _effect_text(effect: float, low: float | None, high: float | None) -> str:
-    interval = signed_range(low, high)
-    return f"{signed(effect)} ({interval})" if interval else signed(effect)

@@ -1,5 +1,6 @@
 """Writes the report of a study: a page, `analysis.json`, `trials.csv` with test metrics, and figures for a paper."""
 
+import contextlib
 import fcntl
 import json
 import platform
@@ -21,10 +22,10 @@ from ecg_jax.analysis.summary import analyse
 from ecg_jax.config import flags
 from ecg_jax.files import write_bytes, write_text
 from ecg_jax.report import charts, sentences
-from ecg_jax.report.html_page import About, Figure, figures, page
+from ecg_jax.report.html_page import About, figures, page
 from ecg_jax.study.design import Trial
 from ecg_jax.study.latency import forget, latencies, machine
-from ecg_jax.study.results import Row, StudyResults, load_results, write_trials
+from ecg_jax.study.results import Row, load_results, write_trials
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.workdir import StudyFolder, open_study
 from ecg_jax.training.workdir import read_metrics
@@ -45,11 +46,8 @@ def write_report(
 ) -> Report:
     """Reads the finished trials of a study, analyses them and writes the report into its folder.
 
-    Args:
-        folder_path: folder of the study.
-        data: where the prepared set is now, if it was moved.
-        runner: measures the latencies.
-        again: measure all latencies again, because those of an earlier report were measured during trainings.
+    `data` is where the prepared set is now, if it was moved; `runner` measures the latencies. With `again` all are
+    measured again, because those of an earlier report were measured during trainings.
 
     Raises:
         RunError: there is no study, or the prepared set is not that of the study.
@@ -62,18 +60,24 @@ def write_report(
             forget(folder_path)
         predictions = with_latency(folder, results.predictions, runner or Runner())
         analysis = analyse(predictions)
-        results = replace(results, rows=with_test(results.rows, predictions), predictions=predictions)
+        results = replace(results, rows=with_test(results.rows, predictions))
     write_trials(folder_path, results.rows)
     content = analysis.to_dict() if analysis else dict.fromkeys(("claims", "best", "per_label", "pareto"))
     content |= {"notes": list(results.notes), "left_out": results.left_out}
     write_text(folder_path / "analysis.json", json.dumps(content, indent=1) + "\n")
 
-    about = _about(folder, results, data)
+    study, name = folder.study, folder.path.resolve().name
+    shown_data = shown(data or study.base.data.path)
+    about = About(name, shown_data, study, results, commands(folder), versions(), machine())
     scales = analysis.scales if analysis else validation_means(results.rows, about.axes)
     drawn = figures(analysis, scales, _curves(folder, results.rows), about)
-    _write_figures(folder_path / "figures", drawn)
-    write_text(folder_path / "report.html", page(analysis, results.rows, drawn, about))
-    answer = sentences.answer(analysis, about.rate_hz) if analysis else ["No seed is finished at every scale yet."]
+    for old in (*folder_path.glob("figures/*.svg"), *folder_path.glob("figures/*.png")):
+        if old.stem not in drawn:
+            old.unlink()
+    for name, figure in drawn.items():
+        write_figure(folder_path / "figures" / name, figure.for_paper, columns=figure.columns)
+    write_text(folder_path / "report.html", page(analysis, drawn, about))
+    answer = sentences.answer(analysis, study.rate_hz) if analysis else ["No seed is finished at every scale yet."]
     return Report(folder_path / "report.html", (*results.notes, *answer))
 
 
@@ -92,29 +96,27 @@ def conclude_study(folder: StudyFolder, console: Console) -> None:
 def with_latency(folder: StudyFolder, predictions: StudyPredictions, runner: Runner) -> StudyPredictions:
     """The same predictions; their trials have the latency of one window on this machine."""
     known = latencies(folder, predictions.scales, runner)
-    axes = predictions.axes
-    return predictions.with_trials(
-        [{**trial, "latency_ms": known[Scale.of(trial, axes)]} for trial in predictions.trials]
-    )
+    scales = (predictions.scales[place] for place in predictions.scale_of)
+    trials = zip(predictions.trials, scales, strict=True)
+    return predictions.with_trials([{**trial, "latency_ms": known[scale]} for trial, scale in trials])
 
 
 def with_test(rows: Sequence[Row], predictions: StudyPredictions) -> list[Row]:
     """The rows with the test metrics of the trials in the predictions; those of all others are None."""
     metrics = {"macro_auroc": macro_auroc(predictions), **other_metrics(predictions)}
     if predictions.score is not None:  # named as its validation column is
-        metrics[getattr(predictions.score, "__name__", "score")] = metrics.pop("score")
+        metrics[predictions.score.__name__] = metrics.pop("score")
 
-    def key(row: Row) -> tuple[Scale, int]:
-        return Scale.of(row, predictions.axes), row["seed"]
+    def key(row: Row) -> tuple[Any, ...]:
+        return Scale.of(row, predictions.axes), row["learning_rate"], row["seed"]
 
     place = {key(trial): r for r, trial in enumerate(predictions.trials)}
     extended = []
     for row in rows:
-        r = place.get(key(row)) if row["chosen"] else None
+        r = place.get(key(row))
         test = {f"test_{n}": None if r is None or m is None else float(m.value[r]) for n, m in metrics.items()}
-        names = list(row)
-        first = names[: names.index("validation_macro_auroc") + 1]
-        extended.append({**{n: row[n] for n in first}, "test_macro_auroc": test["test_macro_auroc"], **row, **test})
+        first = list(row)[: list(row).index("validation_macro_auroc") + 1]
+        extended.append({name: (row | test)[name] for name in (*first, "test_macro_auroc", *row, *test)})
     return extended
 
 
@@ -137,13 +139,13 @@ def validation_means(rows: Sequence[Row], axes: Sequence[Axis]) -> list[ScaleFin
     return found
 
 
-def commands(folder: StudyFolder) -> list[str]:
+def commands(folder: StudyFolder) -> tuple[str, ...]:
     """The commands that make this study and its report."""
     study = folder.study
     start = ["python", "experiments/scale.py", "--data", shown(study.base.data.path), "--workdir", shown(folder.path)]
     folds = ["--folds", *map(str, study.folds)] if study.folds else []
     grids = [shlex.join([*start, *grid.flags(), *folds, *flags(study.base)]) for grid in folder.grids()]
-    return [*grids, shlex.join(["ecg-jax", "report", shown(folder.path)])]
+    return (*grids, shlex.join(["ecg-jax", "report", shown(folder.path)]))
 
 
 def shown(path: Path) -> str:
@@ -152,27 +154,13 @@ def shown(path: Path) -> str:
     return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)
 
 
-def _about(folder: StudyFolder, results: StudyResults, data: Path | None) -> About:
-    study = folder.study
-    scales = [Scale.of(row, study.axes) for row in results.rows]
-    varied = "data.window_seconds" in study.varied
-    return About(
-        name=folder.path.resolve().name,
-        data=shown(data or study.base.data.path),
-        rate_hz=study.rate_hz,
-        window_seconds=None if varied else study.base.data.window_seconds,
-        fingerprint=study.fingerprint,
-        axes=tuple(axis.with_levels([*axis.levels, *(scale[axis.name] for scale in scales)]) for axis in study.axes),
-        seeds=results.seeds,
-        folds=study.folds,
-        notes=results.notes,
-        commands=tuple(commands(folder)),
-        versions=(
-            f"Python {platform.python_version()}",
-            *(f"{name} {v}" for name in PACKAGES if (v := _version(name))),
-        ),
-        machine=machine(),
-    )
+def versions() -> tuple[str, ...]:
+    """The versions of Python and of the packages that decide the numbers of a study."""
+    found = [f"Python {platform.python_version()}"]
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):  # this one, if it runs from its source
+            found.append(f"{name} {version(name)}")
+    return tuple(found)
 
 
 def _curves(folder: StudyFolder, rows: Iterable[Row]) -> list[charts.EpochMean]:
@@ -194,19 +182,9 @@ def _mean(lines: Sequence[dict[str, Any]], name: str) -> float | None:
     return round(mean(known), 5) if known else None
 
 
-def _write_figures(folder: Path, drawn: dict[str, Figure]) -> None:
-    folder.mkdir(exist_ok=True)
-    for old in (*folder.glob("*.svg"), *folder.glob("*.png")):
-        if old.stem not in drawn:
-            old.unlink()
-    for name, figure in drawn.items():
-        specification = charts.together(figure.for_paper, columns=figure.columns)
-        write_text(folder / f"{name}.svg", charts.svg(specification))
-        write_bytes(folder / f"{name}.png", charts.png(specification))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # this one, if it runs from its source
-        return None
+def write_figure(path: Path, panels: charts.Panels, *, columns: int) -> None:
+    """Writes panels as one figure, SVG and PNG; the path lacks the suffix."""
+    svg, png = charts.images(panels, columns=columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path.with_suffix(".svg"), svg)
+    write_bytes(path.with_suffix(".png"), png)

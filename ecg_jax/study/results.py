@@ -191,4 +191,5 @@ def _score(prepared: PreparedSet) -> Score | None:
         decision = decide(probability, None, target)
         return float(score(label.astype(float), decision, np.ones((1, len(label))))[0])
 
+    of_probabilities.__name__ = prepared.score
     return of_probabilities
