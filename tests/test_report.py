@@ -18,7 +18,7 @@ from ecg_jax.cli import main
 from ecg_jax.config import DataConfig, RunConfig
 from ecg_jax.report import sentences
 from ecg_jax.report.html_page import About, page
-from ecg_jax.report.write import conclude_study, validation_means, with_latency, write_report
+from ecg_jax.report.write import conclude_study, validation_means, with_latency, with_test, write_report
 from ecg_jax.study import runner
 from ecg_jax.study.design import Study, Trial, make_grid
 from ecg_jax.study.latency import machine
@@ -104,6 +104,16 @@ def test_trials_csv_has_the_test_metrics_of_the_chosen_rate_alone(study):
         known = [column[~np.isnan(column)].mean() for column in np.array(by_label).T if not np.isnan(column).all()]
         assert float(row["test_macro_auroc"]) == pytest.approx(np.mean(known))
     assert {row["chosen"] for row in rows} == {"0", "1"}
+
+
+def test_the_test_column_of_a_score_is_named_as_its_validation_column(study):
+    def cinc2017(label, probability):
+        return 0.5
+
+    results = load_results(open_study(study))
+    rows = with_test(results.rows, results.predictions.replace(score=cinc2017))
+    assert [name for name in rows[0] if name.startswith("test_")][-1] == "test_cinc2017"
+    assert {row["test_cinc2017"] for row in rows} == {None, 0.5}
 
 
 def test_the_page_gives_the_answer_first_and_asks_the_network_for_nothing(study):

@@ -214,6 +214,7 @@ def test_the_score_of_cinc2017_is_the_mean_f1_of_its_three_rhythms(synthetic_set
     prepared = replace(prepared, target=Target("exclusive", ("A", "N", "O", "~")), score="cinc2017")
     score = _score(prepared)
     assert score is not None
+    assert score.__name__ == "cinc2017"  # its column in trials.csv
     random = np.random.default_rng(0)
     truth, probability = random.integers(0, 4, 200), random.random((200, 4))
     expected = np.mean([f1_score(truth == k, probability.argmax(axis=1) == k) for k in range(3)])
