@@ -2,14 +2,24 @@
 
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ecg_jax.cli import main as ecg_jax
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = re.findall(r"```sh\n(.*?)```", "".join(page.read_text() for page in PAGES), re.DOTALL)
+LINES = "".join(BLOCKS).replace("\\\n", " ").splitlines()
+COMMANDS = sorted(
+    {line for line in LINES if re.match(r"(PYTHONPATH=\. )?(ecg-jax|python) ", line) and "..." not in line}
+)
+PRESETS = {"--preset", "--model.preset"}  # of all commands that train; they are read before the other flags
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +68,22 @@ def prepare(folder: Path) -> None:
 def test_every_link_to_a_file_leads_to_one(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_of_a_command_is_in_its_help(command, monkeypatch, capsys):
+    words = shlex.split(command, comments=True)
+    words = words[words[0].startswith("PYTHONPATH") :]
+    script, arguments = ("", words[1:]) if words[0] == "ecg-jax" else (words[1], words[2:])
+    first_flag = next((i for i, word in enumerate(arguments) if word.startswith("--")), len(arguments))
+    help_line = [script or "ecg-jax", *arguments[:first_flag], "--help"]
+    monkeypatch.setattr(sys, "argv", help_line)
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / script), run_name="__main__") if script else ecg_jax(help_line[1:])
+    assert not ended.value.code
+    flags = {word for word in arguments if word.startswith("--")} - PRESETS
+    assert flags <= set(re.findall(r"--[\w.-]+", capsys.readouterr().out))
 
 
 def test_the_network_of_ribeiro_has_its_published_number_of_parameters(shown):
