@@ -1,4 +1,4 @@
-"""Run presets: functions that return a whole `RunConfig`, good as it stands. May import `config` alone."""
+"""Run presets: functions that return a complete `RunConfig`. May import `config` only."""
 
 from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfig, RunConfig, TrainConfig
 

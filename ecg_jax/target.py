@@ -29,5 +29,5 @@ class Target:
 
     @property
     def default_loss(self) -> Literal["bce", "cross_entropy"]:
-        """The loss that `--train.loss auto` stands for."""
+        """The loss of `--train.loss auto`."""
         return "bce" if self.kind == "multilabel" else "cross_entropy"

@@ -1,4 +1,4 @@
-"""What several tests of the analysis start from."""
+"""Shared by several tests of the analysis: small studies."""
 
 from ecg_jax.analysis import StudyPredictions
 from ecg_jax.analysis.influence import macro_auroc

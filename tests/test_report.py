@@ -154,7 +154,7 @@ def test_a_half_finished_study_gives_a_report_that_says_so(synthetic_set, tmp_pa
     worked(folder, Fakes())
     folder.add_grid(with_levels(GRID, seeds=3))
     written = write_report(tmp_path, runner=MEASURES)
-    assert written.answer[0] == "the study is not finished: 2 of 3 seeds are there at every scale"
+    assert written.answer[0] == "the study is not finished: 2 of 3 seeds are finished at every scale"
     assert written.answer[0] in written.page.read_text()
     assert json.loads((tmp_path / "analysis.json").read_text())["seeds"] == 2
 

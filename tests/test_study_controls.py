@@ -1,4 +1,4 @@
-"""The whole instrument on data whose answer is known: recordings, training, study, analysis. Smaller than tools/."""
+"""The whole procedure on data with a known answer: recordings, training, study, analysis. Smaller than tools/."""
 
 import runpy
 from pathlib import Path

@@ -99,12 +99,12 @@ def test_only_seeds_that_every_scale_has_finished_are_in_the_predictions(synthet
     found = stopped_after(folder, 1)
     assert found.predictions is None
     assert len(found.rows) == 1
-    assert found.notes == ("the study is not finished: 0 of 2 seeds are there at every scale",)
+    assert found.notes == ("the study is not finished: 0 of 2 seeds are finished at every scale",)
     found = stopped_after(folder, 2)
     assert found.predictions is not None
     assert found.predictions.n_trials == 2
     assert found.seeds == (0,)
-    assert found.notes == ("the study is not finished: 1 of 2 seeds are there at every scale",)
+    assert found.notes == ("the study is not finished: 1 of 2 seeds are finished at every scale",)
 
 
 def test_a_half_trained_trial_has_no_row(synthetic_set, tmp_path):

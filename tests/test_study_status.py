@@ -1,4 +1,4 @@
-"""How a study stands: computed from its plan, its files and its attempts alone, and shown."""
+"""The progress of a study: computed from its plan, its files and its attempts, and shown."""
 
 import io
 

@@ -37,7 +37,7 @@ def main() -> None:
         f"""
 The study is finished. Its results:
   {STUDY / "report.html"}       open it in a browser: the best scale, how certain it is, and its cost
-  {STUDY / "trials.csv"}        one row for each trial; beside it analysis.json, and figures/ for a paper
+  {STUDY / "trials.csv"}        one row for each trial; in the same folder analysis.json, and figures/ for a paper
   {DEMO / "ecg.png"}                 a recording on ECG paper
 Next steps:
   ecg-jax recommend {STUDY} --label AFIB        recommends a scale for one label

@@ -118,7 +118,7 @@ class Scale:
 
     @property
     def name(self) -> str:
-        """As it stands in folder names, such as `d1_c16_k3_model.head=gap`."""
+        """As in folder names, such as `d1_c16_k3_model.head=gap`."""
         letters = {"depth": "d", "channels": "c", "kernel": "k"}
         parts = (
             f"{letters[name]}{level}" if name in letters else f"{name}={level}"

@@ -1,6 +1,6 @@
 """What an analysis finds, as values: these dataclasses are the documentation of the keys of `analysis.json`.
 
-Every interval, `low` to `high`, is a 95 % interval over training seeds and test records. None stands for what is not
+Every interval, `low` to `high`, is a 95 % interval over training seeds and test records. None means that a value is not
 defined. A `scale` in an entry of a list is written as one key for each axis (`to_dict`).
 """
 

@@ -100,7 +100,7 @@ def replay(
         seed: of the draws.
 
     Raises:
-        ConfigError: validation metrics are missing, no AUROC is defined, or no trial lies in the narrowed space.
+        ConfigError: validation metrics are missing, no AUROC is defined, or no trial is in the narrowed space.
     """
     model = macro_model(predictions)
     validation = np.array([trial.get("validation_macro_auroc") for trial in predictions.trials], float)  # None: NaN
@@ -112,7 +112,7 @@ def replay(
         space = ", ".join(f"{axis} {' '.join(map(str, levels))}" for axis, levels in kept.items())
         raise ConfigError(f"the study has no trial in the narrowed space ({space}); replay one that has")
     spaces = {"whole": np.arange(predictions.n_trials), "narrowed": np.flatnonzero(inside)}
-    first = float((macs + rate_macs).max())  # so that every replay keeps a trial, whichever it draws first
+    first = float((macs + rate_macs).max())  # so that every replay keeps a trial, whatever it draws first
     last = max(_price(predictions, spaces["narrowed"], macs, rate_macs), 2 * first)  # all of the narrowed space
     budgets = np.geomspace(first, last, POINTS)
     weights = {

@@ -2,8 +2,8 @@
 
 The score of a label in a record is binormal: d at records that have it, 0 at the others, and noise of variance 1. The
 noise has a part that all trials share, one for each scale, and one for each trial; records of a patient share half of
-it. A trained network is better or worse than its scale on all records alike: each seed shifts d with variance tau^2.
-Then the AUROC of a scale, over seeds and records, is Phi(d / sqrt(2 + tau^2)).
+it. A trained network is better or worse than its scale, by the same amount on all records: each seed shifts d with
+variance tau^2. Then the AUROC of a scale, over seeds and records, is Phi(d / sqrt(2 + tau^2)).
 """
 
 import itertools

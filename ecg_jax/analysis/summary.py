@@ -99,7 +99,7 @@ def _scale(macro: VarianceModel, c: int, mean: ScaleMean, difference: float, hal
 
 
 def _facts(predictions: StudyPredictions, scale: int) -> dict[str, Any]:
-    """Costs and other facts of a scale, each from the first of its trials that knows it."""
+    """Costs and other facts of a scale, each from the first of its trials that has it."""
     trials = [predictions.trials[r] for r in predictions.trials_of(scale)]
     facts = {name: next((x for trial in trials if (x := trial.get(name)) is not None), None) for name in FACTS}
     return {**facts, "costs": costs_of(predictions, scale)}

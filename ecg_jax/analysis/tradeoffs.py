@@ -16,7 +16,7 @@ LEAST_EXPLAINED = 0.5  # fraction of the variance of the log error that a power 
 
 
 def costs_of(predictions: StudyPredictions, scale: int) -> dict[str, CostRange | None]:
-    """Each cost of the scale with this place; None if no trial knows it."""
+    """Each cost of the scale with this place; None if no trial has it."""
     costs: dict[str, CostRange | None] = {}
     for name in COSTS:
         trials = [predictions.trials[r] for r in predictions.trials_of(scale)]

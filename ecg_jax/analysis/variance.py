@@ -88,7 +88,7 @@ class VarianceModel:
         predictions: of the study.
         estimate: the metric of all trials.
         dof: degrees of freedom of the pooled variance between seeds; 0 if it is not known.
-        one_seed: every scale has a single seed, so that a residual of the axes stands for the seeds.
+        one_seed: every scale has a single seed, so that a residual of the axes replaces the variance between seeds.
         between: variance of one trial between seeds, around its scale.
         shared: the part of `between` that comes from the records.
     """

@@ -1,6 +1,6 @@
 """The input of a step, and how its int16 samples become the input of the network.
 
-Arrays and pure functions only; knows no file. May import jax and flax.
+Arrays and pure functions only, no files. May import jax and flax.
 """
 
 from dataclasses import dataclass

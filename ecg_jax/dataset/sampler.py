@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Rows(NamedTuple):
-    """The window in each row of a batch; NumPy arrays, or JAX arrays inside a compiled step (a pytree as it stands)."""
+    """The window in each row of a batch; NumPy arrays, or JAX arrays inside a compiled step (a tuple is a pytree)."""
 
     record: Any  # [B] int32: position of the record in its split
     offset: Any  # [B] int32: first sample of the window

@@ -16,4 +16,4 @@ def cinc2017(label: np.ndarray, decision: np.ndarray, weight: np.ndarray) -> np.
 
 
 SCORES: dict[str, Score] = {"cinc2017": cinc2017}
-"""The name stands in `prepared.json` under `score`; the metric is called by it in `result.json`."""
+"""The name is the value of `score` in `prepared.json`, and the name of the metric in `result.json`."""

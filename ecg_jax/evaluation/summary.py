@@ -1,4 +1,4 @@
-"""The metrics of a split, as they stand in `result.json`. Pure: arrays in, plain values out."""
+"""The metrics of a split, as in `result.json`. Pure: arrays in, plain values out."""
 
 import math
 from typing import Any

@@ -29,7 +29,7 @@ MARKS = {
     FRONT: (VERMILION, "circle"),
     DOMINATED: (GREY, "diamond"),
 }
-"""Verdict, or place of a scale beside the front -> colour and shape of its point."""
+"""Verdict, or position of a scale relative to the front -> colour and shape of its point."""
 COST_TITLES = {
     "parameters": "parameters",
     "macs": "multiply-accumulates (MACs) per window",

@@ -26,7 +26,7 @@ class PtbXl(FolderSource):
     def listing(self, *, rate_hz: float, seed: int, folder: Path) -> Listing:
         """The records in the order of the table; up to 100 Hz from `records100`, otherwise from `records500`.
 
-        Labels: the statements of the task, or their diagnostic class or subclass, whatever their likelihood
+        Labels: the statements of the task, or their diagnostic class or subclass, with any likelihood
         (Strodthoff et al. 2021, arXiv 2004.13701). The label names come from the whole official table. Folds:
         `strat_fold` 1-10.
 

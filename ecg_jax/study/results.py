@@ -101,11 +101,11 @@ def _failures(listed: Sequence[Task]) -> dict[Scale, str]:
 
 def _notes(plan: Plan, kept: Sequence[Scale], left_out: dict[str, str], seeds: Sequence[int]) -> tuple[str, ...]:
     notes = [f"left out: {name} failed ({reason})" for name, reason in left_out.items()]
-    wanted = sorted({plan.seeds[scale] for scale in kept})
-    if wanted and len(seeds) < wanted[0]:
-        notes.append(f"the study is not finished: {len(seeds)} of {wanted[0]} seeds are there at every scale")
-    elif len(wanted) > 1:
-        notes.append(f"some scales have more seeds; all are compared over the {wanted[0]} that every scale has")
+    planned = sorted({plan.seeds[scale] for scale in kept})
+    if planned and len(seeds) < planned[0]:
+        notes.append(f"the study is not finished: {len(seeds)} of {planned[0]} seeds are finished at every scale")
+    elif len(planned) > 1:
+        notes.append(f"some scales have more seeds; all are compared over the {planned[0]} that every scale has")
     elif left_out and not kept:
         notes.append("every scale failed; the same command with --retry-failed tries again")
     return tuple(notes)

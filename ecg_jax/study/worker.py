@@ -113,7 +113,7 @@ class _Worker:
             time.sleep(min(self.lease_seconds / 6, 5.0))
 
     def attempt(self, task: Task, progress: str) -> None:
-        """Claims a task, trains it and ends the attempt, whatever happens except a kill.
+        """Claims a task, trains it and ends the attempt, unless the process is killed.
 
         The reason of an earlier failure stays in the trial's folder until the trial is done or fails for another one:
         an attempt that is stopped has not repaired anything.

@@ -1,4 +1,4 @@
-"""How a step is distributed over devices: `jit` or `pmap`. The only file that knows devices."""
+"""How a step is distributed over devices: `jit` or `pmap`. No other module uses devices."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

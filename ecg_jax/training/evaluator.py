@@ -46,7 +46,7 @@ class Evaluator:
         )
 
     def predict(self, compiled: Callable[..., Any], variables: Any) -> tuple[np.ndarray, ...]:
-        """Applies a compiled function to all windows; `variables` lie on all devices.
+        """Applies a compiled function to all windows; `variables` are on all devices.
 
         Returns:
             The probabilities of the records [N, K], pooled over their windows; other results by window [M, ...].

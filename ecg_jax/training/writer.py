@@ -88,7 +88,7 @@ class RunWriter:
 
 
 class SilentWriter(RunWriter):
-    """Writes nothing: for a process that trains beside the one that writes."""
+    """Writes nothing: for a process that trains while another one writes."""
 
     def begin(self, config: RunConfig, *, epoch: int) -> None:
         """Does nothing."""
