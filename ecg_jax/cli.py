@@ -200,15 +200,7 @@ def recommend(
 
 
 COMMANDS: dict[str, Callable[..., int | None]] = {
-    "prepare": prepare,
-    "show": show,
-    "cost": cost,
-    "train": train,
-    "evaluate": evaluate,
-    "predict": predict,
-    "study": study,
-    "report": report,
-    "recommend": recommend,
+    command.__name__: command for command in (prepare, show, cost, train, evaluate, predict, study, report, recommend)
 }
 
 

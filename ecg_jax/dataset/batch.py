@@ -67,5 +67,4 @@ def to_input(batch: Batch, normalisation: Normalisation) -> tuple[Array, Array]:
     """The normalised signal [B, T, L] float32, 0 where it was not measured, and which values were [B, T, L] bool."""
     measured = batch.signal != MISSING
     signal_mv = batch.signal.astype(jnp.float32) * batch.scale_mv[:, None, :]
-    mean, std = jnp.asarray(normalisation.mean_mv), jnp.asarray(normalisation.std_mv)
-    return jnp.where(measured, (signal_mv - mean[None, None]) / std[None, None], 0.0), measured
+    return jnp.where(measured, (signal_mv - normalisation.mean_mv) / normalisation.std_mv, 0.0), measured

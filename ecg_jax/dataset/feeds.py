@@ -1,5 +1,7 @@
 """Feeds bring the windows of each step to the devices: from device memory, or from disk through tf.data.
 
+A feed has `arrays`, a pytree on the devices and an argument of each call of the step (empty if the feed keeps nothing
+there), and the compiled step calls `take(arrays, item)` on each item of `stream`, which is on the devices too.
 TensorFlow is loaded only when a host feed is read. May import jax, flax and psutil.
 """
 
@@ -59,29 +61,13 @@ class Placement(Protocol):
         ...
 
 
-class Feed(Protocol):
-    """The windows of some recordings; the compiled step calls `take(arrays, item)` on each item of `stream`."""
-
-    arrays: Any
-    """A pytree on the devices, an argument of each call of the step; empty if the feed keeps nothing there."""
-
-    def stream(self, rows_at: RowsAt, first: int, stop: int) -> Iterator[Any]:
-        """Yields the item of each step from `first` up to `stop`, on the devices."""
-        ...
-
-    @staticmethod
-    def take(arrays: Any, item: Any) -> Batch:
-        """Turns an item into a batch; traced inside the compiled step."""
-        ...
-
-
 def make_feed(
     kind: Literal["auto", "host", "resident"],
     recordings: Recordings,
     indices: np.ndarray,
     window: int,
     placement: Placement,
-) -> Feed:
+) -> "ResidentFeed | HostFeed":
     """Makes the feed of a kind over the records `indices`; `auto` is resident if the records fit the device."""
     if kind == "auto":
         stats = jax.local_devices()[0].memory_stats() or {}
@@ -178,49 +164,37 @@ class HostFeed:
         if importlib.util.find_spec("tensorflow") is None:
             remedy = "pip install tensorflow-cpu (on macOS and ARM: tensorflow), or use --feed resident"
             raise ConfigError(f"--feed host needs TensorFlow, which is not installed: {remedy}")
-        self._recordings, self._indices, self._window = recordings, np.asarray(indices), window
-        self._placement = placement
-        self._label = recordings.label[self._indices].astype(np.float32)
+        self._recordings, self._indices, self._window, self._placement = recordings, indices, window, placement
+        self._label = recordings.label[indices].astype(np.float32)
 
     def stream(self, rows_at: RowsAt, first: int, stop: int) -> Iterator[Batch]:
         """Yields the batch of each step, on the devices; reading runs ahead of the step."""
-        for signal, scale_mv, label, weight in self._pipeline(rows_at, first, stop).as_numpy_iterator():
-            yield self._placement.put_rows(Batch(signal, scale_mv, (signal != MISSING).any(axis=-1), label, weight))
+        import tensorflow as tf
+
+        def read(step: np.int64) -> tuple[np.ndarray, ...]:
+            return self._batch(rows_at(int(step)))
+
+        types = (tf.int16, tf.float32, tf.bool, tf.float32, tf.float32)
+        batches = tf.data.Dataset.range(first, stop).map(
+            lambda step: tf.numpy_function(read, [step], types), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        for fields in batches.prefetch(2).as_numpy_iterator():
+            yield self._placement.put_rows(Batch(*fields))
 
     @staticmethod
     def take(arrays: Any, item: Batch) -> Batch:
         """The item is the batch."""
         return item
 
-    def _pipeline(self, rows_at: RowsAt, first: int, stop: int) -> Any:
-        import tensorflow as tf
-
-        def read(record: np.int32) -> tuple[np.ndarray, ...]:
-            signal, scale_mv = self._recordings.read([int(self._indices[record])])[0]
-            return signal, scale_mv, self._label[record]
-
-        def example(record: Any, offset: Any, weight: Any) -> tuple[Any, ...]:
-            signal, scale_mv, label = tf.numpy_function(read, [record], (tf.int16, tf.float32, tf.float32))
-            signal = signal[offset : offset + self._window]
-            lacking = self._window - tf.shape(signal)[0]
-            signal = tf.pad(signal, tf.stack([[0, lacking], [0, 0]]), constant_values=tf.constant(MISSING, tf.int16))
-            real = weight > 0
-            signal = tf.where(real, signal, tf.constant(MISSING, tf.int16))
-            scale_mv, label = tf.where(real, scale_mv, 0.0), tf.where(real, label, 0.0)
-            signal = tf.ensure_shape(signal, (self._window, len(self._recordings.leads)))
-            return signal, tf.ensure_shape(scale_mv, (None,)), tf.ensure_shape(label, (None,)), weight
-
-        def rows_of(step: Any) -> Any:
-            return tf.numpy_function(lambda step: tuple(rows_at(int(step))), [step], (tf.int32, tf.int32, tf.float32))
-
-        batch_size = len(rows_at(first).record) if stop > first else 1
-        return (
-            tf.data.Dataset.range(first, stop)
-            .map(rows_of)
-            .unbatch()
-            .map(
-                lambda *row: example(*(tf.ensure_shape(part, ()) for part in row)), num_parallel_calls=tf.data.AUTOTUNE
-            )
-            .batch(batch_size, drop_remainder=True)
-            .prefetch(2)
-        )
+    def _batch(self, rows: Rows) -> tuple[np.ndarray, ...]:
+        """The fields of a `Batch`. Records are read one by one, so that one long record at a time is in memory."""
+        n_rows, n_leads = len(rows.record), len(self._recordings.leads)
+        signal = np.full((n_rows, self._window, n_leads), MISSING, np.int16)
+        scale_mv = np.zeros((n_rows, n_leads), np.float32)
+        real = rows.weight > 0
+        for row in np.flatnonzero(real):
+            whole, scale_mv[row] = self._recordings.read([self._indices[rows.record[row]]])[0]
+            window = whole[rows.offset[row] :][: self._window]
+            signal[row, : len(window)] = window
+        label = np.where(real[:, None], self._label[rows.record], np.float32(0))
+        return signal, scale_mv, (signal != MISSING).any(axis=-1), label, rows.weight

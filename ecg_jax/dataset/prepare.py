@@ -45,10 +45,12 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
     with staging(config.to) as folder:
         listing = _list(config, folder / "source")
         refs = sorted(listing.refs, key=lambda ref: ref.record_id)
+        label = np.array([[name in ref.labels for name in listing.target.names] for ref in refs], np.uint8)  # [N, K]
         leads = config.leads or listing.leads or STANDARD_LEADS
-        collected = _Collected(listing.target.names)
+        collected = _Collected()
         loaded = read_all(refs, leads=leads, rate_hz=config.rate_hz, workers=config.workers)
-        examples = collected.examples(refs, _folds(refs, listing, config), _with_bar(loaded, len(refs), console))
+        folds = _folds(refs, label, config.folds or listing.folds, config.seed)
+        examples = collected.examples(refs, label, folds, _with_bar(loaded, len(refs), console))
         built = folder / "set"
         built.mkdir()
         write_tfds(built, examples, leads=len(leads), labels=len(listing.target.names))
@@ -56,8 +58,7 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
             raise DataError(f"no record is left: {_rejections(collected.rejected)}")
         if config.strict and collected.rejected:
             raise DataError(f"--strict: {_rejections(collected.rejected)}; correct them or omit --strict")
-        about = _about(config, listing, leads, collected)
-        _write_beside(built, about, collected)
+        _write_beside(built, _about(config, listing, leads, collected), collected)
         publish(built, config.to)
     prepared = open_prepared(config.to)
     _report(prepared, console)
@@ -84,22 +85,20 @@ INDEX_ARRAYS = ("record_ids", "patients", "folds", "label", "samples", "missing"
 class _Collected:
     """What is known of the records read so far, and the hash of their content."""
 
-    labels: tuple[str, ...]
     rows: list[tuple[Any, ...]] = field(default_factory=list)  # one value for each of INDEX_ARRAYS
     rejected: list[Rejected] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
     content: Any = field(default_factory=hashlib.sha256)
 
     def examples(
-        self, refs: Sequence[RecordRef], folds: np.ndarray, loaded: Iterable[Quantised | Rejected]
+        self, refs: Sequence[RecordRef], labels: np.ndarray, folds: np.ndarray, loaded: Iterable[Quantised | Rejected]
     ) -> Iterator[Example]:
         """The usable records as TFDS examples; the others are added to `rejected`."""
-        for ref, fold, result in zip(refs, folds, loaded, strict=True):
+        for ref, label, fold, result in zip(refs, labels, folds, loaded, strict=True):
             if isinstance(result, Rejected):
                 self.rejected.append(result)
                 continue
             signal, scale_mv = result.signal, result.scale_mv
-            label = np.array([name in ref.labels for name in self.labels], np.uint8)
             missing = signal == MISSING  # [T, L]
             gapless = not missing.all(axis=1).any()
             self.warnings.update(result.warnings)
@@ -122,13 +121,11 @@ class _Collected:
         return {name: np.array(column) for name, column in zip(INDEX_ARRAYS, columns, strict=True)}
 
 
-def _folds(refs: Sequence[RecordRef], listing: Listing, config: PrepareConfig) -> np.ndarray:
-    """The fold of each record, [N] int32. A record without a patient counts as a patient of its own."""
+def _folds(refs: Sequence[RecordRef], label: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold of each record, [N] int32; made if `folds` is not 0. A record without a patient is its own patient."""
     patients = [f"patient {ref.patient}" if ref.patient else f"record {ref.record_id}" for ref in refs]
-    folds = config.folds or listing.folds
     if folds:
-        label = np.array([[name in ref.labels for name in listing.target.names] for ref in refs], float)
-        return assign_folds(label, patients, folds=folds, seed=config.seed)
+        return assign_folds(label, patients, folds=folds, seed=seed)
     fold_of: dict[str, int] = {}
     for ref, patient in zip(refs, patients, strict=True):
         fold = 0 if ref.fold is None else ref.fold

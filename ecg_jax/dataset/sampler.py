@@ -59,14 +59,10 @@ def evaluation_windows(samples: Sequence[int] | np.ndarray, *, window: int, over
     Neighbours overlap by at least the fraction `overlap`; a record that is not longer than a window has one window.
     """
     stride = max(1, round(window * (1 - overlap)))
-    record, offset = [], []
-    for index, length in enumerate(samples):
-        room = max(int(length) - window, 0)
-        starts = np.round(np.linspace(0, room, -(-room // stride) + 1)).astype(np.int32)
-        record.append(np.full(len(starts), index, np.int32))
-        offset.append(starts)
-    joined = np.concatenate(offset)
-    return Rows(np.concatenate(record), joined, np.ones(len(joined), np.float32))
+    rooms = np.maximum(np.asarray(samples) - window, 0)
+    starts = [np.round(np.linspace(0, room, -(-room // stride) + 1)).astype(np.int32) for room in rooms]
+    record = np.repeat(np.arange(len(starts), dtype=np.int32), [len(part) for part in starts])
+    return Rows(record, np.concatenate(starts), np.ones(len(record), np.float32))
 
 
 def evaluation_rows(step: int, windows: Rows, *, batch_size: int) -> Rows:

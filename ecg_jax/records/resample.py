@@ -26,14 +26,10 @@ def resample(record: Record, to_hz: float) -> Record:
     from scipy.signal import resample_poly  # takes half a second to import
 
     bridged = bridge(record.signal_mv.astype(np.float64), record.missing)
-    signal_mv = resample_poly(bridged, change.numerator, change.denominator, axis=0, padtype="line")
-    missing = _carry(record.missing, change, len(signal_mv))
-    return replace(
-        record,
-        signal_mv=np.where(missing, 0, signal_mv).astype(np.float32),
-        missing=missing,
-        rate_hz=to_hz,
-    )
+    filtered = resample_poly(bridged, change.numerator, change.denominator, axis=0, padtype="line")
+    missing = _carry(record.missing, change, len(filtered))
+    signal_mv = np.where(missing, 0, filtered).astype(np.float32)
+    return replace(record, signal_mv=signal_mv, missing=missing, rate_hz=to_hz)
 
 
 def bridge(signal: np.ndarray, missing: np.ndarray) -> np.ndarray:

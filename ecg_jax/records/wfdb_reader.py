@@ -45,7 +45,6 @@ class _Signal:
 
 @dataclass(frozen=True)
 class _Header:
-    n_sig: int
     rate_hz: float  # of frames
     length: int | None  # in frames
     signals: tuple[_Signal, ...]  # empty for a record in segments
@@ -84,8 +83,8 @@ def _read(stem: Path, record_id: str, leads: Sequence[str] | None) -> Record:
     header = _read_header(stem)
     parts = [_read_header(stem.parent / name) for name in header.segments] or [header]
     signals = [signal for part in parts for signal in part.signals]
-    wanted = needed(leads) if leads is not None else None
-    read = [signal for signal in signals if wanted is None or same_lead(signal.lead) in wanted]
+    wanted = needed(leads) if leads is not None else {same_lead(signal.lead) for signal in signals}
+    read = [signal for signal in signals if same_lead(signal.lead) in wanted]
     if not read:
         has = ", ".join(dict.fromkeys(signal.lead for signal in signals)) or "none"
         raise _Unusable(f"leads absent: it has {has}", "choose leads that it has (--leads)")
@@ -139,17 +138,16 @@ def _read_header(stem: Path) -> _Header:
     first = RECORD_LINE.match(lines[0]) if lines else None
     if first is None:
         raise _Unusable("header unreadable: no WFDB record line", "write a new header or leave the record out")
-    n_sig, rate_hz, length = int(first["n_sig"]), _rate_hz(first["rate"]), first["length"] and int(first["length"])
+    rate_hz, n_sig = _rate_hz(first["rate"]), int(first["n_sig"])
     signals, segments = (), ()
     if first["segments"]:
-        names = [line.split()[0] for line in lines[1:]]
-        segments = tuple(name for name in names if name != "~")
+        segments = tuple(line.split()[0] for line in lines[1:] if line.split()[0] != "~")
     elif n_sig == 0 or len(lines) - 1 != n_sig:
         detail = f"it announces {n_sig} signals and describes {len(lines) - 1}"
         raise _Unusable(f"header unreadable: {detail}", "correct the header")
     else:
         signals = tuple(map(_signal_of, lines[1:]))
-    return _Header(n_sig, rate_hz, length or None, signals, segments, tuple(lines))
+    return _Header(rate_hz, int(first["length"] or 0) or None, signals, segments, tuple(lines))
 
 
 def _signal_of(line: str) -> _Signal:
@@ -219,13 +217,13 @@ def _size_warnings(folder: Path, header: _Header) -> list[str]:
     return warnings
 
 
-def _wfdb_record(stem: Path, header: _Header, wanted: set[str] | None) -> Any:
-    """wfdb's record of the `wanted` leads (None: all), with physical samples in `e_p_signal`, each at its own rate."""
+def _wfdb_record(stem: Path, header: _Header, wanted: set[str]) -> Any:
+    """wfdb's record of the `wanted` leads, with physical samples in `e_p_signal`, each at its own rate."""
     import wfdb  # takes almost a second, because it imports pandas
 
     if header.segments:
         return wfdb.rdrecord(str(stem), physical=True, smooth_frames=False)
-    channels = [n for n, signal in enumerate(header.signals) if wanted is None or same_lead(signal.lead) in wanted]
+    channels = [n for n, signal in enumerate(header.signals) if same_lead(signal.lead) in wanted]
 
     def read(path: Path) -> Any:
         files: Any = wfdb.rdrecord(str(path), channels=channels, physical=False, smooth_frames=False)
@@ -239,7 +237,7 @@ def _wfdb_record(stem: Path, header: _Header, wanted: set[str] | None) -> Any:
         return read(stem)
     # The Georgia set names a record E00271.mat, and others have dates that wfdb cannot parse. It needs neither.
     with tempfile.TemporaryDirectory() as folder:
-        plain = f"record {header.n_sig} {header.rate_hz:f} {header.length or ''}"
+        plain = f"record {len(header.signals)} {header.rate_hz:f} {header.length or ''}"
         (Path(folder) / "record.hea").write_text("\n".join([plain, *header.lines[1:]]) + "\n", encoding="utf-8")
         for name in {signal.file for signal in header.signals}:
             (Path(folder) / name).symlink_to((stem.parent / name).resolve())

@@ -10,8 +10,7 @@ import tyro
 from ecg_jax.sources.cinc2017 import Cinc2017
 from ecg_jax.sources.listing import FunctionSource, Listing, RecordRef
 from ecg_jax.sources.ptb_xl import PtbXl
-from ecg_jax.sources.synthetic import Synthetic
-from ecg_jax.sources.wfdb_folder import WfdbFolder
+from ecg_jax.sources.wfdb_folder import Synthetic, WfdbFolder
 
 Source = (
     Annotated[PtbXl, tyro.conf.subcommand(PtbXl.name)]

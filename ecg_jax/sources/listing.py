@@ -22,7 +22,7 @@ class RecordRef:
     labels: frozenset[str]  # names of the labels that apply
     patient: str = ""  # "": unknown
     fold: int | None = None  # None: to be assigned
-    reader: str = "wfdb"  # name of the function that reads it, in `ecg_jax.records.readers.READERS`
+    reader: str = "wfdb"  # name of the function that reads it, in `ecg_jax.records.standardise.READERS`
     key: str | None = None  # the record within its file, if the file holds several
 
 
@@ -60,6 +60,11 @@ class FunctionSource(FolderSource):
             RunError: the function cannot be imported.
         """
         return function_at(self.name, "source")(self.root)
+
+
+def is_record(path: Path) -> bool:
+    """Whether there is a WFDB record at the path without extension."""
+    return path.with_name(f"{path.name}.hea").is_file()
 
 
 def rows(path: Path, *, columns: tuple[str, ...], remedy: str) -> Iterator[dict[str, str]]:

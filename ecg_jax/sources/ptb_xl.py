@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ecg_jax.errors import DataError
-from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, rows
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, rows
 from ecg_jax.target import Target
 
 REMEDY = "download it from https://physionet.org/content/ptb-xl/ and give its folder with --from"
@@ -44,14 +44,13 @@ class PtbXl(FolderSource):
             labels = frozenset(label_of[code] for code in codes if code in label_of)
             names |= labels
             path = self.root / row[column]
-            if not path.with_name(f"{path.name}.hea").is_file():
+            if not is_record(path):
                 left_out["no file"] += 1
             elif not labels and not self.keep_unlabelled:
                 left_out[f"no label of the task {self.task}"] += 1
             else:
                 refs.append(RecordRef(path.name, path, labels, row["patient_id"].removesuffix(".0"), fold))
-        target = Target("multilabel", tuple(sorted(names)))
-        return Listing(tuple(refs), target, folds=0, left_out=dict(left_out))
+        return Listing(tuple(refs), Target("multilabel", tuple(sorted(names))), folds=0, left_out=left_out)
 
     def _label_of_statement(self) -> dict[str, str]:
         columns = ("", "diagnostic_class", "diagnostic_subclass")

@@ -1,4 +1,4 @@
-"""Any folder of WFDB records with a table of labels."""
+"""Any folder of WFDB records with a table of labels; and the synthetic recordings, which are written as one."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ecg_jax.errors import DataError
-from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, rows
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, rows
 from ecg_jax.target import Target
 
 REMEDY = "give a CSV with the columns record, labels and, if known, patient and fold with --labels"
@@ -33,7 +33,7 @@ class WfdbFolder(FolderSource):
         """
         refs: dict[str, RecordRef] = {}
         names: set[str] = set()
-        absent = 0
+        left_out = Counter()
         for line, row in enumerate(rows(self.labels, columns=("record", "labels"), remedy=REMEDY), start=2):
             where = f"{self.labels} line {line}"
             labels = frozenset(filter(None, (label.strip() for label in row["labels"].split(";"))))
@@ -43,26 +43,26 @@ class WfdbFolder(FolderSource):
             record_id = self._record_id(row["record"].strip(), where)
             if record_id in refs:
                 raise DataError(f"{where} names {record_id} a second time; keep one row for each record")
-            if _exists(self.root / record_id):
+            if is_record(self.root / record_id):
                 patient, fold = row.get("patient", "").strip(), _fold(row.get("fold", ""), where)
                 refs[record_id] = RecordRef(record_id, self.root / record_id, labels, patient, fold)
             else:
-                absent += 1
+                left_out["no file"] += 1
         if not names:
             raise DataError(f"{self.labels} gives no record a label; {REMEDY}")
-        with_fold = Counter(ref.fold is not None for ref in refs.values())
-        if with_fold[True] and with_fold[False]:
-            raise DataError(f"{self.labels} has {with_fold[False]} records without a fold; give all a fold or none")
+        without_fold = sum(ref.fold is None for ref in refs.values())
+        if 0 < without_fold < len(refs):
+            raise DataError(f"{self.labels} has {without_fold} records without a fold; give all a fold or none")
         target = Target("exclusive" if self.exclusive else "multilabel", tuple(sorted(names)))
-        left_out = {"no file": absent} if absent else {}
-        return Listing(tuple(refs.values()), target, folds=0 if with_fold[True] else 10, left_out=left_out)
+        return Listing(tuple(refs.values()), target, folds=10 if without_fold else 0, left_out=left_out)
 
     def _record_id(self, name: str, where: str) -> str:
         """The path of a record below the folder, without extension; `name` itself if there is no such record."""
-        record_id = _without_extension(name)
-        if not record_id:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if not path.name:
             raise DataError(f"{where} names no record; {REMEDY}")
-        if "/" in record_id or _exists(self.root / record_id):
+        record_id = str(path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path)
+        if "/" in record_id or is_record(self.root / record_id):
             return record_id
         paths = self._paths_by_name.get(record_id, [record_id])
         if len(paths) > 1:
@@ -77,13 +77,24 @@ class WfdbFolder(FolderSource):
         return paths
 
 
-def _exists(path: Path) -> bool:
-    return path.with_name(f"{path.name}.hea").is_file()
+@dataclass(frozen=True)
+class Synthetic:
+    """Synthetic recordings with known labels: 12 leads, 10 s, at 500 Hz; ten folds are made."""
 
+    records: int = 400
+    """Number of recordings."""
+    name = "synthetic"
 
-def _without_extension(name: str) -> str:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return "" if not path.name else str(path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path)
+    def listing(self, *, rate_hz: float, seed: int, folder: Path) -> Listing:
+        """Writes the recordings into `folder` and lists them.
+
+        Raises:
+            ConfigError: the number of records or the seed is out of range.
+        """
+        from ecg_jax.synthetic import write  # imports numpy
+
+        write(folder, records=self.records, seed=seed)
+        return WfdbFolder(folder, folder / "labels.csv").listing(rate_hz=rate_hz, seed=seed, folder=folder)
 
 
 def _fold(text: str, where: str) -> int | None:
