@@ -109,18 +109,18 @@ class ResidentFeed:
     @staticmethod
     def take(arrays: Resident, item: Rows) -> Batch:
         """Gathers and crops the windows of the rows."""
-        first = jnp.asarray(arrays.start)[item.record] + item.offset
+        first = arrays.start[item.record] + item.offset
         window = jax.vmap(lambda at: jax.lax.dynamic_slice_in_dim(arrays.signal, at, arrays.window))(first)
-        left = jnp.asarray(arrays.samples)[item.record] - item.offset  # samples from the window's start on
-        real = jnp.asarray(item.weight)[:, None] > 0
-        inside = (jnp.arange(arrays.window)[None, :] < left[:, None]) & real  # [B, T]
+        left = arrays.samples[item.record] - item.offset  # samples from the window's start on
+        real = item.weight[:, None] > 0
+        inside = (jnp.arange(arrays.window) < left[:, None]) & real  # [B, T]
         signal = jnp.where(inside[:, :, None], window, jnp.int16(MISSING))
         return Batch(
             signal=signal,
-            scale_mv=jnp.where(real, jnp.asarray(arrays.scale_mv)[item.record], 0),
+            scale_mv=jnp.where(real, arrays.scale_mv[item.record], 0),
             valid=(signal != MISSING).any(axis=-1),
-            label=jnp.where(real, jnp.asarray(arrays.label)[item.record], 0),
-            weight=jnp.asarray(item.weight),
+            label=jnp.where(real, arrays.label[item.record], 0),
+            weight=item.weight,
         )
 
 
@@ -133,16 +133,15 @@ def shared_size(least: int) -> int:
 def _joined(recordings: Recordings, indices: np.ndarray, window: int) -> Resident:
     signals, scales = zip(*recordings.read(indices), strict=True)
     samples = recordings.samples[indices]
-    n_samples, n_records = int(samples.sum()), len(indices)
+    n_samples, extra = int(samples.sum()), shared_size(len(indices)) - len(indices)
     tail = np.full((shared_size(n_samples + window) - n_samples, len(recordings.leads)), MISSING, np.int16)
 
     def padded(rows: np.ndarray, kind: type) -> np.ndarray:
-        extra = shared_size(n_records) - n_records
         return np.pad(rows.astype(kind), ((0, extra), *[(0, 0)] * (rows.ndim - 1)))
 
     return Resident(
         signal=np.concatenate([*signals, tail]),
-        start=padded(np.concatenate([[0], np.cumsum(samples)[:-1]]), np.int32),
+        start=padded(np.cumsum(samples) - samples, np.int32),
         samples=padded(samples, np.int32),
         scale_mv=padded(np.stack(scales), np.float32),
         label=padded(recordings.label[indices], np.float32),

@@ -135,12 +135,7 @@ def _folds(refs: Sequence[RecordRef], label: np.ndarray, folds: int, seed: int) 
 
 
 def _about(config: PrepareConfig, listing: Listing, leads: Sequence[str], collected: _Collected) -> dict[str, Any]:
-    contract = {
-        "rate_hz": float(config.rate_hz),
-        "leads": list(leads),
-        "unit": "mV",
-        "labels": list(listing.target.names),
-    }
+    contract = {"rate_hz": float(config.rate_hz), "leads": leads, "unit": "mV", "labels": listing.target.names}
     hashed = contract | {"exclusive": listing.target.kind == "exclusive"}  # never changes, or all fingerprints would
     fingerprint = hashlib.sha256(json.dumps(hashed).encode() + collected.content.digest())
     request = config.identity()
@@ -193,10 +188,9 @@ def _with_bar(loaded: Iterable[Quantised | Rejected], total: int, console: Conso
 
 def _report(prepared: PreparedSet, console: Console) -> None:
     counts = prepared.about["counts"]
-    labels = f"{len(prepared.labels)} {'exclusive ' if prepared.target.kind == 'exclusive' else ''}labels"
-    lines = [
-        f"{prepared.path}: {len(prepared):,} records, {len(prepared.leads)} leads, {prepared.rate_hz:g} Hz, {labels}"
-    ]
+    kind = "exclusive labels" if prepared.target.kind == "exclusive" else "labels"
+    size = f"{len(prepared):,} records, {len(prepared.leads)} leads, {prepared.rate_hz:g} Hz"
+    lines = [f"{prepared.path}: {size}, {len(prepared.labels)} {kind}"]
     if counts["left_out"]:
         lines.append(f"left out: {_counts(counts['left_out'])}")
     if counts["rejected"]:
@@ -217,8 +211,7 @@ def _rejections(rejected: Sequence[Rejected]) -> str:
     by_kind: dict[str, list[str]] = {}
     for rejection in rejected:
         by_kind.setdefault(rejection.kind, []).append(rejection.record)
-    parts = []
-    for kind, names in sorted(by_kind.items()):
-        more = ", ..." if len(names) > 3 else ""
-        parts.append(f"{kind} {len(names):,} ({', '.join(names[:3])}{more})")
-    return "; ".join(parts)
+    return "; ".join(
+        f"{kind} {len(names):,} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for kind, names in sorted(by_kind.items())
+    )

@@ -21,11 +21,10 @@ class Splits:
 
     def describe(self) -> str:
         """One line: the folds and records of each split."""
-        parts = []
-        for name, folds in self.folds.items():
-            numbers = ", ".join(map(str, folds)) or "none"
-            parts.append(f"{name}: {len(getattr(self, name))} records (folds {numbers})")
-        return "; ".join(parts)
+        return "; ".join(
+            f"{name}: {len(getattr(self, name))} records (folds {', '.join(map(str, folds)) or 'none'})"
+            for name, folds in self.folds.items()
+        )
 
 
 def split_records(prepared: PreparedSet, config: DataConfig) -> Splits:
@@ -57,16 +56,16 @@ def split_by_folds(folds: np.ndarray, config: DataConfig) -> Splits:
     """
     present = sorted(set(folds.tolist()))
     test = (present[-1],) if config.test_folds is None else config.test_folds
-    _check_present("--data.test-folds", test, present)
-    if config.validation_folds is None:
+    validation = config.validation_folds
+    if validation is None:
         left = [fold for fold in present if fold not in test]
         before = [fold for fold in left if test and fold < test[0]] or left
         validation = tuple(before[-1:])
-    else:
-        validation = config.validation_folds
-    _check_present("--data.validation-folds", validation, present)
-    both = set(test) & set(validation)
-    if both:
+    for flag, folds_of_flag in (("--data.test-folds", test), ("--data.validation-folds", validation)):
+        for fold in folds_of_flag:
+            if fold not in present:
+                raise ConfigError(f"{flag} {fold}: no record is in fold {fold}; the set has folds {present}")
+    if both := set(test) & set(validation):
         raise ConfigError(f"fold {min(both)} is in --data.test-folds and --data.validation-folds; remove it from one")
     training = tuple(fold for fold in present if fold not in (*test, *validation))
     if not validation or not training:
@@ -74,9 +73,3 @@ def split_by_folds(folds: np.ndarray, config: DataConfig) -> Splits:
         raise ConfigError(f"no fold is left for {empty}: the set has folds {present}, test folds are {list(test)}")
     chosen = {"training": training, "validation": validation, "test": test}
     return Splits(folds=chosen, **{name: np.flatnonzero(np.isin(folds, which)) for name, which in chosen.items()})
-
-
-def _check_present(flag: str, folds: tuple[int, ...], present: list[int]) -> None:
-    for fold in folds:
-        if fold not in present:
-            raise ConfigError(f"{flag} {fold}: no record is in fold {fold}; the set has folds {present}")

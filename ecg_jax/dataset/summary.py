@@ -20,9 +20,8 @@ def summary(prepared: PreparedSet) -> RenderableType:
     facts.add_row("rate", f"{prepared.rate_hz:g} Hz")
     facts.add_row("leads", ", ".join(prepared.leads))
     shortest, median, longest = np.quantile(seconds, [0, 0.5, 1])
-    facts.add_row(
-        "duration", f"{shortest:g} to {longest:g} s, median {median:g} s, {seconds.sum() / 3600:,.1f} h in all"
-    )
+    span = f"{shortest:g} to {longest:g} s, median {median:g} s"
+    facts.add_row("duration", f"{span}, {seconds.sum() / 3600:,.1f} h in all")
     share = prepared.missing.sum() / max(1, prepared.samples.sum() * len(prepared.leads))
     facts.add_row("missing", f"{share:.2%} of the samples, in {np.count_nonzero(prepared.missing):,} records")
     for name in ("left_out", "rejected", "warnings"):

@@ -12,18 +12,14 @@ MISSING = -32768  # int16 value of a sample that was not recorded
 
 @dataclass(frozen=True)
 class Record:
-    """One recording in mV.
-
-    `signal_mv` [T, L] float32 is 0 wherever `missing` [T, L] bool is True; `warnings` describe
-    harmless irregularities.
-    """
+    """One recording in mV."""
 
     record_id: str
-    signal_mv: np.ndarray
-    missing: np.ndarray
+    signal_mv: np.ndarray  # [T, L] float32; 0 where it is missing
+    missing: np.ndarray  # [T, L] bool
     rate_hz: float
     leads: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # harmless irregularities
 
 
 @dataclass(frozen=True)

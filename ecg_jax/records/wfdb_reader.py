@@ -104,10 +104,10 @@ def _read(stem: Path, record_id: str, leads: Sequence[str] | None) -> Record:
         warnings.append("a lead twice, the first is used")
     columns = sorted(kept.values())
     rates_hz = [header.rate_hz * files.samps_per_frame[column] for column in columns]
-    records = []
-    for column, rate_hz in zip(columns, rates_hz, strict=True):
-        lead_mv = files.e_p_signal[column] * mv_per_unit[same_lead(names[column])]
-        records.append(_lead(lead_mv, rate_hz, max(rates_hz)))
+    records = [
+        _lead(files.e_p_signal[column] * mv_per_unit[same_lead(names[column])], rate_hz, max(rates_hz))
+        for column, rate_hz in zip(columns, rates_hz, strict=True)
+    ]
     if not len(records[0].signal_mv):
         raise _Unusable("empty: it has no samples", "download it again")
     return Record(
@@ -245,5 +245,5 @@ def _wfdb_record(stem: Path, header: _Header, wanted: set[str]) -> Any:
 
 
 def _checksums_differ(files: Any) -> bool:
-    stated = [None if value is None else value % 65536 for value in files.checksum]
-    return any(a is not None and a != b for a, b in zip(stated, files.calc_checksum(expanded=True), strict=True))
+    pairs = zip(files.checksum, files.calc_checksum(expanded=True), strict=True)
+    return any(stated is not None and stated % 65536 != actual for stated, actual in pairs)

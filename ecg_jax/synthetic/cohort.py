@@ -39,11 +39,7 @@ _ONE_OF = (  # labels that exclude each other, by definition or because one hide
     {"AFIB", "1AVB"},
     {"STACH", "1AVB"},
     {"CLBBB", "CRBBB"},
-    {"CLBBB", "LVH"},
-    {"CLBBB", "STE_ANT"},
-    {"CLBBB", "STE_INF"},
-    {"CLBBB", "STE_LAT"},
-    {"LVH", "STE_ANT", "STE_INF", "STE_LAT"},
+    {"CLBBB", "LVH", "STE_ANT", "STE_INF", "STE_LAT"},
 )
 _NORMALS = 4  # normal patients for one patient of each other first label
 
