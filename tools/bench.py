@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,26 +48,20 @@ def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
     from ecg_jax.training.step import init_state, make_step
 
     network = ResNet1D(config, LABELS)
-    rule = optax.adamw(
-        1.0,
-        *BETAS,
-        eps=EPSILON,
-        weight_decay=DECAY,
-        mask=lambda params: jax.tree_util.tree_map_with_path(decays, params),
-    )
+    decaying = partial(jax.tree_util.tree_map_with_path, decays)
+    rule = optax.adamw(1.0, *BETAS, eps=EPSILON, weight_decay=DECAY, mask=decaying)
     state = init_state(network, rule, jnp.zeros((1, SAMPLES, LEADS)), seed=0, ema=0)
     random = np.random.default_rng(0)
-    data = jax.device_put(
-        Batch(
-            signal=random.normal(0, 200, (batch, SAMPLES, LEADS)).astype(np.int16),
-            scale_mv=np.full((batch, LEADS), 1e-3, np.float32),
-            valid=np.ones((batch, SAMPLES), bool),
-            label=random.integers(0, 2, (batch, LABELS)).astype(np.float32),
-            weight=np.ones(batch, np.float32),
-        )
+    rows = Batch(
+        signal=random.normal(0, 200, (batch, SAMPLES, LEADS)).astype(np.int16),
+        scale_mv=np.full((batch, LEADS), 1e-3, np.float32),
+        valid=np.ones((batch, SAMPLES), bool),
+        label=random.integers(0, 2, (batch, LABELS)).astype(np.float32),
+        weight=np.ones(batch, np.float32),
     )
+    scaling = Normalisation(np.zeros(LEADS, np.float32), np.full(LEADS, 0.2, np.float32))
+    data, normalisation = jax.device_put((rows, scaling))
     step = jax.jit(make_step(network, rule, bce, masked=masked), donate_argnums=0)
-    normalisation = jax.device_put(Normalisation(np.zeros(LEADS, np.float32), np.full(LEADS, 0.2, np.float32)))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
 
     def steps(number: int) -> None:
@@ -131,27 +126,26 @@ def torch_network(torch: Any, config: ModelConfig) -> Any:
             return torch.relu(self.body(x) + self.shortcut(x))
 
     channels = config.channels
-    layers = [*convolution(LEADS, channels, config.stem_kernel, config.stem_stride), nn.ReLU(inplace=True)]
-    layers.append(nn.MaxPool1d(3, 2, padding=1))
-    for stage, stride in enumerate(config.strides):
+    layers = convolution(LEADS, channels, config.stem_kernel, config.stem_stride)
+    layers += [nn.ReLU(inplace=True), nn.MaxPool1d(3, 2, padding=1)]
+    for stage, first_stride in enumerate(config.strides):
         width = config.channels * 2**stage
-        for i in range(config.depth):
-            layers.append(Block(channels, width, config.kernel, stride if i == 0 else 1))
+        for stride in (first_stride, *[1] * (config.depth - 1)):
+            layers.append(Block(channels, width, config.kernel, stride))
             channels = width
     return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(channels, LABELS))
 
 
 def interleaved(arms: list[Steps], rounds: int) -> list[list[float]]:
     """Seconds per step, one value for each arm and round; the arms alternate, after two warm-up steps each."""
-    sizes = []
+    timings: list[tuple[Steps, int, list[float]]] = []
     for steps in arms:
         steps(2)
-        sizes.append(min(10, max(1, round(CHUNK_SECONDS / timed(steps, 1)))))
-    times: list[list[float]] = [[] for _ in arms]
+        timings.append((steps, min(10, max(1, round(CHUNK_SECONDS / timed(steps, 1)))), []))
     for _ in range(rounds):
-        for steps, size, seconds in zip(arms, sizes, times, strict=True):
+        for steps, size, seconds in timings:
             seconds.append(timed(steps, size))
-    return times
+    return [seconds for _, _, seconds in timings]
 
 
 def timed(steps: Steps, number: int) -> float:
@@ -185,34 +179,24 @@ def step(
     table = Table("ratio", "spread", "depth", "channels", "kernel", "batch", "ours", "PyTorch")
     rows = []
     console = Console()
-    for depth, channels, kernel in cells:
-        config = ModelConfig(depth=depth, channels=channels, kernel=kernel)
-        batch = SMALL_BATCH.get((depth, channels, kernel), 64)
-        row: dict[str, Any] = {
-            "depth": depth,
-            "channels": channels,
-            "kernel": kernel,
-            "batch": batch,
-            "precision": config.precision,
-        }
-        with console.status(f"depth {depth}, channels {channels}, kernel {kernel}"):
+    for cell in cells:
+        scale: dict[str, Any] = dict(zip(("depth", "channels", "kernel"), cell, strict=True))
+        config, batch = ModelConfig(**scale), SMALL_BATCH.get(cell, 64)
+        with console.status(f"depth, channels, kernel: {cell}"):
             (our_steps, our_size), (their_steps, their_size) = ours(config, batch, masked=masked), theirs(config, batch)
             if our_size != their_size:
                 raise RuntimeError(f"the networks differ: {our_size:,} parameters against {their_size:,}")
-            our_times, their_times = interleaved([our_steps, their_steps], rounds)
-        ratios = [theirs / ours for ours, theirs in zip(our_times, their_times, strict=True)]
-        row["ecg_jax"] = batch / statistics.median(our_times)
-        row["torch"] = batch / statistics.median(their_times)
-        row["ratio"] = row["ecg_jax"] / row["torch"]
-        rows.append(row)
-        shown = (f"{row['ratio']:.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}", depth, channels, kernel, batch)
-        table.add_row(*map(str, shown), *(f"{row[name]:.1f}" for name in ("ecg_jax", "torch")))
+            times = interleaved([our_steps, their_steps], rounds)
+        our_speed, their_speed = (batch / statistics.median(seconds) for seconds in times)
+        ratios = [theirs / ours for ours, theirs in zip(*times, strict=True)]
+        speeds = {"ecg_jax": our_speed, "torch": their_speed, "ratio": our_speed / their_speed}
+        rows.append({**scale, "batch": batch, "precision": config.precision, **speeds})
+        texts = (f"{speeds['ratio']:.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}", *map(str, (*cell, batch)))
+        table.add_row(*texts, f"{our_speed:.1f}", f"{their_speed:.1f}")
     mean = statistics.geometric_mean(row["ratio"] for row in rows)
     console.print(table)
-    console.print(
-        f"geometric mean of the {len(rows)} ratios: {mean:.2f}; spread: smallest and largest round; "
-        "ours, PyTorch: examples per second"
-    )
+    units = "spread: smallest and largest round; ours, PyTorch: examples per second"
+    console.print(f"geometric mean of the {len(rows)} ratios: {mean:.2f}; {units}")
     if json_path:
         json_path.write_text(json.dumps({"rows": rows, "ratio_geometric_mean": mean}, indent=1) + "\n")
 
@@ -255,13 +239,8 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
     print(f"overhead: {whole / sum(runs):.3f} times the runs")
 
 
-def main() -> None:
-    """Runs the subcommand; an error of the user is one line."""
+if __name__ == "__main__":
     try:
         tyro.extras.subcommand_cli_from_dict({"step": step, "study": study}, description=__doc__)
     except UserError as error:
         sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

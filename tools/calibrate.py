@@ -9,17 +9,24 @@ the indistinguishable ones in at least 95 % of the studies.
 
 import json
 import os
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import tyro
 
-if TYPE_CHECKING:
-    from ecg_jax.analysis.coverage import Counts
-
 CHUNK = 20
+RATES = {
+    "coverage": ("covered", "intervals", "effects covered", ".1%"),
+    "false_holds_rate": ("false_holds", "without_effect", "false holds", ".1%"),
+    "best_value_coverage": ("value_covered", "bests", "best value covered", ".1%"),
+    "best_scale_coverage": ("scale_covered", "bests", "value of scale covered", ".1%"),
+    "best_contained_rate": ("contained", "bests", "best kept", ".1%"),
+    "mean_indistinguishable": ("indistinguishable", "bests", "scales kept", ".1f"),
+}
+"""Key in the file -> numerator and denominator, both of `Counts`, and head and format of the column of the table.
+
+*Kept* are the scales that are indistinguishable from the best one."""
 
 
 @dataclass(frozen=True)
@@ -43,68 +50,36 @@ def main(args: Args) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices; the processes share the work
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
 
     from ecg_jax.analysis.coverage import RATIOS, SEEDS, Counts, count_coverage
     from ecg_jax.files import write_text
 
     console = Console()
-    cells = [(seeds, ratio) for seeds in SEEDS for ratio in RATIOS]
-    total = dict.fromkeys(cells, Counts())
+    total = {(seeds, ratio): Counts() for seeds in SEEDS for ratio in RATIOS}
     with ProcessPoolExecutor(args.workers) as pool, Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("studies", total=len(cells) * args.studies)
-        jobs: list[tuple[tuple[int, float], Future[Counts]]] = []
+        bar = progress.add_task("studies", total=len(total) * args.studies)
+        jobs = []
         for start in range(0, args.studies, CHUNK):
             studies, with_best = range(start, min(start + CHUNK, args.studies)), start < args.best_studies
-            for cell in cells:
+            for cell in total:
                 jobs.append((cell, pool.submit(count_coverage, *cell, studies, seed=args.seed, with_best=with_best)))
         for cell, job in jobs:
             total[cell] += job.result()
             progress.advance(bar, job.result().studies)
-    rows = [{"seeds": seeds, "ratio": ratio, **rates(counts)} for (seeds, ratio), counts in total.items()]
-    console.print(table(rows))
+    bests = next(iter(total.values())).bests
+    title = f"{args.studies} simulated studies in each row, {bests} of them for the best scale"
+    table = Table("seeds", "seed : record noise", *(head for _, _, head, _ in RATES.values()), title=title)
+    rows = []
+    for (seeds, ratio), counts in total.items():
+        numbers = asdict(counts)
+        rates = {key: numbers[part] / max(numbers[whole], 1) for key, (part, whole, _, _) in RATES.items()}
+        rows.append({"seeds": seeds, "ratio": ratio, **numbers, **rates})
+        texts = (f"{rates[key]:{form}}" if numbers[whole] else "–" for key, (_, whole, _, form) in RATES.items())
+        table.add_row(str(seeds), f"{ratio:.2f}", *texts)
+    console.print(table)
     if args.json:
         write_text(args.json, json.dumps({"seed": args.seed, "cells": rows}, indent=2) + "\n")
-
-
-def rates(counts: "Counts") -> dict[str, Any]:
-    """The counts, and the rates that the table shows."""
-    bests = max(counts.bests, 1)
-    return {
-        **asdict(counts),
-        "coverage": counts.covered / counts.intervals,
-        "false_holds_rate": counts.false_holds / counts.without_effect,
-        "best_value_coverage": counts.value_covered / bests,
-        "best_scale_coverage": counts.scale_covered / bests,
-        "best_contained_rate": counts.contained / bests,
-        "mean_indistinguishable": counts.indistinguishable / bests,
-    }
-
-
-def table(rows: list[dict[str, Any]]) -> Any:
-    """The table for a terminal; *kept* are the scales that are indistinguishable from the best one."""
-    from rich.table import Table
-
-    studies, bests = rows[0]["studies"], rows[0]["bests"]
-    title = f"{studies} simulated studies in each row, {bests} of them for the best scale"
-    columns = {
-        "seeds": "{seeds}",
-        "seed : record noise": "{ratio:.2f}",
-        "effects covered": "{coverage:.1%}",
-        "false holds": "{false_holds_rate:.1%}",
-    }
-    of_best = {
-        "best value covered": "{best_value_coverage:.1%}",
-        "value of scale covered": "{best_scale_coverage:.1%}",
-        "best kept": "{best_contained_rate:.1%}",
-        "scales kept": "{mean_indistinguishable:.1f}",
-    }
-    columns |= of_best if bests else {}
-    shown = Table(title=title)
-    for name in columns:
-        shown.add_column(name, justify="right")
-    for row in rows:
-        shown.add_row(*(text.format(**row) for text in columns.values()))
-    return shown
 
 
 if __name__ == "__main__":

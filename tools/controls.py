@@ -12,8 +12,9 @@ thirty verdicts may be "holds".
 A control that was stopped continues when it is started again. The exit status is 1 if the result is not as expected.
 """
 
+import itertools
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,13 +27,13 @@ from rich.table import Table
 from ecg_jax.analysis import analyse
 from ecg_jax.analysis.findings import Analysis, LabelFindings
 from ecg_jax.cli import fail_in_one_line
-from ecg_jax.config import DataConfig, RunConfig, TrainConfig
+from ecg_jax.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError
 from ecg_jax.experiment import GridArgs, finished_predictions, train_study
 from ecg_jax.files import write_text
-from ecg_jax.formatting import signed
+from ecg_jax.formatting import change_text
 from ecg_jax.sources import WfdbFolder
 from ecg_jax.study.design import without_stem_pool
 
@@ -77,7 +78,7 @@ def context(args: Args) -> Analysis:
     for label in analysis.labels:
         about = of_label(analysis, label)
         claim = about.claims["kernel"]
-        effect = f"{signed(claim.effect)} ({signed(claim.low)} to {signed(claim.high)})"
+        effect = "not known" if claim.effect is None else change_text(claim.effect, claim.low, claim.high)
         shown.add_row(label, *(f"{scale.mean:.3f}" for scale in about.scales), effect)
     Console().print(shown)
     return analysis
@@ -125,12 +126,10 @@ def study(args: Args, name: str, levels: dict[str, Any], *, shuffle: int | None 
     write(folder / "source", records=args.records, shuffle=shuffle)
     source = WfdbFolder(folder / "source", folder / "source" / "labels.csv")
     prepare(PrepareConfig(source, folder / "set", leads=("II",), rate_hz=RATE_HZ, folds=4), Console(quiet=True))
-    run = RunConfig(
-        data=DataConfig(path=folder / "set", window_seconds=SECONDS),
-        train=TrainConfig(epochs=args.epochs, batch_size=32),
-    )
-    settings = {"seeds": args.seeds, "learning_rates": (0.01,), "run": replace(run, model=without_stem_pool(run.model))}
-    trained = train_study(GridArgs(folder / "study", **settings, **levels))
+    data, train = DataConfig(folder / "set", window_seconds=SECONDS), TrainConfig(epochs=args.epochs, batch_size=32)
+    run = RunConfig(data, without_stem_pool(ModelConfig()), train)
+    grid = GridArgs(folder / "study", seeds=args.seeds, learning_rates=(0.01,), run=run, **levels)
+    trained = train_study(grid)
     assert trained is not None  # it is not a dry run
     return analyse(finished_predictions(trained))
 
@@ -143,16 +142,12 @@ def write(folder: Path, *, records: int, shuffle: int | None) -> None:
     kinds = [(bool(place & 1), bool(place & 2)) for place in range(records)]
     for place, (wide, alternating) in enumerate(kinds):
         rng = np.random.default_rng([1, place])
-        signal_mv = pulses_mv(rng, wide=wide, alternating=alternating)
-        wfdb.wrsamp(
-            f"r{place:04d}", RATE_HZ, ["mV"], ["II"], p_signal=signal_mv[:, None], fmt=["16"], write_dir=str(folder)
-        )
+        signal_mv = pulses_mv(rng, wide=wide, alternating=alternating)[:, None]  # [T, 1]
+        wfdb.wrsamp(f"r{place:04d}", RATE_HZ, ["mV"], ["II"], signal_mv, fmt=["16"], write_dir=str(folder))
     owner = np.arange(records) if shuffle is None else np.random.default_rng([2, shuffle]).permutation(records)
-    lines = ["record,labels,patient"]
-    for place in range(records):
-        has = dict(zip(("wide", "alternating"), kinds[owner[place]], strict=True))
-        lines.append(f"r{place:04d},{';'.join(name for name, there in has.items() if there)},p{place:04d}")
-    write_text(folder / "labels.csv", "\n".join(lines) + "\n")
+    labels = [";".join(itertools.compress(("wide", "alternating"), kinds[place])) for place in owner]
+    lines = [f"r{place:04d},{text},p{place:04d}" for place, text in enumerate(labels)]
+    write_text(folder / "labels.csv", "\n".join(["record,labels,patient", *lines]) + "\n")
 
 
 def pulses_mv(rng: np.random.Generator, *, wide: bool, alternating: bool) -> np.ndarray:
