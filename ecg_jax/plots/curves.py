@@ -27,7 +27,7 @@ _EXTREMES = 4
 _LINES = 26  # labels in one column of dots
 
 
-def _plain(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
+def _plain(axes: Axes, title: str, xlabel: str = "", ylabel: str = "") -> None:
     """Sets title, axis names and a faint grid, without a box."""
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes.set_xlabel(xlabel, fontsize=9)
@@ -56,8 +56,7 @@ def training_curves(
         raise ValueError("no epoch is finished, so there is no training curve to draw")
 
     def column(name: str) -> np.ndarray:
-        values = [line.get(name) for line in metrics]
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        return np.array([line.get(name) for line in metrics], dtype=np.float64)  # None becomes NaN
 
     epoch, auroc = column("epoch"), column("validation_macro_auroc")
     dot = {"marker": "o", "markersize": 3} if len(epoch) <= 40 else {}
@@ -65,24 +64,21 @@ def training_curves(
     loss_axes, auroc_axes, rate_axes = figure.subplots(1, 3, width_ratios=[4, 4, 3])
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
 
-    _plain(loss_axes, "Loss", "epoch", "")
+    titles = ("Loss", "Validation macro AUROC", "Learning rate × 1000")
+    for axes, name in zip((loss_axes, auroc_axes, rate_axes), titles, strict=True):
+        _plain(axes, name, "epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(epoch.min() - 0.5, epoch.max() + 0.5)
     loss_axes.plot(epoch, column("train_loss"), color=BLUE, linewidth=1.5, label="training", **dot)
     loss_axes.plot(epoch, column("validation_loss"), color=VERMILION, linestyle="--", label="validation", **dot)
     loss_axes.legend(fontsize=8, frameon=False)
-
-    _plain(auroc_axes, "Validation macro AUROC", "epoch", "")
     auroc_axes.plot(epoch, auroc, color=VERMILION, linestyle="--", **dot)
     if not np.isnan(auroc).all():
         best = int(np.nanargmax(auroc) if best_epoch is None else np.flatnonzero(epoch == best_epoch)[0])
         text = f"best: {auroc[best]:.3f} at epoch {epoch[best]:g}"
         auroc_axes.plot(epoch[best], auroc[best], marker="D", color="black", markersize=6, linestyle="none", label=text)
         auroc_axes.legend(fontsize=8, frameon=False, loc="lower right")
-
-    _plain(rate_axes, "Learning rate × 1000", "epoch", "")
     rate_axes.plot(epoch, 1000 * column("learning_rate"), color="black", linewidth=1.2, **dot)
-    for axes in (loss_axes, auroc_axes, rate_axes):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlim(epoch.min() - 0.5, epoch.max() + 0.5)
     return figure
 
 
@@ -129,9 +125,8 @@ def roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], title:
     grid = np.linspace(0, 1, 501)
     curves = {k: roc_curve(label[:, k], probability[:, k])[:2] for k in defined}
     mean = np.mean([np.interp(grid, *curves[k]) for k in defined], axis=0)
-    for k in defined:
-        if k not in style:
-            curve_axes.plot(*curves[k], color="#bbbbbb", linewidth=0.5, zorder=1)
+    for k in set(defined) - set(named):
+        curve_axes.plot(*curves[k], color="#bbbbbb", linewidth=0.5, zorder=1)
     for k in named:
         colour, dashes = style[k]
         curve_axes.plot(*curves[k], color=colour, linestyle=dashes, linewidth=1.3, label=f"{names[k]}  {auroc[k]:.3f}")
@@ -144,7 +139,7 @@ def roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], title:
     lines = -(-len(ranked) // columns)
     for column, axes in enumerate(dot_axes):
         part = ranked[column * lines : (column + 1) * lines]
-        _plain(axes, "" if column else "AUROC", "", "")
+        _plain(axes, "" if column else "AUROC")
         axes.axvline(macro, color="black", linewidth=1.5)
         for place, k in enumerate(part):
             axes.plot(auroc[k], place, marker="o", markersize=4, color=style[k][0] if k in style else "#888888")

@@ -46,21 +46,16 @@ def _layout(leads: Sequence[str], seconds: float) -> list[list[_Strip]]:
         rows = []
         for row in STANDARD_ROWS:
             part = ROW_SECONDS / len(row)
-            starts = [part * column for column in range(len(row))]
-            rows.append([_Strip(place[name.upper()], s, part, s) for name, s in zip(row, starts, strict=True)])
-        return rows + [
-            [_Strip(place["II"], s, ROW_SECONDS, 0)] for s in np.arange(ROW_SECONDS, seconds - 0.5, ROW_SECONDS)
-        ]
+            rows.append([_Strip(place[name.upper()], part * i, part, part * i) for i, name in enumerate(row)])
+        starts = np.arange(ROW_SECONDS, seconds - 0.5, ROW_SECONDS)
+        return rows + [[_Strip(place["II"], start, ROW_SECONDS, 0)] for start in starts]
     if seconds > ROW_SECONDS:  # all leads continue in the rows below
         starts = np.arange(0, seconds, ROW_SECONDS)
         return [[_Strip(lead, start, ROW_SECONDS, 0)] for start in starts for lead in range(len(leads))]
     columns = int(np.clip(ROW_SECONDS // seconds, 1, 4))
-    rows_needed = -(-len(leads) // columns)  # leads in order down the columns, as on paper
-    width = ROW_SECONDS / columns
-    rows = [[] for _ in range(rows_needed)]
-    for lead in range(len(leads)):
-        rows[lead % rows_needed].append(_Strip(lead, 0.0, seconds, width * (lead // rows_needed)))
-    return rows
+    n_rows, width = -(-len(leads) // columns), ROW_SECONDS / columns  # leads in order down the columns, as on paper
+    of_rows = (range(first, len(leads), n_rows) for first in range(n_rows))
+    return [[_Strip(lead, 0.0, seconds, width * i) for i, lead in enumerate(of_row)] for of_row in of_rows]
 
 
 def _page(width: float, height: float) -> tuple[Figure, Axes]:
