@@ -1,7 +1,7 @@
 """A finished run as a function: `load(workdir)`, then records -> probabilities. Called by `evaluate` and `predict`."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.batch import Batch, InputContract, Normalisation
-from ecg_jax.dataset.feeds import Recordings
+from ecg_jax.dataset.feeds import InMemory, Recordings
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
@@ -26,22 +26,6 @@ from ecg_jax.training.result import RunResult, SplitPredictions, make_result, re
 from ecg_jax.training.step import Variables, make_predict
 from ecg_jax.training.workdir import CHECKPOINTS, read_config
 from ecg_jax.training.writer import RunWriter
-
-
-@dataclass(frozen=True)
-class _InMemory:
-    """One record in the form that feeds read."""
-
-    record: Quantised
-    leads: tuple[str, ...]
-    label: np.ndarray  # [1, K], not used
-
-    @property
-    def samples(self) -> np.ndarray:
-        return np.array([len(self.record.signal)])
-
-    def read(self, indices: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [(self.record.signal, self.record.scale_mv) for _ in indices]
 
 
 class Model:
@@ -59,7 +43,7 @@ class Model:
 
     def probability(self, record: Quantised) -> np.ndarray:
         """Probability of each label [K] of a record in the contract's rate and leads, from `records.quantise`."""
-        recording = _InMemory(record, self.contract.leads, np.zeros((1, len(self.contract.target.names))))
+        recording = InMemory(record, self.contract.leads, len(self.contract.target.names))
         resident = replace(self.config, data=replace(self.config.data, feed="resident"))
         windows = Evaluator(recording, np.array([0]), resident, self.contract, self._device)
         if self._compiled is None:

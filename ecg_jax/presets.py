@@ -15,7 +15,7 @@ def ptb_xl() -> RunConfig:
 
 
 def cinc2017() -> RunConfig:
-    """CinC 2017 at 100 Hz: long crops, for the rhythm; five stages after a stem without pool; rare classes weighted."""
+    """CinC 2017 at 100 Hz: long crops; five stages after a stem without pool; rare classes weighted."""
     return RunConfig(
         data=DataConfig(window_seconds=20.0),
         model=ModelConfig(depth=1, channels=16, kernel=7, strides=(1, 2, 2, 2, 2), stem_pool=False, dropout=0.2),

@@ -8,10 +8,9 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
 from ecg_jax.evaluation import metrics
-from ecg_jax.evaluation.intervals import interval, patient_resamples
 from ecg_jax.evaluation.pooling import decide, pool_windows
 from ecg_jax.evaluation.scores import SCORES
-from ecg_jax.evaluation.summary import point_values, summarise
+from ecg_jax.evaluation.summary import interval, patient_resamples, point_values, summarise
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.target import Target
 
@@ -65,7 +64,7 @@ def test_brier_equals_scikit_learn():
 
 
 def test_calibration_error_of_one_bin_is_its_gap():
-    label = np.array([1.0, 0, 0, 0])[:, None]  # a quarter is true where .31 is said
+    label = np.array([1.0, 0, 0, 0])[:, None]  # a quarter of the labels is 1 where .31 is predicted
     assert metrics.ece(label, np.full((4, 1), 0.31), np.ones((1, 4)))[0] == pytest.approx(0.06)
 
 

@@ -1,13 +1,14 @@
 """Feeds bring the windows of each step to the devices: from device memory, or from disk through tf.data.
 
-A feed has `arrays`, a pytree on the devices and an argument of each call of the step (empty if the feed keeps nothing
-there), and the compiled step calls `take(arrays, item)` on each item of `stream`, which is on the devices too.
+A feed has `arrays`, a pytree on the devices that is an argument of each call of the compiled step; `stream`, which
+yields the item of each step; and `take(arrays, item)`, which turns an item into a batch inside the compiled step.
 TensorFlow is loaded only when a host feed is read. May import jax, flax and psutil.
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,10 @@ import psutil
 from flax import struct
 
 from ecg_jax.dataset.batch import AnyArray, Batch
+from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.sampler import Rows
 from ecg_jax.errors import ConfigError
-from ecg_jax.records.record import MISSING
+from ecg_jax.records.record import MISSING, Quantised
 
 RESIDENT_SHARE = 0.4  # largest share of the device's memory for the records; the rest is for activations
 
@@ -26,39 +28,30 @@ RowsAt = Callable[[int], Rows]
 """From a step to the rows of its global batch, padded to a multiple of the number of devices."""
 
 
-class Recordings(Protocol):
-    """What a feed reads: a `PreparedSet`, or recordings in memory."""
+@dataclass(frozen=True)
+class InMemory:
+    """One record in the form in which a feed reads a `PreparedSet`, without known labels."""
 
-    @property
-    def leads(self) -> tuple[str, ...]:
-        """Names of the L leads."""
-        ...
+    record: Quantised
+    leads: tuple[str, ...]
+    n_labels: int
 
     @property
     def samples(self) -> np.ndarray:
-        """Length of each record [N]."""
-        ...
+        """Length of the record [1]."""
+        return np.array([len(self.record.signal)])
 
     @property
     def label(self) -> np.ndarray:
-        """Labels of each record [N, K], 0 or 1."""
-        ...
+        """Zeros [1, K]."""
+        return np.zeros((1, self.n_labels))
 
-    def read(self, indices: Any, /) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Signals int16 [T, L] and scales float32 [L] of the records at `indices`."""
-        ...
+    def read(self, indices: Iterable[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Signal int16 [T, L] and scale float32 [L] of the record, for each index."""
+        return [(self.record.signal, self.record.scale_mv) for _ in indices]
 
 
-class Placement(Protocol):
-    """Places pytrees of NumPy arrays on the devices."""
-
-    def put_rows(self, tree: Any) -> Any:
-        """Splits the rows over the devices."""
-        ...
-
-    def put_everywhere(self, tree: Any) -> Any:
-        """Copies to every device."""
-        ...
+Recordings = PreparedSet | InMemory
 
 
 def make_feed(
@@ -66,16 +59,19 @@ def make_feed(
     recordings: Recordings,
     indices: np.ndarray,
     window: int,
-    placement: Placement,
+    devices: Any,
 ) -> "ResidentFeed | HostFeed":
-    """Makes the feed of a kind over the records `indices`; `auto` is resident if the records fit the device."""
+    """Makes the feed of a kind over the records `indices`; `auto` is resident if the records fit the device.
+
+    `devices` places pytrees of NumPy arrays on the devices: `put_rows` splits them, `put_everywhere` copies them.
+    """
     if kind == "auto":
         stats = jax.local_devices()[0].memory_stats() or {}
         memory = stats.get("bytes_limit") or psutil.virtual_memory().total
         n_samples = int(recordings.samples[indices].sum())
         fits = 2 * n_samples * len(recordings.leads) <= RESIDENT_SHARE * memory and n_samples < 2**31
         kind = "resident" if fits else "host"
-    return (ResidentFeed if kind == "resident" else HostFeed)(recordings, indices, window, placement)
+    return (ResidentFeed if kind == "resident" else HostFeed)(recordings, indices, window, devices)
 
 
 @struct.dataclass
@@ -96,15 +92,15 @@ class Resident:
 class ResidentFeed:
     """Keeps all records in device memory; gathering and cropping are part of the compiled step."""
 
-    def __init__(self, recordings: Recordings, indices: np.ndarray, window: int, placement: Placement):
+    def __init__(self, recordings: Recordings, indices: np.ndarray, window: int, devices: Any):
         """Reads the records and places them."""
-        self._placement = placement
-        self.arrays = placement.put_everywhere(_joined(recordings, indices, window))
+        self._devices = devices
+        self.arrays = devices.put_everywhere(_joined(recordings, indices, window))
 
     def stream(self, rows_at: RowsAt, first: int, stop: int) -> Iterator[Rows]:
         """Yields the rows of each step, on the devices."""
         for step in range(first, stop):
-            yield self._placement.put_rows(rows_at(step))
+            yield self._devices.put_rows(rows_at(step))
 
     @staticmethod
     def take(arrays: Resident, item: Rows) -> Batch:
@@ -154,7 +150,7 @@ class HostFeed:
 
     arrays: Any = ()
 
-    def __init__(self, recordings: Recordings, indices: np.ndarray, window: int, placement: Placement):
+    def __init__(self, recordings: Recordings, indices: np.ndarray, window: int, devices: Any):
         """Reads nothing yet.
 
         Raises:
@@ -163,7 +159,7 @@ class HostFeed:
         if importlib.util.find_spec("tensorflow") is None:
             remedy = "pip install tensorflow-cpu (on macOS and ARM: tensorflow), or use --feed resident"
             raise ConfigError(f"--feed host needs TensorFlow, which is not installed: {remedy}")
-        self._recordings, self._indices, self._window, self._placement = recordings, indices, window, placement
+        self._recordings, self._indices, self._window, self._devices = recordings, indices, window, devices
         self._label = recordings.label[indices].astype(np.float32)
 
     def stream(self, rows_at: RowsAt, first: int, stop: int) -> Iterator[Batch]:
@@ -178,7 +174,7 @@ class HostFeed:
             lambda step: tf.numpy_function(read, [step], types), num_parallel_calls=tf.data.AUTOTUNE
         )
         for fields in batches.prefetch(2).as_numpy_iterator():
-            yield self._placement.put_rows(Batch(*fields))
+            yield self._devices.put_rows(Batch(*fields))
 
     @staticmethod
     def take(arrays: Any, item: Batch) -> Batch:
@@ -192,7 +188,7 @@ class HostFeed:
         scale_mv = np.zeros((n_rows, n_leads), np.float32)
         real = rows.weight > 0
         for row in np.flatnonzero(real):
-            whole, scale_mv[row] = self._recordings.read([self._indices[rows.record[row]]])[0]
+            whole, scale_mv[row] = self._recordings.read([int(self._indices[rows.record[row]])])[0]
             window = whole[rows.offset[row] :][: self._window]
             signal[row, : len(window)] = window
         label = np.where(real[:, None], self._label[rows.record], np.float32(0))

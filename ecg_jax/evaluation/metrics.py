@@ -10,6 +10,8 @@ import numpy as np
 
 ECE_BINS = 15
 
+Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
 
 def auroc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Area under the ROC curve [R] of one label [N]: probability that a positive outranks a negative; ties half."""
@@ -60,12 +62,7 @@ def ece(label: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> np.nd
     return gaps.mean(axis=1) / weight.sum(axis=1)
 
 
-def per_label(
-    metric: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
-    label: np.ndarray,
-    score: np.ndarray,
-    weight: np.ndarray,
-) -> np.ndarray:
+def per_label(metric: Metric, label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Applies a metric of one label to each label: [R, K]."""
     return np.stack([metric(y, s, weight) for y, s in zip(label.T, score.T, strict=True)], axis=1)
 

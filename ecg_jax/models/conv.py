@@ -8,6 +8,8 @@ The mask is `valid` [B, T, 1] in the number format of the activations: 1 for sig
 all samples are signal; no mask is computed then. May import jax and flax only.
 """
 
+from functools import reduce
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
@@ -64,7 +66,7 @@ def coarser(valid: Array | None, stride: int) -> Array | None:
     """
     if valid is None or stride == 1:
         return valid
-    return _maximum(_strided(valid, stride, (0, -valid.shape[1] % stride), stride))
+    return reduce(jnp.maximum, _strided(valid, stride, (0, -valid.shape[1] % stride), stride))
 
 
 def max_pool(x: Array, valid: Array | None) -> Array:
@@ -72,7 +74,7 @@ def max_pool(x: Array, valid: Array | None) -> Array:
 
     Computed as the maximum of three strided slices: the gradient of XLA's window reduction is many times slower on CPU.
     """
-    pooled = _maximum(_strided(x, 2, (1, x.shape[1] % 2), 3))
+    pooled = reduce(jnp.maximum, _strided(x, 2, (1, x.shape[1] % 2), 3))
     kept = coarser(valid, 2)
     return pooled if kept is None else pooled * kept
 
@@ -87,10 +89,3 @@ def average_pool(x: Array, valid: Array | None, window: int) -> Array:
     total = sum(_strided(x, window, pad, window), start=jnp.zeros((), x.dtype))
     count = sum(_strided(present, window, pad, window), start=jnp.zeros((), x.dtype))
     return total / jnp.maximum(count, 1)
-
-
-def _maximum(arrays: list[Array]) -> Array:
-    first, *others = arrays
-    for other in others:
-        first = jnp.maximum(first, other)
-    return first

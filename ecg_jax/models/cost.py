@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from ecg_jax.config import ModelConfig, RunConfig
-from ecg_jax.models.layout import Block, layout
+from ecg_jax.models.layout import Block, layout, stem_channels
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,11 @@ def _operations(equation: Any) -> float:
 def cost(config: ModelConfig, *, leads: int, labels: int, window_samples: int, rate_hz: float) -> ResNetCost:
     """Cost of `ResNet1D(config, labels)` on windows of [window_samples, leads]."""
     count = _Count(window_samples, leads)
-    plan = layout(config)
-    for i, channels in enumerate(plan.stem_channels):
+    for i, channels in enumerate(stem_channels(config)):
         count.convolution(channels, config.stem_kernel, config.stem_stride if i == 0 else 1)
     if config.stem_pool:
         count.pool(before=1, after=1, stride=2)
-    for block in plan.blocks:
+    for block in layout(config):
         _add_block(count, block, config)
     _add_head(count, config, labels)
     receptive_field = count.before + 1 + count.after
@@ -157,22 +156,18 @@ def _hits(samples: int, offset: int, stride: int) -> int:
 
 
 def _add_block(count: _Count, block: Block, config: ModelConfig) -> None:
-    samples, channels, before, after, stride = count.samples, count.channels, count.before, count.after, count.stride
+    start = count.samples, count.channels, count.before, count.after, count.stride
+    stride = block.stride
+    if config.shortcut == "pool" and stride > 1:
+        count.pool(before=0, after=stride - 1, stride=stride)
+        stride = 1
+    if count.channels != block.widths[-1] or stride > 1:
+        count.convolution(block.widths[-1], 1, stride)
+    after_of_shortcut = count.after  # a shortcut depends on later samples only
+    count.samples, count.channels, count.before, count.after, count.stride = start
     for i, (width, kernel) in enumerate(zip(block.widths, block.kernels, strict=True)):
         count.convolution(width, kernel, block.stride if i == block.strided else 1, config.dilation)
-
-    shortcut = _Count(samples, channels)
-    shortcut.before, shortcut.after, shortcut.stride = before, after, stride
-    left = block.stride
-    if config.shortcut == "pool" and left > 1:
-        shortcut.pool(before=0, after=left - 1, stride=left)
-        left = 1
-    if channels != block.widths[-1] or left > 1:
-        shortcut.convolution(block.widths[-1], 1, left)
-    count.parameters += shortcut.parameters
-    count.macs += shortcut.macs
-    count.activations += shortcut.activations
-    count.after = max(count.after, shortcut.after)  # a shortcut depends on later samples only
+    count.after = max(count.after, after_of_shortcut)
 
 
 def _add_head(count: _Count, config: ModelConfig, labels: int) -> None:

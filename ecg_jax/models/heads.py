@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from ecg_jax.config import ModelConfig
 from ecg_jax.models.dropout import RowDropout
 from ecg_jax.models.norm import MaskedBatchNorm
 
@@ -19,36 +20,34 @@ class Head(nn.Module):
     every sample, so the number of its parameters depends on T.
     """
 
-    kind: str
+    config: ModelConfig
     n_classes: int
-    hidden: int
-    dropout: float
     axis_name: str | None = None
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None, *, train: bool) -> Array:
         """[B, T, C] -> [B, K]."""
-        x = x.astype(jnp.float32)
-        if self.kind == "flatten":
+        x, kind = x.astype(jnp.float32), self.config.head
+        if kind == "flatten":
             y = x.reshape(x.shape[0], -1)  # [B, T * C]
-        elif self.kind == "attention":
+        elif kind == "attention":
             score = nn.Dense(1, name="score")(x)  # [B, T, 1]
             if valid is not None:
                 score = jnp.where(valid > 0, score, jnp.finfo(score.dtype).min)
             y = jnp.sum(nn.softmax(score, axis=1) * x, axis=1)  # [B, C]
         else:
             y = jnp.sum(x, axis=1) / _samples(x, valid)  # [B, C]
-        if self.kind == "concat":
+        if kind == "concat":
             y = self._hidden(jnp.concatenate([jnp.max(x, axis=1), y], axis=-1), valid, train=train)
-        y = RowDropout(self.dropout, train, self.axis_name)(y)
+        y = RowDropout(self.config.head_dropout, train, self.axis_name)(y)
         return nn.Dense(self.n_classes, name="logits")(y)
 
     def _hidden(self, y: Array, valid: Array | None, *, train: bool) -> Array:
         """Normalisation, dropout, Dense, ReLU, normalisation: [B, 2 C] -> [B, hidden]."""
         present = None if valid is None else jnp.max(valid, axis=1).astype(jnp.float32)  # [B, 1]
         y = MaskedBatchNorm(train, self.axis_name)(y, present)
-        y = RowDropout(self.dropout / 2, train, self.axis_name)(y)
-        y = nn.relu(nn.Dense(self.hidden, kernel_init=nn.initializers.he_normal(), name="hidden")(y))
+        y = RowDropout(self.config.head_dropout / 2, train, self.axis_name)(y)
+        y = nn.relu(nn.Dense(self.config.head_hidden, kernel_init=nn.initializers.he_normal(), name="hidden")(y))
         return MaskedBatchNorm(train, self.axis_name)(y, present)
 
 

@@ -21,15 +21,12 @@ class Block:
     strided: int
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Channels of the stem's convolutions, and the blocks in order."""
-
-    stem_channels: tuple[int, ...]
-    blocks: tuple[Block, ...]
+def stem_channels(config: ModelConfig) -> tuple[int, ...]:
+    """The channels of each convolution of the stem."""
+    return config.stem_channels or (config.channels,)
 
 
-def layout(config: ModelConfig) -> Layout:
+def layout(config: ModelConfig) -> list[Block]:
     """The blocks of a config, stage by stage; the first block of a stage has the stride.
 
     A bottleneck has its stride in the middle convolution, as in torchvision and fastai (He et al.: in the first one).
@@ -47,4 +44,4 @@ def layout(config: ModelConfig) -> Layout:
         for i in range(depth):
             name = f"stage{stage + 1}_block{i + 1}"
             blocks.append(Block(name, widths, kernels, stride if i == 0 else 1, strided=int(bottleneck)))
-    return Layout(config.stem_channels or (config.channels,), tuple(blocks))
+    return blocks

@@ -78,19 +78,9 @@ def _xresnet1d(depth: tuple[int, ...], *, bottleneck: bool = False) -> ModelConf
     )
 
 
-_BY_NAME: dict[str, Callable[[], ModelConfig]] = {
-    make.__name__: make
-    for make in (
-        resnet18_1d,
-        resnet34_1d,
-        resnet50_1d,
-        resnet1d_wang,
-        xresnet1d18,
-        xresnet1d34,
-        xresnet1d50,
-        xresnet1d101,
-    )
-}
+_RESNETS = (resnet18_1d, resnet34_1d, resnet50_1d, resnet1d_wang)
+_XRESNETS = (xresnet1d18, xresnet1d34, xresnet1d50, xresnet1d101)
+_BY_NAME: dict[str, Callable[[], ModelConfig]] = {make.__name__: make for make in (*_RESNETS, *_XRESNETS)}
 
 PRESETS = tuple(_BY_NAME)
 

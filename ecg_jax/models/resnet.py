@@ -41,24 +41,10 @@ class ResNet1D(nn.Module):
             mask = valid[:, :, None].astype(dtype)  # [B, T, 1]
         x = x.astype(dtype)
 
-        plan = layout(config)
-        x, mask = Stem(
-            plan.stem_channels, config.stem_kernel, config.stem_stride, config.stem_pool, self.axis_name, name="stem"
-        )(x, mask, train=train)  # [B, T', C]
-        for block in plan.blocks:
-            x, mask = ResidualBlock(
-                block.widths,
-                block.kernels,
-                block.stride,
-                block.strided,
-                config.dilation,
-                config.shortcut,
-                config.dropout,
-                self.axis_name,
-                name=block.name,
-            )(x, mask, train=train)
-        head = Head(config.head, self.n_classes, config.head_hidden, config.head_dropout, self.axis_name, name="head")
-        return head(x, mask, train=train)
+        x, mask = Stem(config, self.axis_name, name="stem")(x, mask, train=train)  # [B, T', C]
+        for block in layout(config):
+            x, mask = ResidualBlock(config, block, self.axis_name, name=block.name)(x, mask, train=train)
+        return Head(config, self.n_classes, self.axis_name, name="head")(x, mask, train=train)
 
 
 Network = Callable[[ModelConfig, int, str | None], nn.Module]

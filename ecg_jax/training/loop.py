@@ -101,13 +101,11 @@ def _with_functions(config: RunConfig, **functions: Any) -> RunConfig:
 
 
 def _check_best_metric(metric: str, prepared: PreparedSet, splits: Splits) -> None:
-    label = prepared.label[splits.validation].astype(float)
     if metric in SCORES and prepared.score != metric:
         raise RunError(f"--train.best-metric {metric} is not the score of this set; choose another metric")
-    defined = (label.min(axis=0) < label.max(axis=0)).any()
-    if metric in SCORES:
-        defined = defined and not np.isnan(SCORES[metric](label, label > 0, np.ones((1, len(label))))).any()
-    if metric != "loss" and not defined:
+    label = prepared.label[splits.validation].astype(float)
+    perfect = point_values(label, label, None, target=prepared.target, score=prepared.score)
+    if metric != "loss" and np.isnan(perfect[metric]):
         raise RunError(
             f"--train.best-metric {metric} is not defined: validation folds {list(splits.folds['validation'])} lack "
             "records with, or without, the labels; choose other --data.validation-folds or --train.best-metric loss"
@@ -135,7 +133,7 @@ def _train(
     with EpochProgress(console, steps, course.step, setup.batch_size) as progress:
         for epoch in range(course.epoch + 1, config.train.epochs + 1):
             began, first, stop = time.monotonic(), course.step, setup.steps_until(epoch)
-            state, losses = setup.train(state, first, stop, progress.advance)
+            state, losses = setup.train(state, first, stop, progress.count_step)
             _check_finite(losses, first, course.epoch, writer.workdir)
             trained = time.monotonic()
             probability, validation_loss = setup.validate(state.variables)
@@ -200,6 +198,8 @@ def _is_better(value: float, best: float, metric: str) -> bool:
 def _finish(setup: TrainingSetup, best: Any, course: _Course, writer: RunWriter) -> RunResult:
     """Predicts the validation split with the best variables and writes the result of the run."""
     config, contract, prepared = setup.config, setup.contract, setup.prepared
+    shape = {"leads": len(contract.leads), "labels": len(contract.target.names)}
+    shape["window_samples"] = contract.window_samples
     probability, _ = setup.validate(setup.place(best))
     predictions = SplitPredictions("validation", prepared, setup.splits.validation, probability)
     result = make_result(
@@ -207,13 +207,7 @@ def _finish(setup: TrainingSetup, best: Any, course: _Course, writer: RunWriter)
         predictions,
         fit_thresholds(predictions.label, probability, contract.target),
         config=config,
-        cost=cost_of(
-            config,
-            leads=len(contract.leads),
-            labels=len(contract.target.names),
-            window_samples=contract.window_samples,
-            rate_hz=contract.rate_hz,
-        ),
+        cost=cost_of(config, **shape, rate_hz=contract.rate_hz),
         train=TrainStats(
             steps=course.step,
             seconds=round(course.seconds, 3),

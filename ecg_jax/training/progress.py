@@ -17,35 +17,22 @@ class _ExamplesPerSecond(ProgressColumn):
         return Text(f"{(task.speed or 0) * self._batch_size:,.0f} examples/s", no_wrap=True)
 
 
-class EpochProgress:
+class EpochProgress(Progress):
     """A bar over all steps, with the metrics of the last epoch, examples/s and the remaining time."""
 
     def __init__(self, console: Console, steps: int, done: int, batch_size: int):
         """`done` of the `steps` steps were taken before."""
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=10),
-            MofNCompleteColumn(),
-            _ExamplesPerSecond(batch_size),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task = self._bar.add_task("training", total=steps, completed=done)
+        text, counts, left = TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn()
+        super().__init__(text, BarColumn(bar_width=10), counts, _ExamplesPerSecond(batch_size), left, console=console)
+        self._task = self.add_task("training", total=steps, completed=done)
 
-    def __enter__(self) -> "EpochProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def advance(self) -> None:
+    def count_step(self) -> None:
         """Counts one step."""
-        self._bar.advance(self._task)
+        self.advance(self._task)
 
     def describe(self, line: Mapping[str, Any]) -> None:
         """Shows the metrics of an epoch, a line of `metrics.jsonl`."""
         auroc = line["validation_macro_auroc"]
-        shown = "not defined" if auroc is None else f"{auroc:.3f}"
-        text = f"epoch {line['epoch']} loss {line['train_loss']:.3f} AUROC {shown}"
-        self._bar.update(self._task, description=text)
+        auroc_text = "not defined" if auroc is None else f"{auroc:.3f}"
+        text = f"epoch {line['epoch']} loss {line['train_loss']:.3f} AUROC {auroc_text}"
+        self.update(self._task, description=text)

@@ -90,20 +90,10 @@ class RunWriter:
 class SilentWriter(RunWriter):
     """Writes nothing: for a process that trains while another one writes."""
 
-    def begin(self, config: RunConfig, *, epoch: int) -> None:
-        """Does nothing."""
+    def _do_nothing(self, *_: Any, **__: Any) -> None:
+        pass
 
-    def end_epoch(self, line: dict[str, Any], *, latest: Any, best: Any, meta: dict[str, Any]) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
-        """Does nothing."""
-
-    def write_predictions(self, predictions: SplitPredictions) -> None:
-        """Does nothing."""
-
-    def write_result(self, predictions: SplitPredictions, result: RunResult) -> None:
-        """Does nothing."""
+    begin = end_epoch = close = write_predictions = write_result = _do_nothing
 
 
 def _events(workdir: Path) -> Any:
