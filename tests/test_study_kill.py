@@ -68,7 +68,7 @@ def test_four_workers_of_which_one_is_killed_time_and_again_lose_and_double_noth
     assert not [trial.number for trial in trials if trial.state == TrialState.RUNNING]
     assert kills >= LEAST_KILLS
     assert resumed, "no worker was killed at work"
-    assert "going on after epoch" in said, "a trial goes on from its checkpoint"
+    assert "continuing after epoch" in said, "a trial continues from its checkpoint"
     with (study / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert Counter((row["channels"], row["seed"]) for row in rows) == {
