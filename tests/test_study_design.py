@@ -15,7 +15,17 @@ from rich.console import Console
 from study_fakes import GRID, Fakes, begun, make_scale_grid, scale_of, with_levels, worked
 
 from ecg_jax.analysis.axes import READY_MADE, Axis, Scale
-from ecg_jax.config import DataConfig, ModelConfig, RunConfig, flags, from_dict, get_field, to_dict, with_fields
+from ecg_jax.config import (
+    DataConfig,
+    Functions,
+    ModelConfig,
+    RunConfig,
+    flags,
+    from_dict,
+    get_field,
+    to_dict,
+    with_fields,
+)
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import ConfigError, RunError, UserError
@@ -336,6 +346,20 @@ def test_scales_that_see_beyond_the_window_or_outgrow_the_last_stage_are_marked(
     assert marked(0.50, sees_51) == ["its receptive field exceeds the window of 50 samples"]
     assert "its kernel exceeds the last stage of 32 samples" in marked(2.5, scale_of(1, 4, 33))
     assert not any("kernel" in mark for mark in marked(2.5, scale_of(1, 4, 32)))
+
+
+def test_the_receptive_field_of_a_network_of_ones_own_is_unknown_and_its_costs_are_counted(study_of):
+    own = study_of(replace(RunConfig(), functions=Functions(network="ecg_jax.models.resnet:ResNet1D")))
+    scale = scale_of(1, 4, 3)
+    known, counted = cost_of(study_of(), scale), cost_of(own, scale)
+    assert counted.receptive_field_samples is None
+    assert counted.parameters == known.parameters
+    assert counted.macs == pytest.approx(known.macs, rel=0.02)
+    assert marks(own, scale) == []
+    lines = lines_of(
+        StudyFolder(Path("nowhere"), "", "", own), merge_grids([make_scale_grid((1,), (4,), (3,), 1, (1,))])
+    )
+    assert any("unknown" in line for line in lines)
 
 
 def test_time_is_a_fixed_part_and_one_for_each_operation():
