@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from ecg_jax.config import ModelConfig, RunConfig
@@ -65,7 +65,12 @@ def traced_cost(network: Any, *, leads: int, window_samples: int) -> Cost:
     for equation, n in _products(traced.jaxpr, 1):
         key = str(([v.aval for v in equation.invars], equation.params))  # equal equations are lowered once
         times[key], example[key] = times.get(key, 0) + n, equation
-    operations = sum(n * _operations(example[key]) for key, n in times.items())
+    operations = 0.0
+    for key, equation in example.items():
+        operands = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
+        bind = partial(equation.primitive.bind, **equation.params)
+        analysis: Any = jax.jit(bind).lower(*operands).cost_analysis()
+        operations += times[key] * analysis["flops"]
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     return Cost(parameters, round(operations / 2), receptive_field_samples=None, receptive_field_ms=None)
 
@@ -80,15 +85,6 @@ def _products(jaxpr: Any, times: int) -> Any:
             for part in value if isinstance(value, tuple | list) else (value,):
                 if hasattr(part, "eqns") or hasattr(part, "jaxpr"):
                     yield from _products(getattr(part, "jaxpr", part), inner)
-
-
-def _operations(equation: Any) -> float:
-    import jax
-
-    operands = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
-    lowered = jax.jit(lambda *values: equation.primitive.bind(*values, **equation.params)).lower(*operands)
-    analysis: Any = lowered.cost_analysis()
-    return analysis["flops"]
 
 
 def cost(config: ModelConfig, *, leads: int, labels: int, window_samples: int, rate_hz: float) -> ResNetCost:

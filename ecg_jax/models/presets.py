@@ -1,88 +1,51 @@
 """Published networks as `ModelConfig`; `dataclasses.replace` changes them. May import `config` and `errors`.
 
-Parameter counts are those at 12 leads and 5 labels.
+The number beside each is its parameters at 12 leads and 5 labels. The ResNets are those of He et al. 2016 (arXiv
+1512.03385, table 1; padding and stride of torchvision) in one dimension. `resnet1d_wang` is the best network on
+superdiagnostic PTB-XL in the benchmark of Strodthoff et al. 2021 (arXiv 2004.13701), based on Wang et al. 2017 (arXiv
+1611.06455). The XResNets are those of the same benchmark (He et al. 2019, arXiv 1812.01187, with equal widths).
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from ecg_jax.config import ModelConfig
 from ecg_jax.errors import ConfigError
 
+_RESNET = ModelConfig(depth=2, channels=64, kernel=3)
+_WANG = ModelConfig(
+    depth=1,
+    channels=128,
+    kernel=(5, 3),
+    growth=1,
+    strides=(1, 2, 2),
+    stem_kernel=7,
+    stem_stride=1,
+    stem_pool=False,
+    head="concat",
+    head_dropout=0.5,
+)
+_XRESNET = ModelConfig(
+    depth=2,
+    channels=64,
+    kernel=5,
+    growth=1,
+    stem_kernel=5,
+    stem_channels=(32, 32, 64),
+    shortcut="pool",
+    head="concat",
+    head_dropout=0.5,
+)
 
-def resnet18_1d() -> ModelConfig:
-    """ResNet-18 (He et al. 2016, arXiv 1512.03385, table 1; torchvision's padding) along time: 3,851,397 parameters."""
-    return ModelConfig(depth=2, channels=64, kernel=3)
-
-
-def resnet34_1d() -> ModelConfig:
-    """ResNet-34, adapted like `resnet18_1d`: 7,225,733 parameters."""
-    return ModelConfig(depth=(3, 4, 6, 3), channels=64, kernel=3)
-
-
-def resnet50_1d() -> ModelConfig:
-    """ResNet-50 with the stride in the middle convolution, as in torchvision: 15,969,413 parameters."""
-    return ModelConfig(depth=(3, 4, 6, 3), channels=64, kernel=3, block="bottleneck")
-
-
-def resnet1d_wang() -> ModelConfig:
-    """The best network of Strodthoff et al. 2021 (arXiv 2004.13701) on superdiagnostic PTB-XL: 473,349 parameters.
-
-    Based on Wang et al. 2017 (arXiv 1611.06455): three blocks of 128 channels, receptive field 37 samples.
-    """
-    return ModelConfig(
-        depth=1,
-        channels=128,
-        kernel=(5, 3),
-        growth=1,
-        strides=(1, 2, 2),
-        stem_kernel=7,
-        stem_stride=1,
-        stem_pool=False,
-        head="concat",
-        head_dropout=0.5,
-    )
-
-
-def xresnet1d18() -> ModelConfig:
-    """XResNet-18 of the same benchmark (He et al. 2019, arXiv 1812.01187, with equal widths): 364,933 parameters."""
-    return _xresnet1d((2, 2, 2, 2))
-
-
-def xresnet1d34() -> ModelConfig:
-    """XResNet-34 of the same benchmark: 694,661 parameters."""
-    return _xresnet1d((3, 4, 6, 3))
-
-
-def xresnet1d50() -> ModelConfig:
-    """XResNet-50 of the same benchmark: 953,989 parameters."""
-    return _xresnet1d((3, 4, 6, 3), bottleneck=True)
-
-
-def xresnet1d101() -> ModelConfig:
-    """XResNet-101 of the same benchmark: 1,872,261 parameters."""
-    return _xresnet1d((3, 4, 23, 3), bottleneck=True)
-
-
-def _xresnet1d(depth: tuple[int, ...], *, bottleneck: bool = False) -> ModelConfig:
-    return ModelConfig(
-        depth=depth,
-        channels=64,
-        kernel=5,
-        growth=1,
-        stem_kernel=5,
-        stem_channels=(32, 32, 64),
-        block="bottleneck" if bottleneck else "basic",
-        shortcut="pool",
-        head="concat",
-        head_dropout=0.5,
-    )
-
-
-_RESNETS = (resnet18_1d, resnet34_1d, resnet50_1d, resnet1d_wang)
-_XRESNETS = (xresnet1d18, xresnet1d34, xresnet1d50, xresnet1d101)
-_BY_NAME: dict[str, Callable[[], ModelConfig]] = {make.__name__: make for make in (*_RESNETS, *_XRESNETS)}
-
-PRESETS = tuple(_BY_NAME)
+PRESETS = {
+    "resnet18_1d": _RESNET,  # 3,851,397
+    "resnet34_1d": replace(_RESNET, depth=(3, 4, 6, 3)),  # 7,225,733
+    "resnet50_1d": replace(_RESNET, depth=(3, 4, 6, 3), block="bottleneck"),  # 15,969,413
+    "resnet1d_wang": _WANG,  # 473,349
+    "xresnet1d18": replace(_XRESNET, depth=(2, 2, 2, 2)),  # 364,933
+    "xresnet1d34": replace(_XRESNET, depth=(3, 4, 6, 3)),  # 694,661
+    "xresnet1d50": replace(_XRESNET, depth=(3, 4, 6, 3), block="bottleneck"),  # 953,989
+    "xresnet1d101": replace(_XRESNET, depth=(3, 4, 23, 3), block="bottleneck"),  # 1,872,261
+}
 
 
 def preset(name: str) -> ModelConfig:
@@ -91,6 +54,6 @@ def preset(name: str) -> ModelConfig:
     Raises:
         ConfigError: there is no preset of that name.
     """
-    if name not in _BY_NAME:
+    if name not in PRESETS:
         raise ConfigError(f"there is no model preset {name!r}; choose from {', '.join(PRESETS)}")
-    return _BY_NAME[name]()
+    return PRESETS[name]

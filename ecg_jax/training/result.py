@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,6 @@ class RunResult:
     def file_name(self) -> str:
         """`result.json` for the validation split, `result_test.json` for the test split."""
         return _file_name(self.split)
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of the file."""
-        values = asdict(self)
-        del values["workdir"]
-        return values
 
 
 def make_result(

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,9 @@ class RunWriter:
         self.write_predictions(predictions)
         if self._plots:
             self._draw(predictions, result)
-        write_text(self.workdir / result.file_name, json.dumps(result.to_json(), indent=2) + "\n")
+        values = asdict(result)
+        del values["workdir"]
+        write_text(self.workdir / result.file_name, json.dumps(values, indent=2) + "\n")
 
     def _draw(self, predictions: SplitPredictions, result: RunResult) -> None:
         from ecg_jax.plots.curves import roc, training_curves  # matplotlib: most of a second
