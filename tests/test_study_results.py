@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from study_fakes import GRID, Fakes, begun, scale_of, with_levels, worked
 
-from ecg_jax.analysis.axes import Axis
+from ecg_jax.analysis.axes import READY_MADE, Axis
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.thresholds import fit_thresholds
@@ -188,6 +188,19 @@ def test_a_study_over_heads_has_them_as_categories_in_the_order_given(synthetic_
     assert contrasts["flatten", "gap"].differs
     assert contrasts["attention", "gap"].effect == pytest.approx(0, abs=1e-12), "those of this one are equal"
     assert set(analysis.claims) == {"model.dropout"}
+
+
+def test_an_axis_that_changes_no_prediction_has_no_effect(synthetic_set, tmp_path):
+    from ecg_jax.analysis import analyse
+
+    axes = [*(replace(axis, levels=levels) for axis, levels in zip(READY_MADE, ((1, 2), (4,), (3,)), strict=True))]
+    folder = begun(tmp_path, synthetic_set, make_grid([*axes, Axis("evaluate.overlap", (0.25, 0.5))], 2, (3e-3,)))
+    worked(folder, Fakes())
+    predictions = load_results(folder).predictions
+    assert predictions is not None
+    analysis = analyse(predictions)
+    assert analysis.claims["evaluate.overlap"].effect == pytest.approx(0, abs=1e-12)
+    assert all(scale.low is not None and np.isfinite(scale.low) for scale in analysis.scales)
 
 
 def test_predictions_of_other_records_are_refused(synthetic_set, tmp_path):
