@@ -67,8 +67,8 @@ def grids_of_equal_parameters(study: Study, grid: Grid, within: str) -> list[Gri
 def _with_parameters_of(study: Study, plain: Scale, scale: Scale) -> Scale:
     numbers = range(1, int(plain["channels"]) + 1)
     candidates = [Scale.of({**scale.to_dict(), "channels": number}, study.axes) for number in numbers]
-    wanted = cost_of(study, plain).parameters
-    return min(candidates, key=lambda candidate: abs(cost_of(study, candidate).parameters - wanted))
+    parameters = cost_of(study, plain).parameters
+    return min(candidates, key=lambda candidate: abs(cost_of(study, candidate).parameters - parameters))
 
 
 def training_macs(study: Study, prepared: PreparedSet, scale: Scale, *, runs: int | None = None) -> float:

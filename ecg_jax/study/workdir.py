@@ -1,7 +1,7 @@
 """The folder of a study, which all its workers share.
 
 study.json          what all trials have in common; it is written once, by the first worker
-grids/*.json        the grids that were asked for, one file for each; the plan is their union, so it only grows
+grids/*.json        the grids of all commands, one file for each; the plan is their union, so it only grows
 journal.log         the trial queue, unless that is on PostgreSQL
 trials/<name>/      the runs of a trial, and trial.json with its key and, if it failed, the reason
 compiled/<host>/    JAX's compilation cache

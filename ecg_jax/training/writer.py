@@ -35,7 +35,7 @@ class RunWriter:
             epoch: of the last checkpoint, 0 if there is none.
 
         Raises:
-            ConfigError: event files are wanted, but the extra [tensorboard] is not installed.
+            ConfigError: event files are enabled, but the extra [tensorboard] is not installed.
         """
         self._events = _events(self.workdir) if config.train.tensorboard else None
         self.workdir.mkdir(parents=True, exist_ok=True)
