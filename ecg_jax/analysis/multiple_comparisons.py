@@ -26,10 +26,9 @@ def simultaneous(model: VarianceModel, contrasts: np.ndarray, *, seed: int) -> l
     some = contrasts[varies]
     influence = some @ model.estimate.influence
     covariance = influence @ influence.T + max(model.between - model.shared, 0.0) * some @ some.T
-    spread = np.sqrt(np.diag(covariance))
-    spread[spread == 0] = 1.0  # equal predictions whose seeds vary less than their records: taken as independent
-    correlation = covariance / np.outer(spread, spread)
-    np.fill_diagonal(correlation, 1.0)
+    product = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
+    # 0 for equal predictions whose seeds vary less than their records: these contrasts are taken as independent
+    correlation = np.divide(covariance, product, out=np.eye(len(product)), where=product > 0)
     size, axes = np.linalg.eigh(correlation)
     rng = np.random.default_rng([seed, 1])
     normal = rng.normal(size=(DRAWS, len(size))) @ (axes * np.sqrt(np.maximum(size, 0))).T
