@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from study_fakes import GRID, Fakes, begun, scale_of, with_levels, worked
+from study_fakes import GRID, Fakes, begun, with_levels, worked
 
 from ecg_jax.analysis.axes import READY_MADE, Axis
 from ecg_jax.dataset.prepared import open_prepared
@@ -49,7 +49,7 @@ def test_predictions_are_the_predictions_on_disk_of_the_trials_at_their_scales_r
     predictions, prepared = found.predictions, open_prepared(synthetic_set)
     assert predictions is not None
     assert found.seeds == (0, 1)
-    assert found.rates == {scale_of(1, 4, 3): 3e-3, scale_of(1, 8, 3): 3e-3}
+    assert [trial["learning_rate"] for trial in predictions.trials] == [3e-3] * 4
     assert found.notes == ()
     assert [(t["channels"], t["seed"]) for t in predictions.trials] == [(4, 0), (4, 1), (8, 0), (8, 1)]
     indices = np.concatenate([np.flatnonzero(prepared.folds == fold) for fold in (2, 5)])

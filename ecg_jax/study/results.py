@@ -34,7 +34,6 @@ class StudyResults:
     Attributes:
         rows: one for each trial, as in `trials.csv`, without columns of the test folds.
         predictions: test predictions of the seeds that are finished at every scale; None before the first such seed.
-        rates: the learning rate of each scale for which one is chosen.
         seeds: the seeds of the predictions.
         left_out: the name of each scale that failed, and the reason.
         notes: sentences that a reader must see.
@@ -42,7 +41,6 @@ class StudyResults:
 
     rows: list[Row]
     predictions: StudyPredictions | None
-    rates: dict[Scale, float] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -62,7 +60,10 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
     kept = [scale for scale in plan.rates if scale not in failed]
     finished = {scale: {t.seed for t in whole if t.scale == scale and t.state == "done"} for scale in kept}
     seeds = sorted(set.intersection(*finished.values())) if finished else []
-    rows = [row for trial in _trials(plan) if (row := _row(folder, plan, trial, rates)) is not None]
+    every = [
+        Trial(s, rate, seed) for s, offered in plan.rates.items() for rate in offered for seed in range(plan.seeds[s])
+    ]
+    rows = [row for trial in every if (row := _row(folder, plan, trial, rates)) is not None]
     predictions = None
     if seeds:
         prepared = open_prepared(data or folder.study.base.data.path)
@@ -73,10 +74,10 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
         trials = [Trial(scale, rates[scale], seed) for scale in kept for seed in seeds]
         predictions = _read_predictions(folder, trials, rows, prepared)
     left_out = {scale.name: reason for scale, reason in failed.items()}
-    return StudyResults(rows, predictions, rates, tuple(seeds), left_out, _notes(plan, kept, left_out, seeds))
+    return StudyResults(rows, predictions, tuple(seeds), left_out, _notes(plan, kept, left_out, seeds))
 
 
-def write_trials(path: Path, rows: Sequence[Row]) -> Path:
+def write_trials(path: Path, rows: Sequence[Row]) -> None:
     """Writes `trials.csv` into a folder, a line for each row; the columns are the keys of the rows, None is empty."""
     about = ("seed", "learning_rate", "chosen", *COSTS, "seconds", "validation_macro_auroc")
     columns = list(dict.fromkeys(name for row in rows for name in row)) or about
@@ -85,7 +86,6 @@ def write_trials(path: Path, rows: Sequence[Row]) -> Path:
     table.writeheader()
     table.writerows(rows)
     write_text(path / "trials.csv", text.getvalue())
-    return path / "trials.csv"
 
 
 def _failures(listed: Sequence[Task]) -> dict[Scale, str]:
@@ -109,10 +109,6 @@ def _notes(plan: Plan, kept: Sequence[Scale], left_out: dict[str, str], seeds: S
     elif left_out and not kept:
         notes.append("every scale failed; the same command with --retry-failed tries again")
     return tuple(notes)
-
-
-def _trials(plan: Plan) -> list[Trial]:
-    return [Trial(s, rate, seed) for s, rates in plan.rates.items() for rate in rates for seed in range(plan.seeds[s])]
 
 
 def _row(folder: StudyFolder, plan: Plan, trial: Trial, rates: dict[Scale, float]) -> Row | None:
