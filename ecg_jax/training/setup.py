@@ -49,8 +49,8 @@ class TrainingSetup:
         self.batch_size = min(config.train.batch_size, len(splits.training))
         self._samples = prepared.samples[splits.training]
         self._devices = Devices(config.train.parallel)
-        window, n_classes = self.contract.window_samples, len(self.contract.target.names)
-        self._network = build_network(config, n_classes, axis_name=self._devices.axis_name)
+        window, target = self.contract.window_samples, self.contract.target
+        self._network = build_network(config, len(target.names), axis_name=self._devices.axis_name)
         self._optimizer = make_optimizer(config.train)
         self._feed = make_feed(config.data.feed, prepared, splits.training, window, self._devices)
         steps = self.steps_until(config.train.epochs)
@@ -62,7 +62,7 @@ class TrainingSetup:
         self._step = self._compile_step(loss)
 
         self.validation = Evaluator(prepared, splits.validation, config, self.contract, self._devices)
-        predict = make_predict(build_network(config, n_classes), self.contract.target)
+        predict = make_predict(self._network, target)
 
         def predict_with_loss(variables: Variables, batch: Batch, normalisation: Normalisation) -> Any:
             logits, probability = predict(variables, batch, normalisation)
