@@ -73,7 +73,10 @@ def test_intervals_cover_and_claims_without_effect_seldom_hold(seeds, ratio):
 @pytest.mark.parametrize(("part", "ratio"), [("record", 1 / 3), ("seed", 3.0)])
 def test_intervals_without_a_part_of_the_variance_are_seen_to_cover_too_seldom(part, ratio, monkeypatch):
     components = VarianceModel.components
-    without = lambda self, *arguments: replace(components(self, *arguments), **{part: 0.0})  # noqa: E731
+
+    def without(self, *arguments):
+        return replace(components(self, *arguments), **{part: 0.0})
+
     monkeypatch.setattr(VarianceModel, "components", without)
     counts = count_coverage(5, ratio, range(60), seed=0)
     assert counts.covered < fewest(counts.intervals)

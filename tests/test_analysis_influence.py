@@ -119,7 +119,10 @@ def test_where_one_patient_makes_up_a_class_the_variance_is_that_of_records():
 
 def test_a_patient_in_every_fold_alone_leaves_finite_influences():
     predictions = simulate(Setting(seeds=1, levels=((1,), (16,), (3,)), records=200, base=(0.8,)), seed=0)
-    score = lambda y, p: float(p.mean())  # noqa: E731
+
+    def score(label, probability):
+        return float(probability.mean())
+
     own_fold = predictions.replace(folds=np.arange(200) % 4, patients=np.arange(200) % 4, score=score)
     assert (aurocs(own_fold)[0].influence ** 2).sum() > 0
     assert np.isfinite(other_metrics(own_fold)["score"].influence).all()
