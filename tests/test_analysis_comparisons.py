@@ -69,6 +69,12 @@ def test_joined_studies_have_one_scale_for_each_scale_of_each_study(predictions)
     assert joined.trials[2]["parameters"] == predictions.trials[0]["parameters"]
 
 
+def test_joining_a_study_with_thresholds_and_one_without_is_refused(predictions):
+    thresholds = np.full((predictions.n_trials, predictions.n_labels), 0.5)
+    with pytest.raises(RunError, match="only one of first and second has thresholds"):
+        join({"first": predictions, "second": predictions.replace(thresholds=thresholds)}, NETWORK)
+
+
 def test_joining_studies_on_other_records_is_refused(predictions):
     with pytest.raises(RunError, match="second predicts other records than first"):
         join({"first": predictions, "second": simulate(SMALL, seed=1)}, NETWORK)

@@ -44,7 +44,7 @@ def join(parts: Mapping[str, StudyPredictions], axis: Axis) -> StudyPredictions:
         axis: the categorical axis of the joined study.
 
     Raises:
-        RunError: a part predicts other records than the first.
+        RunError: a part predicts other records than the first, or only some parts have thresholds.
     """
     first_name, first = next(iter(parts.items()))
     trials = []
@@ -52,6 +52,8 @@ def join(parts: Mapping[str, StudyPredictions], axis: Axis) -> StudyPredictions:
         for what in ("labels", "fold_of", "patient_of"):
             if not np.array_equal(getattr(part, what), getattr(first, what)):
                 raise RunError(f"{name} predicts other records than {first_name}")
+        if (part.thresholds is None) != (first.thresholds is None):
+            raise RunError(f"only one of {first_name} and {name} has thresholds; give thresholds for both or for none")
         for trial in part.trials:
             level = f"{name} {Scale.of(trial, part.axes).name}" if len(part.scales) > 1 else name
             trials.append({**trial, axis.name: level})
