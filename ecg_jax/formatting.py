@@ -1,7 +1,21 @@
-"""Numbers, intervals, scales and durations as text. Standard library only."""
+"""Numbers, intervals, scales and durations as text, and text of users on one line. Standard library only."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that change a terminal or the order of letters, end a line, or cannot be encoded."""
+
+
+def visible(text: object) -> str:
+    """The text on one line: each control character is an escape such as `\\x1b`, so that it has no effect."""
+    return CONTROLS.sub(lambda found: escape(found[0]), str(text))
+
+
+def escape(letter: str) -> str:
+    """A character as its escape, such as `\\x1b` or `\\u5fc3`."""
+    return letter.encode("unicode_escape").decode()
 
 
 def signed(value: float | None, digits: int = 4) -> str:

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ecg_jax.plots.lettering import literal
+
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
 _STYLES = [  # of at most eight labels: colour and dashes
     (BLUE, "-"),
@@ -54,7 +56,11 @@ def training_curves(
     """
     if not metrics:
         raise ValueError("no epoch is finished, so there is no training curve to draw")
+    with literal(title) as (title,):
+        return _draw_training(metrics, title, best_epoch)
 
+
+def _draw_training(metrics: Sequence[Mapping[str, float | None]], title: str, best_epoch: int | None) -> Figure:
     def column(name: str) -> np.ndarray:
         return np.array([line.get(name) for line in metrics], dtype=np.float64)  # None becomes NaN
 
@@ -98,11 +104,16 @@ def roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], title:
     Raises:
         ValueError: the shapes are not [N, K] for K names.
     """
-    from sklearn.metrics import roc_auc_score, roc_curve  # slow to import, and only this figure needs it
-
     label, probability = np.asarray(label), np.asarray(probability)
     if label.shape != probability.shape or label.shape[1:] != (len(names),):
         raise ValueError(f"ROC needs [N, {len(names)}] twice; got {list(label.shape)} and {list(probability.shape)}")
+    with literal(title, *names) as (title, *names):
+        return _draw_roc(label, probability, names, title)
+
+
+def _draw_roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], title: str) -> Figure:
+    from sklearn.metrics import roc_auc_score, roc_curve  # slow to import, and only this figure needs it
+
     defined = [k for k in range(len(names)) if 0 < label[:, k].sum() < len(label)]
     auroc = {k: float(roc_auc_score(label[:, k], probability[:, k])) for k in defined}
     ranked = sorted(defined, key=lambda k: (-auroc[k], names[k]))
@@ -127,25 +138,30 @@ def roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], title:
     mean = np.mean([np.interp(grid, *curves[k]) for k in defined], axis=0)
     for k in set(defined) - set(named):
         curve_axes.plot(*curves[k], color="#bbbbbb", linewidth=0.5, zorder=1)
+    lines = []
     for k in named:
         colour, dashes = style[k]
-        curve_axes.plot(*curves[k], color=colour, linestyle=dashes, linewidth=1.3, label=f"{names[k]}  {auroc[k]:.3f}")
+        text = f"{names[k]}  {auroc[k]:.3f}"
+        lines += curve_axes.plot(*curves[k], color=colour, linestyle=dashes, linewidth=1.3, label=text)
     macro = float(np.mean(list(auroc.values())))
-    curve_axes.plot(np.r_[0, grid], np.r_[0, mean], color="black", linewidth=2.4, label=f"macro mean  {macro:.3f}")
+    text = f"macro mean  {macro:.3f}"
+    lines += curve_axes.plot(np.r_[0, grid], np.r_[0, mean], color="black", linewidth=2.4, label=text)
     head = None if few else f"best and worst {_EXTREMES} of {len(ranked)}"
-    curve_axes.legend(fontsize=7.5, frameon=False, loc="lower right", title=head, title_fontsize=7.5)
+    look = {"fontsize": 7.5, "frameon": False, "loc": "lower right", "title": head, "title_fontsize": 7.5}
+    texts = [line.get_label() for line in lines]  # else Matplotlib leaves out those that begin with _
+    curve_axes.legend(lines, texts, **look)
 
     lowest = min(0.5, min(auroc.values()) - 0.02)
-    lines = -(-len(ranked) // columns)
+    rows = -(-len(ranked) // columns)
     for column, axes in enumerate(dot_axes):
-        part = ranked[column * lines : (column + 1) * lines]
+        part = ranked[column * rows : (column + 1) * rows]
         _plain(axes, "" if column else "AUROC")
         axes.axvline(macro, color="black", linewidth=1.5)
         for place, k in enumerate(part):
             axes.plot(auroc[k], place, marker="o", markersize=4, color=style[k][0] if k in style else "#888888")
         axes.set_yticks(range(len(part)), [f"{names[k]}  ({int(label[:, k].sum())})" for k in part])
-        axes.tick_params(axis="y", labelsize=8 if lines <= 16 else 7, length=0)
-        axes.set(ylim=(lines - 0.3, -0.7), xlim=(lowest, 1.01))
+        axes.tick_params(axis="y", labelsize=8 if rows <= 16 else 7, length=0)
+        axes.set(ylim=(rows - 0.3, -0.7), xlim=(lowest, 1.01))
     left_out = len(names) - len(defined)
     note = "in brackets: positive records" + (f"; without both classes: {left_out}" if left_out else "")
     dot_axes[0].set_xlabel(note, fontsize=7.5)

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from ecg_jax.plots.lettering import literal
+
 MM_PER_SECOND = 25.0
 MM_PER_MV = 10.0
 ROW_SECONDS = 10.0
@@ -82,6 +84,11 @@ def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str
     signal_mv = np.asarray(signal_mv, dtype=np.float64)
     if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads) or not signal_mv.size:
         raise ValueError(f"a page needs [T, {len(leads)}], one column for each lead; got {list(signal_mv.shape)}")
+    with literal(title, *leads) as (title, *leads):
+        return _draw_page(signal_mv, rate_hz, leads, title)
+
+
+def _draw_page(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str) -> Figure:
     signal_mv = np.where(np.isfinite(signal_mv), signal_mv, np.nan)
     medians = np.nanmedian(np.where(np.isnan(signal_mv).all(axis=0), 0, signal_mv), axis=0)
     traces_mm = (signal_mv - medians) * MM_PER_MV  # [T, L]
