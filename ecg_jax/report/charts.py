@@ -6,6 +6,7 @@ Colours with a meaning are those of Okabe and Ito (the blue lighter, for dark sc
 always has the same meaning. May import altair and vl_convert; no network.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -255,8 +256,8 @@ def scale_row(found: ScaleFindings, rate_hz: float) -> dict[str, Any]:
 
 
 def field_of(axis_name: str) -> str:
-    """An axis in the data of `scale_row`; Vega reads a dot without a backslash as the name of a nested field."""
-    return axis_name.replace(".", r"\.")
+    """An axis in the data of `scale_row`; Vega reads dots and brackets without a backslash as a path of fields."""
+    return re.sub(r"([\\.\[\]:'\"])", r"\\\1", axis_name)
 
 
 def scale_tooltip(axis_names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Any]:

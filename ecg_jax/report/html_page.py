@@ -4,6 +4,7 @@ The fixed text of the page is in its template, `page.html`; text that depends on
 """
 
 import heapq
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +147,7 @@ def _spaced(value: Any) -> Any:
     """A dash for None; keeps a percent sign with its number. HTML is not changed."""
     if hasattr(value, "__html__"):
         return value
-    return "–" if value is None else str(value).replace(" %", "\u00a0%")
+    return "–" if value is None else re.sub(r"(?<=\d) %", "\u00a0%", str(value))
 
 
 def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:
