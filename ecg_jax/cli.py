@@ -1,19 +1,25 @@
 """The command `ecg-jax`: parses the arguments, calls one function, prints. Heavy imports stay inside the commands."""
 
+import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, wraps
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ecg_jax.config import DataConfig, ModelConfig, RunConfig
+from ecg_jax.config import DataConfig, ModelConfig, RunConfig, flags
 from ecg_jax.dataset.prepare_config import PrepareConfig
-from ecg_jax.errors import ConfigError, UserError
+from ecg_jax.errors import ConfigError
+from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line
+from ecg_jax.terminal import PlainConsole, next_step, say
+
+if TYPE_CHECKING:
+    from ecg_jax.dataset.prepared import PreparedSet
 
 FLAT = tyro.conf.arg(name="")  # the fields of a nested config become flags without a prefix
 MODEL, RUN = ModelConfig(), RunConfig()
@@ -21,11 +27,10 @@ MODEL, RUN = ModelConfig(), RunConfig()
 
 def prepare(config: Annotated[PrepareConfig, FLAT]) -> None:
     """Reads the recordings of a data set and writes a prepared set."""
-    from rich.console import Console
-
     from ecg_jax.dataset.prepare import prepare as prepare_set
 
-    prepare_set(config, Console(stderr=True))
+    prepare_set(config)
+    next_step("ecg-jax", "show", config.to)
 
 
 def show(data: tyro.conf.Positional[Path], record: str | None = None, out: Path | None = None) -> None:
@@ -36,24 +41,18 @@ def show(data: tyro.conf.Positional[Path], record: str | None = None, out: Path 
         record: Draw this record on ECG paper.
         out: File for the drawing; by default RECORD.png in the current folder.
     """
-    import numpy as np
-    from rich.console import Console
-
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.dataset.summary import summary
 
     prepared = open_prepared(data)
     if record is None:
-        Console().print(summary(prepared))
+        PlainConsole().print(summary(prepared))
+        next_step("ecg-jax", "show", data, "--record", prepared.record_ids[0])
         return
-    from ecg_jax.plots.ecg_paper import draw
-
-    index = prepared.index_of(record)
-    labels = ", ".join(np.array(prepared.labels)[prepared.label[index] > 0]) or "no label"
-    figure = draw(prepared.signal_mv(index), prepared.rate_hz, prepared.leads, f"{record}: {labels}")
     out = out or Path(f"{record.replace('/', '_')}.png")
-    figure.savefig(out)
-    print(out)
+    _draw(prepared, record, out)
+    say(str(out))
+    next_step("ecg-jax", "cost", "--data", data)
 
 
 def cost(
@@ -88,12 +87,20 @@ def cost(
             raise ConfigError(f"--{name} is {value:g}; give more than 0")
     window_samples = DataConfig(window_seconds=window_seconds).window_samples(rate_hz)
     known = cost_of(model, leads=leads, labels=labels, window_samples=window_samples, rate_hz=rate_hz)
-    print(f"input             {window_samples} samples of {leads} leads at {rate_hz:g} Hz, {labels} labels")
-    print(f"parameters        {known.parameters:,}")
-    print(f"MACs per window   {known.macs:,}")
-    print(f"receptive field   {known.receptive_field_samples} samples, {known.receptive_field_ms:g} ms")
-    print(f"total stride      {known.total_stride} samples")
-    print(f"activations       {known.activation_bytes / 2**20:.2f} MiB per window")
+    say(
+        f"input             {window_samples} samples of {leads} leads at {rate_hz:g} Hz, {labels} labels",
+        f"parameters        {known.parameters:,}",
+        f"MACs per window   {known.macs:,}",
+        f"receptive field   {known.receptive_field_samples} samples, {known.receptive_field_ms:g} ms",
+        f"total stride      {known.total_stride} samples",
+        f"activations       {known.activation_bytes / 2**20:.2f} MiB per window",
+    )
+    if data is None:
+        next_step("ecg-jax", "prepare", "--help")
+    else:
+        run = RunConfig(data=DataConfig(window_seconds=window_seconds), model=model)
+        workdir = _unused(data.resolve().name)
+        next_step("ecg-jax", "train", "--data", data, "--workdir", workdir, *flags(run))
 
 
 def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN) -> None:
@@ -110,8 +117,12 @@ def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN) -> None:
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     from ecg_jax.training import run as train_run
 
-    _print(train_run(run, workdir))
-    print(f"next: ecg-jax evaluate --workdir {workdir}")
+    result = train_run(run, workdir)
+    _print(result)
+    if result.config["data"]["test_folds"] == []:  # the run keeps no records to evaluate it on
+        _next_is_predict(workdir, run.data.path)
+    else:
+        next_step("ecg-jax", "evaluate", "--workdir", workdir)
 
 
 def evaluate(workdir: Path, split: Literal["test", "validation"] = "test", data: Path | None = None) -> None:
@@ -124,7 +135,9 @@ def evaluate(workdir: Path, split: Literal["test", "validation"] = "test", data:
     """
     from ecg_jax.inference import evaluate as evaluate_run
 
-    _print(evaluate_run(workdir, split, data=data))
+    result = evaluate_run(workdir, split, data=data)
+    _print(result)
+    _next_is_predict(workdir, data or Path(result.config["data"]["path"]))
 
 
 def predict(records: tyro.conf.Positional[tuple[str, ...]], workdir: Path) -> int:
@@ -143,7 +156,9 @@ def predict(records: tyro.conf.Positional[tuple[str, ...]], workdir: Path) -> in
     for record in records:
         answer = model.predict(record)
         failed |= "error" in answer
-        print(json.dumps(answer), flush=True)
+        say(json.dumps(answer, allow_nan=False))
+    if not failed:
+        _next_is_a_study(model.config.data.path)
     return int(failed)
 
 
@@ -159,6 +174,7 @@ def study(workdir: tyro.conf.Positional[Path], storage: str = "") -> None:
 
     check_storage(storage)
     show_study(workdir, storage=storage)
+    next_step("ecg-jax", "report", workdir)
 
 
 def report(workdir: tyro.conf.Positional[Path], data: Path | None = None) -> None:
@@ -171,7 +187,8 @@ def report(workdir: tyro.conf.Positional[Path], data: Path | None = None) -> Non
     from ecg_jax.report.write import write_report
 
     written = write_report(workdir, data=data)
-    print(*written.answer, f"report: {written.page}", sep="\n")
+    say(*written.answer, f"report: {written.page}")
+    say(f"next: {written.next}", file=sys.stderr)
 
 
 def recommend(
@@ -196,7 +213,7 @@ def recommend(
 
     limits = {"macs": max_macs, "parameters": max_parameters, "latency_ms": max_latency_ms}
     budget = {name: limit for name, limit in limits.items() if limit is not None}
-    print(*advise(workdir, budget, label=label, data=data), sep="\n")
+    say(*advise(workdir, budget, label=label, data=data))
 
 
 COMMANDS: dict[str, Callable[..., int | None]] = {
@@ -207,28 +224,35 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command that the arguments name and exits with its status."""
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    command, commands = arguments[0], COMMANDS
-    with fail_in_one_line(f"ecg-jax {command}"):
-        if command in ("cost", "train"):
-            base, arguments = base_run(arguments)
-            commands = COMMANDS | {"cost": partial(cost, model=base.model), "train": partial(train, run=base)}
-        if command == "prepare" and ":" in "".join(arguments[1:2]):
-            arguments.insert(1, "module:function")
-        settings = {"prog": "ecg-jax", "config": (tyro.conf.CascadeSubcommandArgs,)}
-        sys.exit(tyro.extras.subcommand_cli_from_dict(commands, args=arguments, **settings))
+    command, program = arguments[0], f"ecg-jax {arguments[0]}" if arguments[0] in COMMANDS else "ecg-jax"
+    with fail_in_one_line(program):
+        if command == "--version":
+            say(f"ecg-jax {_version()}")
+            sys.exit()
+        if not (command in COMMANDS or command.startswith("-")):
+            say(f"ecg-jax: there is no command {command}; choose from {', '.join(COMMANDS)}", file=sys.stderr)
+            sys.exit(2)
+        with refuse_in_one_line(program, f"{program} --help"):
+            commands = {name: _deferred(function) for name, function in COMMANDS.items()}
+            if command in ("cost", "train"):
+                base, arguments = base_run(arguments)
+                commands["cost"] = partial(commands["cost"], model=base.model)
+                commands["train"] = partial(commands["train"], run=base)
+            if command == "prepare" and ":" in "".join(arguments[1:2]):
+                arguments.insert(1, "module:function")
+            settings = {"prog": "ecg-jax", "config": (tyro.conf.CascadeSubcommandArgs,)}
+            chosen = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, **settings)
+        sys.exit(chosen())
 
 
-@contextmanager
-def fail_in_one_line(program: str) -> Iterator[None]:
-    """Turns an error that the user can correct into one line and exit status 1."""
-    try:
-        yield
-    except (UserError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print(f"{program}: stopped; the same command continues it", file=sys.stderr)
-        sys.exit(130)
+def _deferred(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command as a function that only keeps its arguments: reading them is apart from running it."""
+
+    @wraps(command)
+    def keep(*arguments: Any, **flags: Any) -> Callable[[], Any]:
+        return partial(command, *arguments, **flags)
+
+    return keep
 
 
 @dataclass(frozen=True)
@@ -256,12 +280,55 @@ def base_run(arguments: Sequence[str]) -> tuple[RunConfig, list[str]]:
     return replace(base, model=preset(names.model)), others
 
 
+def _version() -> str:
+    try:
+        return version("ecg-jax")
+    except PackageNotFoundError as error:
+        raise ConfigError("it runs from its source, which has no version; pip install -e . makes one") from error
+
+
+def _draw(prepared: "PreparedSet", record: str, out: Path) -> None:
+    import numpy as np
+
+    from ecg_jax.plots.ecg_paper import draw
+
+    index = prepared.index_of(record)
+    labels = ", ".join(np.array(prepared.labels)[prepared.label[index] > 0]) or "no label"
+    figure = draw(prepared.signal_mv(index), prepared.rate_hz, prepared.leads, f"{record}: {labels}")
+    formats = figure.canvas.get_supported_filetypes()
+    if out.suffix.removeprefix(".") not in formats:
+        raise ConfigError(f"--out {out} is not the name of a picture; end it in one of .{', .'.join(formats)}")
+    figure.savefig(out)
+
+
+def _unused(name: str) -> Path:
+    """The first of the folders NAME, NAME-2, NAME-3 and so on below `runs` that does not exist."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(folder for name in names if not (folder := Path("runs", name)).exists())
+
+
+def _next_is_predict(workdir: Path, data: Path) -> None:
+    """Names a record of the set that is still where it was read from; if there is none, a study comes next."""
+    from ecg_jax.dataset.prepared import open_prepared
+
+    prepared = open_prepared(data)
+    root, record = prepared.about["request"].get("root"), str(prepared.record_ids[0])
+    if root and Path(root, f"{record}.hea").is_file():
+        next_step("ecg-jax", "predict", "--workdir", workdir, Path(root, record))
+    else:
+        _next_is_a_study(data)
+
+
+def _next_is_a_study(data: Path) -> None:
+    next_step("python", "experiments/scale.py", "--data", data, "--workdir", _unused("study"), "--dry-run")
+
+
 def _print(result: Any) -> None:
     for name, figure in result.metrics.items():
         if figure["value"] is not None and name != "ece":
             interval = "" if figure["low"] is None else f"  (95 % {figure['low']:.3f} to {figure['high']:.3f})"
-            print(f"{result.split} {name:12}{figure['value']:.3f}{interval}")
+            say(f"{result.split} {name:12}{figure['value']:.3f}{interval}")
     undefined = [name for name, figures in result.per_label.items() if figures["auroc"]["value"] is None]
     if undefined:
-        print(f"not in the means, because this split lacks one of their classes: {', '.join(undefined)}")
-    print(f"results: {result.workdir / result.file_name}")
+        say(f"not in the means, because this split lacks one of their classes: {', '.join(undefined)}")
+    say(f"results: {result.workdir / result.file_name}")

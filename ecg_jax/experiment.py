@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ecg_jax.cli import FLAT, base_run, fail_in_one_line
+from ecg_jax.cli import FLAT, base_run
 from ecg_jax.config import RunConfig, get_field, with_fields
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_text
+from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line
+from ecg_jax.terminal import PlainConsole, command, next_step, say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ecg_jax.analysis.axes import Axis
     from ecg_jax.analysis.predictions import StudyPredictions
     from ecg_jax.study.design import Grid, Study
@@ -85,11 +85,16 @@ class GridArgs:
 
 def run_script(kind: Any, main: Callable[[Any], None], description: str | None) -> None:
     """Reads the command line as a `kind` and calls `main` with it; an error of the user is one line."""
-    with fail_in_one_line(Path(sys.argv[0]).name):
-        if any(field.name == "run" for field in fields(kind)):
-            main(read_arguments(kind, sys.argv[1:], description))
-        else:
-            main(tyro.cli(kind, description=description))
+    program, script = Path(sys.argv[0]).name, command("python", sys.argv[0])
+    with fail_in_one_line(program):
+        with refuse_in_one_line(program, f"{script} --help"):
+            if any(field.name == "run" for field in fields(kind)):
+                args = read_arguments(kind, sys.argv[1:], description)
+            else:
+                args = tyro.cli(kind, description=description)
+        main(args)
+        if "--dry-run" in sys.argv:
+            next_step(*("python", *(word for word in sys.argv if word != "--dry-run")))
 
 
 def read_arguments(kind: Any, arguments: Sequence[str], description: str | None = None) -> Any:
@@ -162,7 +167,7 @@ def train_study(
         folder.add_grid(grid)
     given = [scale.to_dict() for grid in grids for scale in grid.scales()]
     if more := [scale.name for scale in folder.plan().rates if scale.to_dict() not in given]:
-        print(f"earlier commands added more scales ({', '.join(more)}); they are in {args.workdir}/grids")
+        say(f"earlier commands added more scales ({', '.join(more)}); they are in {args.workdir}/grids")
     settings = {"storage": args.storage, "lease_seconds": args.lease_seconds, "retry_failed": args.retry_failed}
     work(folder, conclude=conclude or (lambda *_: None), runner=runner, **settings)
     return folder
@@ -203,17 +208,15 @@ def finished_predictions(folder: "StudyFolder") -> "StudyPredictions":
     from ecg_jax.study.results import load_results
 
     results = load_results(folder)
-    print(*results.notes, sep="\n", end="\n" if results.notes else "")
+    say(*results.notes)
     if results.predictions is None:
         raise RunError(f"{folder.path} has no seed that is finished at every scale; start its command again")
     return results.predictions
 
 
-def output(width: int = 140) -> "Console":
+def output(width: int = 140) -> PlainConsole:
     """A console on standard output; if that is a file, `width` columns wide."""
-    from rich.console import Console
-
-    return Console() if sys.stdout.isatty() else Console(width=width)
+    return PlainConsole() if sys.stdout.isatty() else PlainConsole(width=width)
 
 
 def write_json(path: Path, values: Any) -> None:

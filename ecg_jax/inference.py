@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ecg_jax.config import RunConfig
+from ecg_jax.config import Functions, RunConfig, flags
 from ecg_jax.dataset.batch import Batch, InputContract, Normalisation
 from ecg_jax.dataset.feeds import InMemory, Recordings
 from ecg_jax.dataset.prepared import open_prepared
@@ -19,6 +19,7 @@ from ecg_jax.evaluation.pooling import decide
 from ecg_jax.models.resnet import build_network
 from ecg_jax.records import Quantised, Rejected, quantise
 from ecg_jax.records import load as load_record
+from ecg_jax.terminal import command
 from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import Evaluator
@@ -26,6 +27,9 @@ from ecg_jax.training.result import RunResult, SplitPredictions, make_result, re
 from ecg_jax.training.step import Variables, make_predict
 from ecg_jax.training.workdir import CHECKPOINTS, read_config
 from ecg_jax.training.writer import RunWriter
+
+OTHER_FORMATS = {"edf": "EDF", "bdf": "BDF", "dcm": "DICOM", "scp": "SCP-ECG", "xml": "XML", "csv": "CSV", "gdf": "GDF"}
+"""Suffix -> name of a format that ECGs are exchanged in and that is not read."""
 
 
 class Model:
@@ -57,15 +61,22 @@ class Model:
         return windows.predict(windows.compile(self._probability), devices.put_everywhere(self.variables))[0]
 
     def predict(self, path: str) -> dict[str, Any]:
-        """Probabilities, thresholds and decisions of the WFDB record at `path`, or the error that prevents them."""
-        record = load_record(Path(path), leads=self.contract.leads, rate_hz=self.contract.rate_hz)
+        """What is predicted for the WFDB record at `path`, as JSON values without NaN.
+
+        Returns:
+            `record`, the path; `warnings`, what is irregular in the record; then `probabilities` and `thresholds` by
+            label and `decisions`, the names of the labels that apply, or `error`, the reason why there are none.
+        """
+        record = _no_record(path) or load_record(Path(path), leads=self.contract.leads, rate_hz=self.contract.rate_hz)
         if isinstance(record, Rejected):
-            return {"record": path, "error": f"{record.reason}; {record.remedy}"}
+            return {"record": path, "warnings": [], "error": f"{record.reason}; {record.remedy}"}
+        answer = {"record": path, "warnings": list(record.warnings)}
         probability = self.probability(quantise(record))
+        if not np.isfinite(probability).all():
+            return answer | {"error": f"no number: the network in {self.result.workdir} is damaged; train it again"}
         names, thresholds = self.contract.target.names, self.thresholds
         decision = decide(probability[None], thresholds, self.contract.target)[0]
-        return {
-            "record": path,
+        return answer | {
             "probabilities": {name: round(float(p), 6) for name, p in zip(names, probability, strict=True)},
             "thresholds": {} if thresholds is None else dict(zip(names, thresholds.tolist(), strict=True)),
             "decisions": [name for name, yes in zip(names, decision, strict=True) if yes],
@@ -85,13 +96,35 @@ def load(workdir: Path) -> Model:
     config, result, folder = read_config(workdir), read_result(workdir), workdir / CHECKPOINTS
     checkpoint = read_checkpoint(folder) if result else None
     if result is None or checkpoint is None:
-        raise RunError(f"the run in {workdir} is not finished; start ecg-jax train with the same flags again")
+        raise RunError(f"the run in {workdir} is not finished; to continue: {_train_command(workdir, config)}")
     contract = InputContract.from_json(checkpoint["meta"]["contract"])
     network = build_network(config, len(contract.target.names))
     example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads)), jnp.float32)
     shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
     like = {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}
     return Model(config, contract, read_checkpoint(folder, best=like)["best"], result)
+
+
+def _train_command(workdir: Path, config: RunConfig) -> str:
+    if config.functions != Functions():
+        return "start the script that began it again"
+    return command("ecg-jax", "train", "--data", config.data.path, "--workdir", workdir, *flags(config))
+
+
+def _no_record(path: str) -> Rejected | None:
+    """The rejection of a path that names a folder or a file of another format; None if it may be a WFDB record."""
+    place = Path(path)
+    kind = place.suffix.lower().removeprefix(".")
+    if Path(f"{path}.hea").is_file():
+        return None
+    if place.is_dir():
+        first = next(place.rglob("*.hea"), "NAME.hea")
+        return Rejected(path, "no record: it is a folder", f"name records in it, such as {first}")
+    if kind in ("hea", "dat", "mat") or not (kind in OTHER_FORMATS or place.is_file()):
+        return None
+    tool = "edf2mit of the WFDB Software Package" if kind in ("edf", "bdf") else "wfdb.wrsamp"
+    reason = f"no WFDB record: {OTHER_FORMATS.get(kind, 'this format')} is not read"
+    return Rejected(path, reason, f"convert it, such as with {tool}")
 
 
 def predict_split(

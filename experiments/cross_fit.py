@@ -13,6 +13,7 @@ from typing import Annotated
 
 from ecg_jax.config import RunConfig, with_fields
 from ecg_jax.experiment import FLAT, run_script, write_json
+from ecg_jax.terminal import PlainConsole, say
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,6 @@ class Args:
 
 def main(args: Args, runner=None) -> None:
     """Trains what is missing, then writes and prints the metrics."""
-    from rich.console import Console
-
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.inference import evaluate
     from ecg_jax.study.cross_fit import fold_parts, summary
@@ -48,12 +47,13 @@ def main(args: Args, runner=None) -> None:
         for folds, fold_before in fold_parts(sorted(set(prepared.folds.tolist())), args.parts):
             fields = {"data.test_folds": folds, "data.validation_folds": (fold_before,), "train.seed": seed}
             runs[args.workdir / f"seed_{seed}" / f"test_{folds[0]}"] = with_fields(args.run, fields)
-        validation.append(runner.finish(runs, predict=False, console=Console(stderr=True), plots=True))
+        validation.append(runner.finish(runs, predict=False, console=PlainConsole(stderr=True), plots=True))
         if args.test:
             test.append([read_result(workdir, "test") or evaluate(workdir, "test") for workdir in runs])
     found = summary(validation, test, prepared)
     write_json(args.workdir / ("cross_fit_test.json" if args.test else "cross_fit.json"), found)
-    print(json.dumps({name: value for name, value in found.items() if name != "seeds"}, indent=2))
+    printed = json.dumps({name: value for name, value in found.items() if name != "seeds"}, indent=2)
+    say(*printed.splitlines())
 
 
 if __name__ == "__main__":

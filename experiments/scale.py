@@ -8,13 +8,15 @@ continues. `ecg-jax study WORKDIR` shows the progress of the study. All flags of
 """
 
 from ecg_jax.experiment import GridArgs, run_script, train_study
+from ecg_jax.terminal import next_step
 
 
 def main(args: GridArgs) -> None:
     """Trains what is missing, then writes the report."""
     from ecg_jax.report.write import conclude_study
 
-    train_study(args, conclude=conclude_study)
+    if train_study(args, conclude=conclude_study) is not None:
+        next_step("ecg-jax", "recommend", args.workdir)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_jax.experiment import run_script
+from ecg_jax.terminal import say
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def main(args: Args) -> None:
     title = f"{args.study.name}, narrowed by {args.narrow_from.name}"
     written = write_replay(args.out or args.study / "search", found, title=title)
     rate_hz = open_study(args.study).study.rate_hz
-    print(*notes, *sentences(found, rate_hz), f"curves: {written.with_suffix('.svg')}", sep="\n")
+    say(*notes, *sentences(found, rate_hz), f"curves: {written.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":

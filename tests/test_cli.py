@@ -66,7 +66,8 @@ def test_predict_prints_one_json_line_a_record_and_nothing_else(workdir, made, c
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["record"] for line in lines] == [first, second + ".hea"]
     for line in lines:
-        assert set(line) == {"record", "probabilities", "thresholds", "decisions"}
+        assert set(line) == {"record", "warnings", "probabilities", "thresholds", "decisions"}
+        assert line["warnings"] == []
         said = [name for name, p in line["probabilities"].items() if p >= line["thresholds"][name]]
         assert line["decisions"] == said
 
@@ -85,7 +86,7 @@ def test_a_record_that_does_not_fit_is_an_error_in_its_place(workdir, made, caps
     good = records(made)[0]
     assert called("predict", "--workdir", str(workdir), "nowhere/r1", good) == 1
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert set(first) == {"record", "error"}
+    assert set(first) == {"record", "warnings", "error"}
     assert second["record"] == good
     assert "probabilities" in second
 

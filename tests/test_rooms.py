@@ -29,6 +29,8 @@ FLOORS = {
     "config": -1,
     "import_path": -1,
     "formatting": -2,
+    "terminal": -1,
+    "mistakes": 0,
     "target": -2,
     "errors": -2,
 }
@@ -50,6 +52,14 @@ def test_a_room_imports_only_from_lower_floors(file):
         return
     for other in imports_of(file):
         assert other == room or FLOORS[other] < FLOORS[room], f"{room} imports {other}"
+
+
+@pytest.mark.parametrize("file", sorted({*PACKAGE.rglob("*.py"), *PACKAGE.parent.glob("experiments/*.py")}))
+def test_text_reaches_a_terminal_through_one_module(file):
+    """Which makes text of it, whatever a user has written: no markup, no control characters."""
+    calls = [node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    named = {call.id for call in calls if isinstance(call, ast.Name)}
+    assert file.name == "terminal.py" or not named & {"print", "Console"}
 
 
 def lines_of(file):

@@ -26,6 +26,7 @@ from ecg_jax.errors import DataError
 from ecg_jax.files import clear_staging, publish, staging
 from ecg_jax.records import MISSING, STANDARD_LEADS, Quantised, Rejected
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef
+from ecg_jax.terminal import PlainConsole, tell
 
 
 def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSet:
@@ -37,7 +38,7 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
         DataError: the folder contains something else, the source cannot be used, no record is left, or with `strict`
             a record is rejected.
     """
-    console = console or Console(stderr=True)
+    console = console or PlainConsole(stderr=True)
     if (config.to / ABOUT).is_file():
         return _finished(config, console)
     if config.to.exists() and (not config.to.is_dir() or any(config.to.iterdir())):
@@ -175,7 +176,7 @@ def _finished(config: PrepareConfig, console: Console) -> PreparedSet:
     rejected = sum(prepared.about["counts"]["rejected"].values())
     if config.strict and rejected:
         raise DataError(f"--strict: {config.to} was prepared without {rejected} records, see {REJECTED} in it")
-    console.print(f"{config.to} is finished already; remove it to prepare it again", soft_wrap=True, highlight=False)
+    tell(console, f"{config.to} is finished already; remove it to prepare it again")
     _report(prepared, console)
     return prepared
 
@@ -199,7 +200,7 @@ def _report(prepared: PreparedSet, console: Console) -> None:
         lines.append(f"rejected: {_rejections(rejected)}; all of them in {prepared.path / REJECTED}")
     if counts["warnings"]:
         lines.append(f"read with a warning: {_counts(counts['warnings'])}")
-    console.print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+    tell(console, *lines)
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -1,6 +1,5 @@
 """Which scale to train within a budget: what `ecg-jax recommend` prints, with the command that trains it."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,12 @@ from ecg_jax.analysis.summary import SELECTION_WITH_ONE_SEED
 from ecg_jax.config import flags
 from ecg_jax.errors import RunError
 from ecg_jax.formatting import scale_text, span
-from ecg_jax.report.write import shown, with_latency
+from ecg_jax.report.write import commands, with_latency
 from ecg_jax.study.latency import FILE, machine
 from ecg_jax.study.results import load_results
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.workdir import StudyFolder, open_study
+from ecg_jax.terminal import command
 
 
 def advise(
@@ -35,7 +35,7 @@ def advise(
     results = load_results(folder, data=data)
     predictions, rate_hz = results.predictions, folder.study.rate_hz
     if predictions is None:
-        raise RunError(f"{folder_path}: no seed is finished at every scale yet; ecg-jax study {folder_path} shows more")
+        raise RunError(f"{folder_path}: no seed is finished at every scale yet; to continue: {commands(folder)[0]}")
     if "latency_ms" in budget or (folder_path / FILE).is_file():
         predictions = with_latency(folder, predictions, runner or Runner())
     found = recommend(predictions, budget, label=label)
@@ -72,5 +72,5 @@ def _command(folder: StudyFolder, found: Recommendation, data: Path | None) -> s
     study = folder.study
     config = study.config(found.scale, found.learning_rate)
     config = replace(config, data=replace(config.data, test_folds=study.base.data.test_folds))
-    parts = ["--data", shown(data or study.base.data.path), "--workdir", f"runs/{found.scale.name}", *flags(config)]
-    return f"ecg-jax train {shlex.join(parts)}"
+    start = ["ecg-jax", "train", "--data", data or study.base.data.path, "--workdir", Path("runs", found.scale.name)]
+    return command(*start, *flags(config))

@@ -38,7 +38,7 @@ def replay_study(path: Path, other_path: Path, *, seed: int = 0) -> tuple[Replay
     predictions, others = (found.predictions for found in results)
     if predictions is None or others is None:
         unfinished = path if predictions is None else other_path
-        raise RunError(f"{unfinished}: no seed is finished at every scale yet")
+        raise RunError(f"{unfinished}: no seed is finished at every scale yet; start its command again")
     prepared = open_prepared(study.base.data.path)
     both = tested(study, prepared) & tested(other, prepared) if study.fingerprint == other.fingerprint else ()
     if both:

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import platform
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +27,7 @@ from ecg_jax.study.latency import forget, latencies, machine
 from ecg_jax.study.results import Row, load_results, write_trials
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.workdir import StudyFolder, open_study
+from ecg_jax.terminal import command, say, shown, tell
 from ecg_jax.training.workdir import read_metrics
 
 PACKAGES = ("ecg-jax", "jax", "jaxlib", "flax", "optax", "optuna", "numpy", "scipy")
@@ -35,10 +35,12 @@ PACKAGES = ("ecg-jax", "jax", "jaxlib", "flax", "optax", "optuna", "numpy", "sci
 
 @dataclass(frozen=True)
 class Report:
-    """What was written: the page, and the answer in sentences."""
+    """What was written: the page, the answer in sentences, and what comes next."""
 
     page: Path
     answer: tuple[str, ...]
+    next: str
+    """The command that usually follows: it recommends a scale or, if no seed is finished, continues the study."""
 
 
 def write_report(
@@ -78,7 +80,8 @@ def write_report(
         write_figure(folder_path / "figures" / name, figure.for_paper, columns=figure.columns)
     write_text(folder_path / "report.html", page(analysis, drawn, about))
     answer = sentences.answer(analysis, study.rate_hz) if analysis else ["No seed is finished at every scale yet."]
-    return Report(folder_path / "report.html", (*results.notes, *answer))
+    follows = command("ecg-jax", "recommend", folder_path) if analysis else commands(folder)[0]
+    return Report(folder_path / "report.html", (*results.notes, *answer), follows)
 
 
 def conclude_study(folder: StudyFolder, console: Console) -> None:
@@ -87,10 +90,10 @@ def conclude_study(folder: StudyFolder, console: Console) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.print("another worker writes the report")
+            tell(console, "another worker writes the report")
             return
         written = write_report(folder.path, data=folder.study.base.data.path, again=True)
-    print(*written.answer, f"report: {written.page}", sep="\n")
+    say(*written.answer, f"report: {written.page}")
 
 
 def with_latency(folder: StudyFolder, predictions: StudyPredictions, runner: Runner) -> StudyPredictions:
@@ -142,16 +145,10 @@ def validation_means(rows: Sequence[Row], axes: Sequence[Axis]) -> list[ScaleFin
 def commands(folder: StudyFolder) -> tuple[str, ...]:
     """The commands that make this study and its report."""
     study = folder.study
-    start = ["python", "experiments/scale.py", "--data", shown(study.base.data.path), "--workdir", shown(folder.path)]
+    start = ["python", "experiments/scale.py", "--data", study.base.data.path, "--workdir", folder.path]
     folds = ["--folds", *map(str, study.folds)] if study.folds else []
-    grids = [shlex.join([*start, *grid.flags(), *folds, *flags(study.base)]) for grid in folder.grids()]
-    return (*grids, shlex.join(["ecg-jax", "report", shown(folder.path)]))
-
-
-def shown(path: Path) -> str:
-    """A path for a command: relative to the current folder if it is below it."""
-    here, full = Path.cwd(), path.resolve()
-    return str(full.relative_to(here)) if full.is_relative_to(here) else str(path)
+    grids = [command(*start, *grid.flags(), *folds, *flags(study.base)) for grid in folder.grids()]
+    return (*grids, command("ecg-jax", "report", folder.path))
 
 
 def versions() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from ecg_jax.formatting import duration
 from ecg_jax.study.cost import cost_of
 from ecg_jax.study.tasks import State, Task, is_finished, lease_expired, seconds_left, tasks
 from ecg_jax.study.workdir import cached_progress, open_study
+from ecg_jax.terminal import PlainConsole
 
 REFRESH_SECONDS = 2.0
 
@@ -69,7 +70,7 @@ def show(path: Path, *, storage: str = "", console: Console | None = None) -> No
     """
     from ecg_jax.study.trial_queue import open_trial_queue  # Optuna
 
-    console = console or Console()
+    console = console or PlainConsole()
     folder = open_study(path)
     study, progress_of = folder.study, cached_progress(folder)
     with open_trial_queue(path, folder.name, storage or folder.storage) as queue:

@@ -22,6 +22,7 @@ from ecg_jax.study.runner import Runner
 from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Task, is_finished, tasks
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
 from ecg_jax.study.workdir import StudyFolder, cached_progress, mean_macro_auroc
+from ecg_jax.terminal import PlainConsole, say, tell
 
 Conclude = Callable[[StudyFolder, Console], None]
 """`conclude(folder, console)` is called once nothing is left to train: it writes the report."""
@@ -54,7 +55,7 @@ def work(
         DataError: the prepared set cannot be read, which is not a failure of a trial.
         RunError: the storage does not answer, or a file of the study cannot be read.
     """
-    console, runner = console or Console(stderr=True), runner or Runner()
+    console, runner = console or PlainConsole(stderr=True), runner or Runner()
     runner.keep_compiled(folder.path / "compiled" / platform.node())
     progress_of = cached_progress(folder)
     retried = {}
@@ -128,7 +129,7 @@ class _Worker:
         if self.progress_of(trial, task.stage).done:  # another worker finished it before the claim
             self.queue.release(attempt)
             return
-        self.print(f"\n{task.name}{' (its rate)' if task.stage == 'rate' else ''}: {progress}")
+        self.print("", f"{task.name}{' (its rate)' if task.stage == 'rate' else ''}: {progress}")
         try:
             with heartbeats(lambda: self.queue.heartbeat(attempt), self.lease_seconds / 6):
                 if not (self.folder.trial_folder(trial) / "trial.json").is_file():
@@ -165,9 +166,9 @@ class _Worker:
             raise RunError(NEVER_DEFINED)
         return value
 
-    def print(self, line: str) -> None:
-        """Prints one line for the user."""
-        self.console.print(line, highlight=False, soft_wrap=True)
+    def print(self, *lines: str) -> None:
+        """Prints lines for the user."""
+        tell(self.console, *lines)
 
 
 class LeaseWatch:
@@ -221,7 +222,7 @@ def heartbeats(
                     (on_loss or _exit)()
                 return
             except Exception as error:  # a short failure of the storage must not end a training
-                print(f"the lease could not be renewed: {str(error).partition(chr(10))[0]}", file=sys.stderr)
+                say(f"the lease could not be renewed: {str(error).partition(chr(10))[0]}", file=sys.stderr)
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -233,5 +234,5 @@ def heartbeats(
 
 
 def _exit() -> None:
-    print("this worker did not report for too long, and its trial was taken over; start it again", file=sys.stderr)
+    say("this worker did not report for too long, and its trial was taken over; start it again", file=sys.stderr)
     os._exit(3)

@@ -19,6 +19,7 @@ from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.import_path import name_of
 from ecg_jax.models.cost import cost_of
 from ecg_jax.models.resnet import Network
+from ecg_jax.terminal import PlainConsole, tell
 from ecg_jax.training.augment import Augment
 from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
 from ecg_jax.training.losses import Loss
@@ -70,7 +71,7 @@ def run(
         DataError, ConfigError: the prepared set or its folds cannot be used.
         RunError: the workdir holds another run, or the loss is not finite.
     """
-    console = console or Console(stderr=True)
+    console = console or PlainConsole(stderr=True)
     config = _with_functions(config, network=network, loss=loss, augment=augment)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
     prepared = open_prepared(config.data.path)
@@ -79,10 +80,10 @@ def run(
     check_fingerprint(workdir, prepared.fingerprint)
     finished = read_result(workdir)
     if finished is not None:
-        console.print(f"{workdir} is finished: nothing to do")
+        tell(console, f"{workdir} is finished: nothing to do")
         return finished
     _check_best_metric(config.train.best_metric, prepared, splits)
-    console.print(splits.describe(), highlight=False, soft_wrap=True)
+    tell(console, splits.describe())
 
     setup = TrainingSetup(config, prepared, splits)
     state, best, course = _restored(setup, workdir, console)
@@ -120,7 +121,7 @@ def _restored(setup: TrainingSetup, workdir: Path, console: Console) -> tuple[Tr
     if checkpoint is None:
         return state, None, _Course()
     course = _Course(**checkpoint["meta"]["course"])
-    console.print(f"continuing after epoch {course.epoch} of {setup.config.train.epochs}", highlight=False)
+    tell(console, f"continuing after epoch {course.epoch} of {setup.config.train.epochs}")
     return setup.place(checkpoint["latest"]), checkpoint["best"], course
 
 

@@ -22,7 +22,7 @@ class EpochProgress(Progress):
 
     def __init__(self, console: Console, steps: int, done: int, batch_size: int):
         """`done` of the `steps` steps were taken before."""
-        text, counts, left = TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn()
+        text, counts, left = TextColumn("{task.description}", markup=False), MofNCompleteColumn(), TimeRemainingColumn()
         super().__init__(text, BarColumn(bar_width=10), counts, _ExamplesPerSecond(batch_size), left, console=console)
         self._task = self.add_task("training", total=steps, completed=done)
 
