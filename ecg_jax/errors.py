@@ -1,4 +1,6 @@
-"""Exceptions that a user sees as one line: which record or flag, what is wrong, what to do."""
+"""What a user sees as one line: which record or flag, what is wrong, what to do. Standard library only."""
+
+from dataclasses import dataclass
 
 
 class UserError(Exception):
@@ -15,3 +17,20 @@ class DataError(UserError):
 
 class RunError(UserError):
     """A run that cannot continue: another config in the workdir, a loss that is not finite."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A recording that is not used: a value, not an exception, so that it can be counted and listed.
+
+    `reason` is "kind" or "kind: detail"; rejections are counted by kind.
+    """
+
+    record: str
+    reason: str
+    remedy: str
+
+    @property
+    def kind(self) -> str:
+        """The part of the reason before the colon."""
+        return self.reason.partition(":")[0]

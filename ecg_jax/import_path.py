@@ -31,7 +31,7 @@ def function_at(name: str, what: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: `.a:b` and `:b`
         raise RunError(
             f"{what} {name} cannot be imported ({error}); put the folder of {module.partition('.')[0]} on PYTHONPATH"
         ) from error

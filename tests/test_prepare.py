@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from wfdb_writing import edit_header, write_record
+from wfdb_writing import RAMP, edit_header, write_record
 
 from ecg_jax.dataset import parallel_load
 from ecg_jax.dataset.folds import assign_folds
@@ -26,7 +26,7 @@ from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.summary import summary
-from ecg_jax.errors import ConfigError, DataError
+from ecg_jax.errors import ConfigError, DataError, UserError
 from ecg_jax.files import staging
 from ecg_jax.records import MISSING
 from ecg_jax.sources import Cinc2017, FunctionSource, PtbXl, Synthetic, WfdbFolder
@@ -98,12 +98,26 @@ def test_signals_come_back_in_mv_by_index_with_absent_lead_and_gap_marked(reques
     assert prepared.missing[[12, 7]].tolist() == [312, 307 + 20]
 
 
-def test_spoiled_records_are_named_with_reason_and_absent_ones_counted(request_for):
+def listed(prepared, name):
+    with (prepared.path / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def reported(request):
+    console = Console(record=True, file=io.StringIO(), width=1000)
+    prepare(request, console)
+    return console.export_text()
+
+
+def test_what_was_left_out_rejected_or_read_with_a_warning_is_named_and_counted(request_for, recordings):
     prepared = prepare(request_for(), quiet())
-    with (prepared.path / "rejected.csv").open(newline="") as file:
-        rejected = {row["record"]: row["reason"] for row in csv.DictReader(file)}
+    rejected = {row["record"]: row["reason"] for row in listed(prepared, "rejected.csv")}
     assert rejected.keys() == {"bad1", "bad2"}
     assert rejected["bad1"].startswith("gain unusable: lead I")
+    (left_out,) = listed(prepared, "left_out.csv")
+    assert (left_out["record"], left_out["reason"]) == ("absent", f"no file: {recordings / 'labels.csv'} line 84")
+    warned = [(row["record"], row["warning"]) for row in listed(prepared, "warnings.csv")]
+    assert warned == [(f"r{n:02}", "lead V1 missing") for n in range(RECORDS)]
     counts = prepared.about["counts"]
     assert counts["rejected"] == {"gain unusable": 1, "rate unusable": 1}
     assert counts["left_out"] == {"no file": 1}
@@ -116,6 +130,26 @@ def test_bytes_do_not_depend_on_the_number_of_workers(request_for, tmp_path, mon
     alone = prepare(request_for(), quiet())
     together = prepare(request_for(to=tmp_path / "other", workers=3), quiet())
     assert files_of(together.path) == files_of(alone.path)
+
+
+PREPARE = """
+import sys
+from pathlib import Path
+from ecg_jax.dataset.prepare import prepare
+from ecg_jax.dataset.prepare_config import PrepareConfig
+from ecg_jax.sources import WfdbFolder
+root, to = map(Path, sys.argv[1:])
+prepare(PrepareConfig(WfdbFolder(root, root / "labels.csv"), to, leads=("I",), workers=1))
+"""
+
+
+def test_bytes_do_not_depend_on_the_process(recordings, tmp_path):
+    seeds = ("0", "1", "2")
+    for seed in seeds:
+        command = [sys.executable, "-c", PREPARE, recordings, tmp_path / seed]
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True)
+    first, *others = (files_of(tmp_path / seed) for seed in seeds)
+    assert [other == first for other in others] == [True, True]
 
 
 def test_the_fingerprint_follows_the_content_and_not_the_place(request_for, recordings, tmp_path):
@@ -133,7 +167,7 @@ def test_the_fingerprint_follows_the_content_and_not_the_place(request_for, reco
 
 def test_the_fingerprint_follows_labels_patients_and_folds(tmp_path):
     for name in ("x", "y"):
-        write_record(tmp_path, name)
+        write_record(tmp_path, name, digital=RAMP)
     found = set()
     for n, row in enumerate(("x,AF,p1,1", "x,N,p1,1", "x,AF,p3,1", "x,AF,p1,2")):
         (tmp_path / "labels.csv").write_text(f"record,labels,patient,fold\n{row}\ny,AF;N,p2,2\n")
@@ -174,14 +208,70 @@ def test_a_folder_with_something_else_in_it_is_left_alone(request_for):
 
 
 def test_strict_makes_nothing_where_a_record_is_rejected(request_for, tmp_path):
-    with pytest.raises(DataError, match=r"gain unusable 1 \(bad1\); rate unusable 1 \(bad2\)"):
+    with pytest.raises(DataError, match=r"gain unusable 1 \(bad1\): .*; rate unusable 1 \(bad2\)"):
         prepare(request_for(strict=True), quiet())
     assert not (tmp_path / "set").exists()
 
 
 def test_nothing_left_is_an_error_that_says_why(request_for):
-    with pytest.raises(DataError, match=r"no record is left: leads absent 81 \(bad1, r00, r01, \.\.\.\)"):
+    cause = r"leads absent 81 \(bad1, r00, r01, \.\.\.\): it has I, II; choose leads that it has \(--leads\)"
+    with pytest.raises(DataError, match=f"no record is left: {cause}; rate unusable 1"):
         prepare(request_for(leads=("V5",)), quiet())
+
+
+def test_no_file_left_is_an_error_with_the_first_row_and_what_to_do(tmp_path):
+    write_record(tmp_path, "00001")
+    (tmp_path / "labels.csv").write_text("record,labels\n1,AF\n2,N\n")
+    message = (
+        r"no record is left: no file 2 \(1, 2\): .*labels.csv line 2, but 00001 is there; write 00001 into the table"
+    )
+    with pytest.raises(DataError, match=message):
+        prepare(PrepareConfig(WfdbFolder(tmp_path, tmp_path / "labels.csv"), tmp_path / "set"), quiet())
+
+
+def test_the_report_names_leads_that_no_record_has_and_leads_that_nobody_asked_for(request_for):
+    report = reported(request_for(leads=("DII", "II", "V1"), rate_hz=50.0))
+    assert "leads that no record has: DII, V1; choose others with --leads" in report
+    assert "leads that were not asked for: I 80; choose them with --leads" in report
+    assert "lead V1 missing" not in report  # 80 times, and said above
+
+
+def test_the_report_of_a_finished_set_is_that_of_its_making(request_for):
+    first, again = reported(request_for()), reported(request_for())
+    assert again.splitlines()[1:] == first.splitlines()
+
+
+def patients_of(tmp_path, *patients):
+    for n in range(len(patients)):
+        write_record(tmp_path, f"r{n}", digital=RAMP)
+    rows = "".join(f"r{n},{'AF' if n % 2 else 'N'},{patient}\n" for n, patient in enumerate(patients))
+    (tmp_path / "labels.csv").write_text(f"record,labels,patient\n{rows}")
+    source = WfdbFolder(tmp_path, tmp_path / "labels.csv")
+    return reported(PrepareConfig(source, tmp_path / "set", folds=2)), open_prepared(tmp_path / "set")
+
+
+@pytest.mark.parametrize("mark", ["nan", "NaN", "NA", "None", "<NA>", ""])
+def test_a_mark_of_a_missing_value_is_no_patient(tmp_path, mark):
+    report, prepared = patients_of(tmp_path, "p1", mark, mark, mark)
+    assert prepared.patients.tolist() == ["p1", "", "", ""]
+    assert "records without a patient: 3; each counts as a patient of its own" in report
+    assert sorted(np.bincount(prepared.folds)[1:]) == [2, 2]  # one patient of three records could not be divided
+
+
+def test_17_and_17_0_are_one_patient_and_in_one_fold(tmp_path):
+    _, prepared = patients_of(tmp_path, "17", "17.0", "18", "19")
+    assert prepared.patients.tolist() == ["17", "17", "18", "19"]
+    assert prepared.folds[0] == prepared.folds[1]
+
+
+def test_patients_are_named_as_in_the_table_where_none_is_written_in_two_ways(tmp_path):
+    _, prepared = patients_of(tmp_path, "17.0", "17.0", "18.0", "p.0")
+    assert prepared.patients.tolist() == ["17.0", "17.0", "18.0", "p.0"]  # older sets have these names
+
+
+def test_records_of_one_patient_cannot_be_divided_and_the_error_says_so(tmp_path):
+    with pytest.raises(DataError, match="all 3 records are of one patient"):
+        patients_of(tmp_path, "p1", "p1", "p1")
 
 
 KILLED = """
@@ -368,6 +458,37 @@ def test_a_reader_that_does_not_exist_is_refused_with_the_record_that_names_it(r
         prepare(PrepareConfig(FunctionSource(recordings, "unread:listing"), tmp_path / "set", workers=1), quiet())
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("os:listdir", "source os:listdir returns list; return an ecg_jax.sources.Listing"),
+        ("os:getpid", "source os:getpid failed with TypeError: .*; correct it"),
+        (".a:b", "source .a:b cannot be imported"),
+        (":b", "source :b cannot be imported"),
+        ("os:", "source os: cannot be imported"),
+        ("wrong:no_label", "record r01 has the label even; name it in the target too"),
+        ("wrong:two_labels", "record r01 has 2 labels that exclude each other; give it one"),
+        ("wrong:far_fold", "record r01 is in fold 10000000000; give 0 or more"),
+        ("wrong:twice", "record r01 is named twice"),
+    ],
+)
+def test_a_source_of_ones_own_that_cannot_be_used_is_one_line(recordings, tmp_path, monkeypatch, name, message):
+    (tmp_path / "wrong.py").write_text(
+        "from ecg_jax.sources import Listing, RecordRef\n"
+        "from ecg_jax.target import Target\n"
+        "def make(root, labels=('odd',), fold=1, times=1):\n"
+        "    ref = RecordRef('r01', root / 'r01', frozenset(labels), fold=fold)\n"
+        "    return Listing((ref,) * times, Target('exclusive', ('odd', 'three')), folds=0)\n"
+        "def no_label(root): return make(root, ['even'])\n"
+        "def two_labels(root): return make(root, ['odd', 'three'])\n"
+        "def far_fold(root): return make(root, fold=10**10)\n"
+        "def twice(root): return make(root, times=2)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=message):
+        prepare(PrepareConfig(FunctionSource(recordings, name), tmp_path / "set", workers=1), quiet())
+
+
 def test_a_source_of_ones_own_is_a_function_named_by_module(recordings, tmp_path, monkeypatch):
     (tmp_path / "my_source.py").write_text(
         "from ecg_jax.sources import Listing, RecordRef\n"
@@ -429,13 +550,13 @@ def test_a_set_whose_description_has_neither_target_nor_score_is_read_as_before(
 @pytest.mark.parametrize(
     ("exclusive", "fingerprint"),
     [
-        (False, "7c042b27ced3441ed15ebc2066b0bed8a21279ecb14a8beed5a9001f96c4dd19"),
-        (True, "dcd8a3ae7f3de6247342a3deb550aab8f1a997fa5f3c9dff22f3604409386ef7"),
+        (False, "283429d422d0cd2d649402fbcf611eef318c46b621baca6c2e027d0cc0f2e5d0"),
+        (True, "5f22a9e72cd1c85a197fcb7ea2282bff7da26df67ecbb5de25b5d2676fc505d1"),
     ],
 )
 def test_the_fingerprint_of_a_content_is_the_same_in_every_version(tmp_path, exclusive, fingerprint):
     for name in ("x", "y"):
-        write_record(tmp_path, name)
+        write_record(tmp_path, name, digital=RAMP)
     (tmp_path / "labels.csv").write_text("record,labels,patient,fold\nx,AF,p1,1\ny,N,p2,2\n")
     config = PrepareConfig(WfdbFolder(tmp_path, tmp_path / "labels.csv", exclusive), tmp_path / "set", workers=1)
     assert prepare(config, quiet()).fingerprint == fingerprint  # as version 0.1.0 computed it

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from wfdb_writing import write_record
+from wfdb_writing import RAMP, write_record
 
 from ecg_jax.records import MISSING, Record, Rejected, load, quantise
 from ecg_jax.records.leads import arrange
 from ecg_jax.records.resample import resample
+from ecg_jax.records.standardise import READERS
 
 
 def record_of(signal_mv, missing=None, *, rate_hz=100.0, leads=("I", "II")):
@@ -112,6 +113,89 @@ def test_a_flat_lead_keeps_a_scale_that_can_be_divided_by():
     assert quantise(record_of(np.zeros((5, 2)))).scale_mv.tolist() == [np.float32(0.001)] * 2
 
 
+def loaded(folder, digital, *, gain="1000/mV", leads=("I", "II"), has=("I", "II")):
+    return load(write_record(folder, digital=digital.astype(np.int16), gain=gain, leads=has), leads=leads, rate_hz=100)
+
+
+@pytest.mark.parametrize("level", [0, 5, -30_000])
+def test_a_lead_that_never_changes_is_a_warning_with_its_name(tmp_path, level):
+    digital = RAMP.copy()
+    digital[:, 1] = level
+    result = loaded(tmp_path, digital)
+    assert isinstance(result, Record)
+    assert result.warnings == ("lead II flat",)
+
+
+@pytest.mark.parametrize("level", [0, 5, -30_000])
+def test_a_record_in_which_no_lead_changes_is_rejected(tmp_path, level):
+    result = loaded(tmp_path, np.full((200, 2), level), leads=("I", "aVR", "V1"))
+    assert isinstance(result, Rejected)
+    assert result.reason == "flat: every sample is the same in I, aVR"
+
+
+def test_a_flat_lead_is_judged_by_its_recorded_samples(tmp_path):
+    digital = RAMP.copy()
+    digital[:, 1] = 7
+    digital[3:6] = MISSING
+    assert loaded(tmp_path, digital).warnings == ("lead II flat",)
+
+
+def test_a_flat_lead_that_nobody_asked_for_does_no_harm_and_does_no_good(tmp_path):
+    digital = RAMP.copy()
+    digital[:, 1] = 7
+    assert loaded(tmp_path, digital, leads=("I",)).warnings == ()
+    assert loaded(tmp_path, digital, leads=("II",)).kind == "flat"
+
+
+def test_a_flat_lead_is_flat_at_every_rate(tmp_path):
+    digital = RAMP.copy()
+    digital[:, 1] = 12345
+    path = write_record(tmp_path, digital=digital, rate="360", gain="3000/mV")
+    assert load(path, leads=("I", "II"), rate_hz=100).warnings == ("lead II flat",)
+
+
+@pytest.mark.parametrize("leads", [("I", "II"), ("I", "III")])
+def test_a_record_of_marks_of_missing_samples_is_rejected_as_such(tmp_path, leads):
+    result = loaded(tmp_path, np.full((200, 2), MISSING), leads=leads)
+    assert isinstance(result, Rejected)
+    assert result.reason == "no sample recorded: all of I, II are marked as missing"
+
+
+def test_a_lead_that_nobody_asked_for_is_named(tmp_path):
+    result = loaded(tmp_path, RAMP, has=("MLII", "V5"), leads=("II", "V5"))
+    assert (result.unused_leads, quantise(result).unused_leads) == (("MLII",), ("MLII",))
+
+
+def test_a_lead_from_which_another_is_derived_is_not_unused(tmp_path):
+    assert loaded(tmp_path, RAMP, leads=("aVR",)).unused_leads == ()
+
+
+@pytest.mark.parametrize(("offset_mv", "kept"), [(49, True), (80, True), (-290, True), (310, False), (-320, False)])
+def test_an_electrode_offset_is_read_and_said_until_16_bits_are_too_few(tmp_path, offset_mv, kept):
+    signal = np.stack([RAMP[:, 0], offset_mv * 100 + RAMP[:, 1] % 100], axis=1)  # 1 mV of swing
+    result = loaded(tmp_path, signal, gain="100/mV")
+    if kept:
+        np.testing.assert_allclose(result.signal_mv[:, 1], signal[:, 1] / 100, rtol=1e-6)
+        assert result.warnings == (("lead II with an offset beyond 50 mV",) if abs(offset_mv) > 50 else ())
+    else:
+        assert result.kind == "amplitude impossible"
+
+
+def test_a_swing_beyond_50_mv_is_rejected_whatever_the_offset(tmp_path):
+    digital = RAMP + 8000
+    digital[7, 1] += 5400
+    assert loaded(tmp_path, digital, gain="100/mV").kind == "amplitude impossible"
+
+
+def test_a_lead_derived_from_numbers_beyond_32_bits_is_rejected(tmp_path, monkeypatch):
+    huge = record_of(RAMP, leads=("I", "II"))
+    huge.signal_mv[:] = np.float32(3e38)
+    huge.signal_mv[5] = [np.inf, np.inf]
+    monkeypatch.setitem(READERS, "wfdb", lambda path, key, leads: huge)
+    for leads in (("III",), ("aVR",), ("I", "II")):
+        assert load(tmp_path, leads=leads, rate_hz=100).kind == "amplitude impossible"
+
+
 @pytest.mark.parametrize(("top_mv", "fits"), [(49, True), (51, False)])
 def test_amplitudes_beyond_50_mv_are_rejected_by_name(tmp_path, top_mv, fits):
     digital = np.zeros((200, 2), np.int16)
@@ -128,12 +212,12 @@ def test_a_record_without_a_sample_of_the_leads_is_rejected_and_told_what_it_has
 
 
 def test_an_unusable_amplitude_in_a_lead_that_is_not_asked_for_does_no_harm(tmp_path):
-    digital = np.full((200, 2), 1, np.int16)
-    digital[:, 1] = 32000
+    digital = RAMP.copy()
+    digital[7, 1] = 32000
     assert isinstance(load(write_record(tmp_path, digital=digital, gain="100/mV"), leads=("I",), rate_hz=100), Record)
 
 
 def test_a_missing_lead_is_a_counted_warning(tmp_path):
-    result = load(write_record(tmp_path), leads=("I", "V6"), rate_hz=100)
+    result = load(write_record(tmp_path, digital=RAMP), leads=("I", "V6"), rate_hz=100)
     assert isinstance(result, Record)
     assert result.warnings == ("lead V6 missing",)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+RAMP = np.arange(400, dtype=np.int16).reshape(200, 2)  # two leads of 200 samples in which no two are equal
+
 
 def checksum(samples: np.ndarray) -> int:
     return int(samples.astype(np.int64).sum() % 65536)

@@ -16,6 +16,8 @@ def assign_folds(label: np.ndarray, patients: list[str], *, folds: int, seed: in
     """
     names, patient_of = np.unique(np.array(patients), return_inverse=True)
     if not 2 <= folds <= len(names):
+        if len(names) == 1:
+            raise DataError(f"all {len(label)} records are of one patient, who cannot be divided; check the patients")
         raise DataError(f"--folds {folds} does not fit {len(names)} patients; give a number from 2 to {len(names)}")
     traits = np.concatenate([label, np.ones((len(label), 1))], axis=1)  # [N, K + 1]; the last counts records
     held = np.zeros((len(names), traits.shape[1]))  # [U, K + 1]: patients

@@ -8,8 +8,8 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ecg_jax.dataset.folds import assign_folds
 from ecg_jax.dataset.parallel_load import read_all
 from ecg_jax.dataset.prepare_config import PrepareConfig
-from ecg_jax.dataset.prepared import ABOUT, FORMAT, INDEX, REJECTED, PreparedSet, open_prepared
+from ecg_jax.dataset.prepared import (
+    ABOUT,
+    FORMAT,
+    INDEX,
+    INDEX_KINDS,
+    LISTS,
+    SPLIT,
+    About,
+    Counts,
+    PreparedSet,
+    fingerprint_of,
+    open_prepared,
+)
 from ecg_jax.dataset.tfds_writer import Example, write_tfds
-from ecg_jax.errors import DataError
+from ecg_jax.errors import DataError, Rejected
 from ecg_jax.files import clear_staging, publish, staging
-from ecg_jax.records import MISSING, STANDARD_LEADS, Quantised, Rejected
+from ecg_jax.records import MISSING, STANDARD_LEADS, Quantised
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef
+from ecg_jax.sources.tables import is_missing, shortened
 from ecg_jax.terminal import PlainConsole, tell
 
 
@@ -56,10 +69,10 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
         built.mkdir()
         write_tfds(built, examples, leads=len(leads), labels=len(listing.target.names))
         if not collected.rows:
-            raise DataError(f"no record is left: {_rejections(collected.rejected)}")
+            raise DataError(f"no record is left: {_causes(collected.rejected)}")
         if config.strict and collected.rejected:
-            raise DataError(f"--strict: {_rejections(collected.rejected)}; correct them or omit --strict")
-        _write_beside(built, _about(config, listing, leads, collected), collected)
+            raise DataError(f"--strict: {_causes(collected.rejected)}; or omit --strict")
+        _write_beside(built, config, listing, leads, collected)
         publish(built, config.to)
     prepared = open_prepared(config.to)
     _report(prepared, console)
@@ -73,22 +86,41 @@ def _list(config: PrepareConfig, folder: Path) -> Listing:
         raise DataError(f"--from {source.root} is not a folder; give the folder with the files of {source.name}")
     listing = source.listing(rate_hz=config.rate_hz, seed=config.seed, folder=folder)
     if not listing.refs:
-        raise DataError(f"no record is left: {_counts(listing.left_out) or 'the table is empty'}; check --from")
-    if len({ref.record_id for ref in listing.refs}) < len(listing.refs):
-        raise DataError(f"source {source.name} names a record twice; give each record an id of its own")
-    return listing
+        raise DataError(f"no record is left: {_causes(listing.left_out) or 'the table has no rows'}")
+    known: set[str] = set()
+    for ref in listing.refs:
+        where = f"source {source.name}, record {shortened(ref.record_id)}"
+        if ref.record_id in known:
+            raise DataError(f"{where} is named twice; give each record an id of its own")
+        known.add(ref.record_id)
+        if unknown := set(ref.labels) - set(listing.target.names):
+            raise DataError(f"{where} has the label {min(unknown)}; name it in the target too")
+        if listing.target.kind == "exclusive" and len(ref.labels) != 1:
+            raise DataError(f"{where} has {len(ref.labels)} labels that exclude each other; give it one")
+        if ref.fold is not None and not 0 <= ref.fold < 10**9:
+            raise DataError(f"{where} is in fold {ref.fold}; give 0 or more, and at most nine digits")
+    return replace(listing, refs=_with_patients(listing.refs))
 
 
-INDEX_ARRAYS = ("record_ids", "patients", "folds", "label", "samples", "missing", "gapless")
+def _with_patients(refs: Sequence[RecordRef]) -> tuple[RecordRef, ...]:
+    """The records with patients as a table means them: nan is unknown, and 17.0 is 17 where there is a patient 17."""
+    known = {ref.patient for ref in refs}
+
+    def meant(patient: str) -> str:
+        whole = patient.removesuffix(".0")
+        return "" if is_missing(patient) else whole if whole in known else patient
+
+    return tuple(replace(ref, patient=meant(ref.patient)) for ref in refs)
 
 
 @dataclass
 class _Collected:
     """What is known of the records read so far, and the hash of their content."""
 
-    rows: list[tuple[Any, ...]] = field(default_factory=list)  # one value for each of INDEX_ARRAYS
+    rows: list[tuple[Any, ...]] = field(default_factory=list)  # one value for each of INDEX_KINDS
     rejected: list[Rejected] = field(default_factory=list)
-    warnings: Counter[str] = field(default_factory=Counter)
+    warnings: list[tuple[str, str]] = field(default_factory=list)  # record and warning
+    unused_leads: Counter[str] = field(default_factory=Counter)
     content: Any = field(default_factory=hashlib.sha256)
 
     def examples(
@@ -102,7 +134,8 @@ class _Collected:
             signal, scale_mv = result.signal, result.scale_mv
             missing = signal == MISSING  # [T, L]
             gapless = not missing.all(axis=1).any()
-            self.warnings.update(result.warnings)
+            self.warnings += [(ref.record_id, warning) for warning in result.warnings]
+            self.unused_leads.update(result.unused_leads)
             self.rows.append((ref.record_id, ref.patient, fold, label, len(signal), missing.sum(), gapless))
             known = json.dumps([ref.record_id, ref.patient, int(fold), list(signal.shape)])
             for part in (known.encode(), label.tobytes(), scale_mv.tobytes(), signal.tobytes()):
@@ -119,7 +152,7 @@ class _Collected:
     def index(self) -> dict[str, np.ndarray]:
         """The arrays of `index.npz`, which `PreparedSet` describes."""
         columns = zip(*self.rows, strict=True)
-        return {name: np.array(column) for name, column in zip(INDEX_ARRAYS, columns, strict=True)}
+        return {name: np.array(column) for name, column in zip(INDEX_KINDS, columns, strict=True)}
 
 
 def _folds(refs: Sequence[RecordRef], label: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -135,34 +168,48 @@ def _folds(refs: Sequence[RecordRef], label: np.ndarray, folds: int, seed: int) 
     return np.array([fold_of[patient] for patient in patients], np.int32)
 
 
-def _about(config: PrepareConfig, listing: Listing, leads: Sequence[str], collected: _Collected) -> dict[str, Any]:
-    contract = {"rate_hz": float(config.rate_hz), "leads": leads, "unit": "mV", "labels": listing.target.names}
-    hashed = contract | {"exclusive": listing.target.kind == "exclusive"}  # never changes, or all fingerprints would
-    fingerprint = hashlib.sha256(json.dumps(hashed).encode() + collected.content.digest())
-    request = config.identity()
-    return contract | {
-        "target": listing.target.kind,
-        "score": listing.score,
-        "format": FORMAT,
-        "fingerprint": fingerprint.hexdigest(),
-        "source": " ".join(filter(None, (request["source"], request.get("task")))),
-        "request": request,
-        "counts": {
-            "kept": len(collected.rows),
-            "left_out": dict(sorted(listing.left_out.items())),
-            "rejected": dict(sorted(Counter(rejected.kind for rejected in collected.rejected).items())),
-            "warnings": dict(sorted(collected.warnings.items())),
-        },
-    }
-
-
-def _write_beside(folder: Path, about: dict[str, Any], collected: _Collected) -> None:
+def _write_beside(
+    folder: Path, config: PrepareConfig, listing: Listing, leads: Sequence[str], collected: _Collected
+) -> None:
+    """Writes the files beside the signals in `folder`; `prepared.json` comes last, with hashes of the others."""
     np.savez(folder / INDEX, allow_pickle=False, **collected.index())
-    with (folder / REJECTED).open("w", newline="", encoding="utf-8") as file:
+    for name, rejected in (("left_out", listing.left_out), ("rejected", collected.rejected)):
+        _write_table(folder / LISTS[name], ("record", "reason", "remedy"), map(astuple, rejected))
+    _write_table(folder / LISTS["warnings"], ("record", "warning"), collected.warnings)
+    rate_hz, content, request = float(config.rate_hz), collected.content.hexdigest(), config.identity()
+    about = About(
+        format=FORMAT,
+        rate_hz=rate_hz,
+        leads=list(leads),
+        labels=list(listing.target.names),
+        target=listing.target.kind,
+        score=listing.score,
+        source=" ".join(filter(None, (request["source"], request.get("task")))),
+        request=request,
+        fingerprint=fingerprint_of(content, rate_hz=rate_hz, leads=leads, target=listing.target),
+        counts=Counts(
+            kept=len(collected.rows),
+            left_out=_by_kind(rejected.reason for rejected in listing.left_out),
+            rejected=_by_kind(rejected.reason for rejected in collected.rejected),
+            warnings=_by_kind(warning for _, warning in collected.warnings),
+            unused_leads=dict(sorted(collected.unused_leads.items())),
+        ),
+        content=content,
+        index_sha256=hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
+        record_bytes={path.name: path.stat().st_size for path in sorted(folder.glob(f"*-{SPLIT}.array_record-*"))},
+    )
+    (folder / ABOUT).write_text(json.dumps(asdict(about), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(("record", "reason", "remedy"))
-        table.writerows((rejected.record, rejected.reason, rejected.remedy) for rejected in collected.rejected)
-    (folder / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        table.writerow(columns)
+        table.writerows(rows)
+
+
+def _by_kind(reasons: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(reason.partition(":")[0] for reason in reasons).items()))
 
 
 def _finished(config: PrepareConfig, console: Console) -> PreparedSet:
@@ -175,7 +222,7 @@ def _finished(config: PrepareConfig, console: Console) -> PreparedSet:
         raise DataError(f"{config.to} was prepared with {', '.join(differing)}; choose another --to, or remove it")
     rejected = sum(prepared.about["counts"]["rejected"].values())
     if config.strict and rejected:
-        raise DataError(f"--strict: {config.to} was prepared without {rejected} records, see {REJECTED} in it")
+        raise DataError(f"--strict: {config.to} was prepared without {rejected} records, see {LISTS['rejected']} in it")
     tell(console, f"{config.to} is finished already; remove it to prepare it again")
     _report(prepared, console)
     return prepared
@@ -192,27 +239,46 @@ def _report(prepared: PreparedSet, console: Console) -> None:
     kind = "exclusive labels" if prepared.target.kind == "exclusive" else "labels"
     size = f"{len(prepared):,} records, {len(prepared.leads)} leads, {prepared.rate_hz:g} Hz"
     lines = [f"{prepared.path}: {size}, {len(prepared.labels)} {kind}"]
-    if counts["left_out"]:
-        lines.append(f"left out: {_counts(counts['left_out'])}")
-    if counts["rejected"]:
-        with (prepared.path / REJECTED).open(newline="", encoding="utf-8") as file:
-            rejected = [Rejected(**row) for row in csv.DictReader(file)]
-        lines.append(f"rejected: {_rejections(rejected)}; all of them in {prepared.path / REJECTED}")
-    if counts["warnings"]:
-        lines.append(f"read with a warning: {_counts(counts['warnings'])}")
+    nowhere = prepared.leads_in_no_record()
+    for name, title in (("left_out", "left out"), ("rejected", "rejected"), ("warnings", "read with a warning")):
+        said_below = {f"lead {lead} missing" for lead in nowhere}
+        if by_kind := {kind: count for kind, count in counts[name].items() if kind not in said_below}:
+            lines.append(f"{title}: {_listed(by_kind, prepared.path / LISTS[name])}")
+    if nowhere:
+        lines.append(f"leads that no record has: {', '.join(nowhere)}; choose others with --leads")
+    if counts["unused_leads"]:
+        unused = ", ".join(
+            f"{shortened(lead) or '(without a name)'} {n:,}" for lead, n in counts["unused_leads"].items()
+        )
+        lines.append(f"leads that were not asked for: {unused}; choose them with --leads")
+    if without_patient := np.count_nonzero(prepared.patients == ""):
+        lines.append(f"records without a patient: {without_patient:,}; each counts as a patient of its own")
     tell(console, *lines)
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
+def _listed(counts: Mapping[str, int], table: Path) -> str:
+    """Counts by kind with the first names of each from a table beside the set; older versions did not write all."""
+    names: dict[str, list[str]] = {}
+    if table.is_file():
+        with table.open(newline="", encoding="utf-8", errors="replace") as file:
+            for record, reason, *_ in (row for row in csv.reader(file) if len(row) > 1):
+                names.setdefault(reason.partition(":")[0], []).append(record)
+    listed = "; ".join(f"{kind} {count:,}{_first_names(names.get(kind, ()))}" for kind, count in counts.items())
+    return f"{listed}; all of them in {table}" if names else listed
 
 
-def _rejections(rejected: Sequence[Rejected]) -> str:
-    """Number of rejections by kind, with the names of the first three of each."""
-    by_kind: dict[str, list[str]] = {}
+def _causes(rejected: Iterable[Rejected]) -> str:
+    """Counts by kind with the first names of each, and the reason and remedy of the first."""
+    by_kind: dict[str, list[Rejected]] = {}
     for rejection in rejected:
-        by_kind.setdefault(rejection.kind, []).append(rejection.record)
-    return "; ".join(
-        f"{kind} {len(names):,} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for kind, names in sorted(by_kind.items())
-    )
+        by_kind.setdefault(rejection.kind, []).append(rejection)
+    causes = []
+    for kind, of_kind in sorted(by_kind.items()):
+        names = _first_names([rejection.record for rejection in of_kind])
+        detail = of_kind[0].reason.removeprefix(kind)
+        causes.append(f"{kind} {len(of_kind):,}{names}{detail}; {of_kind[0].remedy}")
+    return "; ".join(causes)
+
+
+def _first_names(names: Sequence[str]) -> str:
+    return f" ({', '.join(map(shortened, names[:3]))}{', ...' if len(names) > 3 else ''})" if names else ""

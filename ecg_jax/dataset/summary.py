@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from ecg_jax.dataset.prepared import REJECTED, PreparedSet
+from ecg_jax.dataset.prepared import LISTS, PreparedSet
 
 
 def summary(prepared: PreparedSet) -> RenderableType:
@@ -24,10 +24,12 @@ def summary(prepared: PreparedSet) -> RenderableType:
     facts.add_row("duration", f"{span}, {seconds.sum() / 3600:,.1f} h in all")
     share = prepared.missing.sum() / max(1, prepared.samples.sum() * len(prepared.leads))
     facts.add_row("missing", f"{share:.2%} of the samples, in {np.count_nonzero(prepared.missing):,} records")
-    for name in ("left_out", "rejected", "warnings"):
+    for name, file in LISTS.items():
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts[name].items())
-        where = f" (listed in {prepared.path / REJECTED})" if name == "rejected" and reasons else ""
+        where = f" (listed in {prepared.path / file})" if reasons and (prepared.path / file).is_file() else ""
         facts.add_row(name.replace("_", " "), (reasons or "none") + where)
+    unused = ", ".join(f"{lead} {count:,}" for lead, count in counts["unused_leads"].items())
+    facts.add_row("unused leads", unused or "none")
     facts.add_row("fingerprint", prepared.fingerprint[:16])
     return Group(facts, "", _by_label_and_fold(prepared))
 

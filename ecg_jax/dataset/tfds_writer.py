@@ -1,30 +1,23 @@
 """Writes examples as a TFDS data set. May import tensorflow_datasets; never loads TensorFlow."""
 
 from collections.abc import Iterable
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds  # at the top: it must not be imported while another thread imports
+from array_record.python.array_record_module import ArrayRecordWriter
 
 from ecg_jax.dataset.prepared import SPLIT
 
 Example = dict[str, Any]
 SHARD = 8192  # examples in a file
-BATCH = 64  # examples between two updates of the description
 
 
-def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels: int) -> None:
-    """Writes the examples, in order, into an empty folder, which `tfds.builder_from_directory` can open.
-
-    Args:
-        folder: an empty folder; it can be moved afterwards.
-        examples: record_id, signal int16 [T, L], scale_mv float32 [L], labels uint8 [K], patient, fold int32.
-        leads: L.
-        labels: K.
-    """
-    features = tfds.features.FeaturesDict(
+def features(*, leads: int, labels: int) -> tfds.features.FeaturesDict:
+    """The fields of an example: signal int16 [T, L], scale_mv float32 [L], labels uint8 [K], and three more."""
+    return tfds.features.FeaturesDict(
         {
             "record_id": tfds.features.Text(),
             "signal": tfds.features.Tensor(shape=(None, leads), dtype=np.int16, encoding="bytes"),
@@ -34,14 +27,47 @@ def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels:
             "fold": tfds.features.Scalar(dtype=np.int32),
         }
     )
+
+
+def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels: int) -> None:
+    """Writes the examples, in order, into an empty folder, which `tfds.builder_from_directory` can open.
+
+    The same examples become the same bytes, which `tfds.core.SequentialWriter` does not promise.
+
+    Args:
+        folder: an empty folder; it can be moved afterwards.
+        examples: dictionaries with the fields of `features`.
+        leads: L.
+        labels: K.
+    """
+    fields = features(leads=leads, labels=labels)
+    serializer = tfds.core.ExampleSerializer(fields.get_serialized_info())
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=folder,
+        template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
+        dataset_name="ecg",
+        split=SPLIT,
+        filetype_suffix="array_record",
+    )
+    lengths, n_bytes, left = [], 0, iter(examples)
+    for first in left:
+        path = template.sharded_filepath(shard_index=len(lengths), num_shards=None)
+        writer = ArrayRecordWriter(str(path), "group_size:1")
+        lengths.append(0)
+        for example in islice(chain([first], left), SHARD):
+            # the order of the fields in a message is that of a hash table, unless it is asked to be deterministic
+            message = serializer.get_tf_example(fields.encode_example(example))
+            content = message.SerializeToString(deterministic=True)
+            writer.write(content)
+            lengths[-1] += 1
+            n_bytes += len(content)
+        writer.close()
+    split = tfds.core.SplitInfo(name=SPLIT, shard_lengths=lengths, num_bytes=n_bytes, filename_template=template)
     identity = tfds.core.DatasetIdentity(
         name="ecg", version=tfds.core.Version("1.0.0"), data_dir=str(folder), module_name=""
     )
     about = "ECG recordings in 16 bits: mV = signal * scale_mv; -32768 is a missing sample."
-    info = tfds.core.DatasetInfo(builder=identity, features=features, description=about, disable_shuffling=True)
-    writer = tfds.core.SequentialWriter(info, max_examples_per_shard=SHARD, file_format="array_record")
-    writer.initialize_splits([SPLIT])
-    left = iter(examples)
-    while batch := list(islice(left, BATCH)):
-        writer.add_examples({SPLIT: batch})
-    writer.close_all()
+    info = tfds.core.DatasetInfo(builder=identity, features=fields, description=about, disable_shuffling=True)
+    info.set_file_format("array_record")
+    info.set_splits(tfds.core.SplitDict([split]))
+    info.write_to_directory(folder)

@@ -1,11 +1,12 @@
-"""A recording in memory, its quantised form on disk, and a rejected recording. May import numpy alone.
-
-A recording that cannot be used is a value, `Rejected`, not an exception, so that it can be counted and shown.
-"""
+"""A recording in memory, and its quantised form on disk. May import numpy alone."""
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from ecg_jax.errors import Rejected
+
+__all__ = ["MISSING", "Quantised", "Record", "Rejected", "quantise"]
 
 MISSING = -32768  # int16 value of a sample that was not recorded
 
@@ -19,21 +20,8 @@ class Record:
     missing: np.ndarray  # [T, L] bool
     rate_hz: float
     leads: tuple[str, ...]
-    warnings: tuple[str, ...] = ()  # harmless irregularities
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A recording that cannot be used. `reason` is "kind: detail"; rejections are counted by kind."""
-
-    record: str
-    reason: str
-    remedy: str
-
-    @property
-    def kind(self) -> str:
-        """The part of the reason before the colon."""
-        return self.reason.partition(":")[0]
+    warnings: tuple[str, ...] = ()  # harmless irregularities, each "kind" or "kind: detail"
+    unused_leads: tuple[str, ...] = ()  # in its files, but neither asked for nor needed to derive a lead
 
 
 @dataclass(frozen=True)
@@ -43,6 +31,7 @@ class Quantised:
     signal: np.ndarray
     scale_mv: np.ndarray
     warnings: tuple[str, ...]
+    unused_leads: tuple[str, ...] = ()
 
 
 def quantise(record: Record) -> Quantised:
@@ -54,4 +43,5 @@ def quantise(record: Record) -> Quantised:
     peak_mv = np.abs(record.signal_mv).max(axis=0, initial=0.0)  # [L]
     scale_mv = np.where(peak_mv < 1e-6, 1e-3, peak_mv / 32767).astype(np.float32)
     steps = np.clip(np.rint(record.signal_mv / scale_mv), -32767, 32767).astype(np.int16)
-    return Quantised(np.where(record.missing, np.int16(MISSING), steps), scale_mv, record.warnings)
+    signal = np.where(record.missing, np.int16(MISSING), steps)
+    return Quantised(signal, scale_mv, record.warnings, record.unused_leads)

@@ -12,7 +12,9 @@ from ecg_jax.records.record import Record, Rejected
 from ecg_jax.records.resample import resample
 from ecg_jax.records.wfdb_reader import read_wfdb
 
-LARGEST_MV = 50.0  # ten times the largest ECG at the skin; amplifiers saturate far below
+LARGEST_MV = 50.0  # from a lead's median; ten times the largest ECG at the skin
+LARGEST_OFFSET_MV = 300.0  # of the median; IEC 60601-2-25 asks for no more, and 16 bits then err by 5 µV
+FLAT = 1e-6  # in mV, and as a fraction of the amplitude: the noise of resampling in 32 bits
 
 READERS: dict[str, Callable[[Path, str | None, Sequence[str]], Record | Rejected]] = {
     "wfdb": lambda path, key, leads: read_wfdb(path, leads=leads)
@@ -44,20 +46,46 @@ def load(
     record_id = record_id or str(path)
     if isinstance(record, Rejected):
         return replace(record, record=record_id)
-    arranged = arrange(record, leads)
-    absent = [f"lead {lead} missing" for at, lead in enumerate(leads) if arranged.missing[:, at].all()]
-    arranged = replace(arranged, record_id=record_id, warnings=(*record.warnings, *absent))
-    return _rejection(arranged, has=record.leads) or resample(arranged, rate_hz)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected
+        arranged = replace(arrange(record, leads), record_id=record_id)
+        judged = _judge(arranged, record)
+    return judged if isinstance(judged, Rejected) else resample(replace(arranged, warnings=judged), rate_hz)
 
 
-def _rejection(record: Record, *, has: Sequence[str]) -> Rejected | None:
-    """None if the arranged record is usable, else the rejection; `has`: the leads in its files."""
-    if record.missing.all():
-        reason = f"leads absent: no sample of {', '.join(record.leads)}; it has {', '.join(has) or 'no lead'}"
-        return Rejected(record.record_id, reason, "choose leads that it has (--leads)")
-    peak_mv = np.abs(record.signal_mv).max(axis=0)  # [L]
-    if peak_mv.max() > LARGEST_MV:
-        lead = record.leads[int(peak_mv.argmax())]
-        reason = f"amplitude impossible: lead {lead} reaches {peak_mv.max():.0f} mV"
-        return Rejected(record.record_id, reason, "correct gain and unit in the .hea file, or leave the record out")
-    return None
+def _judge(arranged: Record, record: Record) -> Rejected | tuple[str, ...]:
+    """The warnings of an arranged record that was read as `record`, or why it cannot be used."""
+    absent = arranged.missing.all(axis=0)  # [L]
+    if absent.all():
+        return _without_samples(arranged, record)
+    warnings = list(record.warnings)
+    flat = []
+    for column, lead in enumerate(arranged.leads):
+        if absent[column]:
+            warnings.append(f"lead {lead} missing")
+            continue
+        signal_mv = arranged.signal_mv[~arranged.missing[:, column], column]  # [T'], T' recorded samples
+        lowest, highest = float(signal_mv.min()), float(signal_mv.max())
+        largest = max(-lowest, highest)
+        if not largest <= LARGEST_MV:  # nor if it is NaN
+            middle = float(np.median(signal_mv))
+            if not (max(highest - middle, middle - lowest) <= LARGEST_MV and abs(middle) <= LARGEST_OFFSET_MV):
+                reason = f"amplitude impossible: lead {lead} reaches {largest:.3g} mV, its median is {middle:.3g} mV"
+                remedy = "correct gain, baseline and unit in the .hea file, or leave the record out"
+                return Rejected(arranged.record_id, reason, remedy)
+            warnings.append(f"lead {lead} with an offset beyond {LARGEST_MV:g} mV")
+        if highest - lowest <= FLAT * max(1.0, largest):
+            flat.append(lead)
+            warnings.append(f"lead {lead} flat")
+    if len(flat) == np.count_nonzero(~absent):
+        reason = f"flat: every sample is the same in {', '.join(flat)}"
+        return Rejected(arranged.record_id, reason, "choose other leads (--leads), or leave the record out")
+    return tuple(warnings)
+
+
+def _without_samples(arranged: Record, record: Record) -> Rejected:
+    unrecorded = [lead for lead, missing in zip(record.leads, record.missing.T, strict=True) if missing.all()]
+    if unrecorded:
+        reason = f"no sample recorded: all of {', '.join(unrecorded)} are marked as missing"
+        return Rejected(arranged.record_id, reason, "choose other leads (--leads), or leave the record out")
+    reason = f"leads absent: no sample of {', '.join(arranged.leads)}; it has {', '.join(record.leads) or 'no lead'}"
+    return Rejected(arranged.record_id, reason, "choose leads that it has (--leads)")

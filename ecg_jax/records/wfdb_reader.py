@@ -117,6 +117,7 @@ def _read(stem: Path, record_id: str, leads: Sequence[str] | None) -> Record:
         max(rates_hz),
         tuple(names[column] for column in columns),
         tuple(warnings),
+        tuple(dict.fromkeys(signal.lead for signal in signals if same_lead(signal.lead) not in wanted)),
     )
 
 

@@ -1,12 +1,11 @@
 """PhysioNet/CinC Challenge 2017 (Clifford et al. 2017, https://physionet.org/content/challenge-2017/)."""
 
-import csv
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_jax.errors import DataError
-from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record
+from ecg_jax.errors import DataError, Rejected
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, path_below
+from ecg_jax.sources.tables import rows, shortened
 from ecg_jax.target import Target
 
 LABELS = ("A", "N", "O", "~")
@@ -31,18 +30,17 @@ class Cinc2017(FolderSource):
         table = next((self.root / name for name in TABLES if (self.root / name).is_file()), None)
         if table is None:
             raise DataError(f"{self.root / TABLES[0]} is missing; {REMEDY}")
-        refs, left_out = [], Counter()
-        for row in csv.reader(table.read_text(encoding="utf-8-sig", errors="replace").splitlines()):
-            if not row:
-                continue
-            name, label = row[0].strip(), row[-1].strip()
+        refs, left_out = [], []
+        for where, row in rows(table, columns=("record", "class"), header=False, remedy=REMEDY):
+            name, label = row["record"], row["class"]
             if label not in LABELS:
-                raise DataError(f"{table} has the class '{label}' for '{name}'; {REMEDY}")
+                raise DataError(f"{where} has the class '{shortened(label)}' for '{shortened(name)}'; {REMEDY}")
+            below = path_below(self.root, name) or ""
             # the layouts in which the set is distributed
-            folders = ("training2017", f"training/{name[:3]}", "training", "")
-            path = next(filter(is_record, (self.root / folder / name for folder in folders)), None)
+            folders = ("training2017", f"training/{below[:3]}", "training", "")
+            path = next(filter(is_record, (self.root / folder / below for folder in folders)), None)
             if path is None:
-                left_out["no file"] += 1
+                left_out.append(Rejected(name, f"no file: {where}", "download it, or check --from"))
             else:
-                refs.append(RecordRef(name, path, frozenset({label})))
-        return Listing(tuple(refs), Target("exclusive", LABELS), ("ECG",), 5, left_out, score="cinc2017")
+                refs.append(RecordRef(below, path, frozenset({label})))
+        return Listing(tuple(refs), Target("exclusive", LABELS), ("ECG",), 5, tuple(left_out), score="cinc2017")

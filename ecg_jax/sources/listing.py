@@ -1,14 +1,14 @@
 """The value that every source returns, and parts that sources share. May import tyro, but nothing heavy."""
 
-import csv
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import posixpath
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ecg_jax.errors import DataError
+from ecg_jax.errors import DataError, Rejected, UserError
 from ecg_jax.import_path import function_at
 from ecg_jax.target import Target
 
@@ -34,7 +34,7 @@ class Listing:
     target: Target  # the label names in alphabetical order, and whether the labels exclude each other
     leads: tuple[str, ...] = ()  # kept without `--leads`; empty: the 12 standard leads
     folds: int = 10  # made without `--folds`; 0: the records have folds already
-    left_out: dict[str, int] = field(default_factory=dict)  # number of records not in `refs`, by reason
+    left_out: tuple[Rejected, ...] = ()  # the records that are known and not in `refs`
     score: str | None = None  # the data set's own score, by its name in `ecg_jax.evaluation.scores.SCORES`
 
 
@@ -58,29 +58,37 @@ class FunctionSource(FolderSource):
 
         Raises:
             RunError: the function cannot be imported.
+            DataError: it fails, or returns something else.
         """
-        return function_at(self.name, "source")(self.root)
+        function = function_at(self.name, "source")
+        try:
+            listing = function(self.root)
+        except UserError:
+            raise
+        except Exception as error:
+            raise DataError(f"source {self.name} failed with {type(error).__name__}: {error}; correct it") from error
+        if not isinstance(listing, Listing):
+            raise DataError(f"source {self.name} returns {type(listing).__name__}; return an ecg_jax.sources.Listing")
+        return listing
+
+
+def path_below(root: Path, name: str) -> str | None:
+    """The path below `root`, without extension, of a record that a table calls `name`; None if it is elsewhere.
+
+    A backslash counts as a slash; .hea, .dat and .mat are extensions.
+    """
+    path = posixpath.normpath(name.replace("\\", "/"))
+    for folder in (root.absolute(), root.resolve()) if path.startswith("/") else ():
+        path = path.removeprefix(f"{folder}/")
+    if path.startswith("/") or path.partition("/")[0] == ".." or re.match("[A-Za-z]:", path):
+        return None
+    stem, extension = posixpath.splitext(path)
+    return stem if extension in (".hea", ".dat", ".mat") else path
 
 
 def is_record(path: Path) -> bool:
     """Whether there is a WFDB record at the path without extension."""
-    return path.with_name(f"{path.name}.hea").is_file()
-
-
-def rows(path: Path, *, columns: tuple[str, ...], remedy: str) -> Iterator[dict[str, str]]:
-    """The rows of a CSV table that has at least these columns.
-
-    Raises:
-        DataError: the table is missing, is not text, or lacks a column; the message ends in `remedy`.
-    """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            absent = [column for column in columns if column not in (reader.fieldnames or ())]
-            if absent:
-                raise DataError(f"{path} has no column {', '.join(absent)}; {remedy}")
-            yield from ({column: row[column] or "" for column in reader.fieldnames or ()} for row in reader)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; {remedy}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}; {remedy}") from error
+        return path.with_name(f"{path.name}.hea").is_file()
+    except (OSError, ValueError):  # longer than a file system allows, or no name at all
+        return False

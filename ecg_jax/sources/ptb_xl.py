@@ -1,16 +1,17 @@
 """PTB-XL (Wagner et al. 2020, https://physionet.org/content/ptb-xl/): 71 SCP statements, grouped into six tasks."""
 
-import ast
-from collections import Counter
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ecg_jax.errors import DataError
-from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, rows
+from ecg_jax.errors import DataError, Rejected
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, path_below
+from ecg_jax.sources.tables import is_missing, rows, shortened, whole_number
 from ecg_jax.target import Target
 
 REMEDY = "download it from https://physionet.org/content/ptb-xl/ and give its folder with --from"
+NO_FILE = "download it, or check --from"
 
 
 @dataclass(frozen=True)
@@ -34,28 +35,50 @@ class PtbXl(FolderSource):
             DataError: a table is missing or damaged.
         """
         label_of = self._label_of_statement()
-        refs, left_out, names = [], Counter(), set()
+        refs, left_out, names = [], [], set()
         table, column = self.root / "ptbxl_database.csv", "filename_lr" if rate_hz <= 100 else "filename_hr"
-        for row in rows(table, columns=("scp_codes", "patient_id", "strat_fold", column), remedy=REMEDY):
-            try:
-                codes, fold = set(ast.literal_eval(row["scp_codes"])), int(row["strat_fold"])
-            except (ValueError, SyntaxError, TypeError) as error:
-                raise DataError(f"{table} cannot be read at {row[column]}; {REMEDY}") from error
-            labels = frozenset(label_of[code] for code in codes if code in label_of)
+        for where, row in rows(table, columns=("scp_codes", "patient_id", "strat_fold", column), remedy=REMEDY):
+            fold = whole_number(row["strat_fold"])
+            if fold is None:
+                raise DataError(f"{where} has the strat_fold '{shortened(row['strat_fold'])}'; {REMEDY}")
+            statements = _statements(row["scp_codes"], where)
+            if unknown := statements - label_of.keys():
+                raise DataError(f"{where} has the statement {min(unknown)}, scp_statements.csv has not; {REMEDY}")
+            labels = frozenset(label_of[statement] for statement in statements) - {""}
             names |= labels
-            path = self.root / row[column]
-            if not is_record(path):
-                left_out["no file"] += 1
+            path = path_below(self.root, row[column])
+            record_id = row[column] if path is None else path.rpartition("/")[2]
+            if path is None:
+                left_out.append(Rejected(record_id, f"outside --from: {where}", REMEDY))
+            elif not is_record(self.root / path):
+                left_out.append(Rejected(record_id, f"no file: {where}", NO_FILE))
             elif not labels and not self.keep_unlabelled:
-                left_out[f"no label of the task {self.task}"] += 1
+                remedy = "keep it with --keep-unlabelled"
+                left_out.append(Rejected(record_id, f"no label of the task {self.task}: {where}", remedy))
             else:
-                refs.append(RecordRef(path.name, path, labels, row["patient_id"].removesuffix(".0"), fold))
-        return Listing(tuple(refs), Target("multilabel", tuple(sorted(names))), folds=0, left_out=left_out)
+                patient = row["patient_id"].removesuffix(".0")
+                refs.append(RecordRef(record_id, self.root / path, labels, patient, fold))
+        target = Target("multilabel", tuple(sorted(names)))
+        return Listing(tuple(refs), target, folds=0, left_out=tuple(left_out))
 
     def _label_of_statement(self) -> dict[str, str]:
-        columns = ("", "diagnostic_class", "diagnostic_subclass")
-        statements = list(rows(self.root / "scp_statements.csv", columns=columns, remedy=REMEDY))
+        """The label of each statement, "" if it has none in the task."""
+        columns = ("", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass")
+        statements = [row for _, row in rows(self.root / "scp_statements.csv", columns=columns, remedy=REMEDY)]
         column = {"subdiagnostic": "diagnostic_subclass", "superdiagnostic": "diagnostic_class"}.get(self.task)
         if column:
-            return {row[""]: row[column] for row in statements if row[column]}
-        return {row[""]: row[""] for row in statements if self.task == "all" or row[self.task] in ("1", "1.0")}
+            return {row[""]: "" if is_missing(row[column]) else row[column] for row in statements}
+        return {
+            row[""]: row[""] if self.task == "all" or whole_number(row[self.task]) == 1 else "" for row in statements
+        }
+
+
+def _statements(cell: str, where: str) -> set[str]:
+    """The statements in a cell such as `{'NORM': 100.0, 'SR': 0.0}`; the numbers are likelihoods."""
+    try:
+        likelihood_of = json.loads(cell.replace("'", '"'))
+    except (ValueError, RecursionError):
+        likelihood_of = None
+    if not isinstance(likelihood_of, dict):
+        raise DataError(f"{where} has the scp_codes '{shortened(cell)}'; {REMEDY}")
+    return set(likelihood_of)

@@ -1,12 +1,13 @@
 """Any folder of WFDB records with a table of labels; and the synthetic recordings, which are written as one."""
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from ecg_jax.errors import DataError
-from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, rows
+from ecg_jax.errors import DataError, Rejected
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, path_below
+from ecg_jax.sources.tables import is_missing, rows, shortened, whole_number
 from ecg_jax.target import Target
 
 REMEDY = "give a CSV with the columns record, labels and, if known, patient and fold with --labels"
@@ -32,48 +33,68 @@ class WfdbFolder(FolderSource):
             DataError: the table cannot be read, names a record twice or ambiguously, or contradicts `exclusive`.
         """
         refs: dict[str, RecordRef] = {}
-        names: set[str] = set()
-        left_out = Counter()
-        for line, row in enumerate(rows(self.labels, columns=("record", "labels"), remedy=REMEDY), start=2):
-            where = f"{self.labels} line {line}"
-            labels = frozenset(filter(None, (label.strip() for label in row["labels"].split(";"))))
+        places: dict[str, str] = {}  # of records in the table
+        first_place: dict[str, str] = {}  # of labels
+        left_out = []
+        content = rows(self.labels, columns=("record", "labels"), optional=("patient", "fold"), remedy=REMEDY)
+        for where, row in content:
+            labels = _labels(row["labels"], where)
             if self.exclusive and len(labels) != 1:
                 raise DataError(f"{where} gives the record {len(labels)} labels; with --exclusive give exactly one")
-            names |= labels
-            record_id = self._record_id(row["record"].strip(), where)
+            for label in labels:
+                first_place.setdefault(label, where)
+            fold = _fold(row.get("fold", ""), where)
+            record_id = self._record_id(row["record"], where)
+            if record_id is None or not is_record(self.root / record_id):
+                left_out.append(self._left_out(row["record"], where, outside=record_id is None))
+                continue
             if record_id in refs:
-                raise DataError(f"{where} names {record_id} a second time; keep one row for each record")
-            if is_record(self.root / record_id):
-                patient, fold = row.get("patient", "").strip(), _fold(row.get("fold", ""), where)
-                refs[record_id] = RecordRef(record_id, self.root / record_id, labels, patient, fold)
-            else:
-                left_out["no file"] += 1
-        if not names:
+                again = f"{where} names {record_id} a second time, after {places[record_id]}"
+                raise DataError(f"{again}; keep one row for each record")
+            refs[record_id] = RecordRef(record_id, self.root / record_id, labels, row.get("patient", ""), fold)
+            places[record_id] = where
+        if not first_place:
             raise DataError(f"{self.labels} gives no record a label; {REMEDY}")
-        without_fold = sum(ref.fold is None for ref in refs.values())
-        if 0 < without_fold < len(refs):
-            raise DataError(f"{self.labels} has {without_fold} records without a fold; give all a fold or none")
-        target = Target("exclusive" if self.exclusive else "multilabel", tuple(sorted(names)))
-        return Listing(tuple(refs.values()), target, folds=10 if without_fold else 0, left_out=left_out)
+        _check_spellings(first_place)
+        without_fold = [where for record_id, where in places.items() if refs[record_id].fold is None]
+        if 0 < len(without_fold) < len(refs):
+            raise DataError(f"{without_fold[0]} gives no fold, other rows do; give all a fold or none")
+        target = Target("exclusive" if self.exclusive else "multilabel", tuple(sorted(first_place)))
+        folds = 10 if without_fold else 0
+        return Listing(tuple(refs.values()), target, folds=folds, left_out=tuple(left_out))
 
-    def _record_id(self, name: str, where: str) -> str:
-        """The path of a record below the folder, without extension; `name` itself if there is no such record."""
-        path = PurePosixPath(name.replace("\\", "/"))
-        if not path.name:
+    def _record_id(self, name: str, where: str) -> str | None:
+        """The path of a record below the folder, without extension; None if the table names a path elsewhere."""
+        record_id = path_below(self.root, name)
+        if record_id in ("", "."):
             raise DataError(f"{where} names no record; {REMEDY}")
-        record_id = str(path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path)
-        if "/" in record_id or is_record(self.root / record_id):
+        if record_id is None or "/" in record_id or is_record(self.root / record_id):
             return record_id
         paths = self._paths_by_name.get(record_id, [record_id])
         if len(paths) > 1:
             raise DataError(f"{where}: {record_id} is both {paths[0]} and {paths[1]}; give the path below {self.root}")
         return paths[0]
 
+    def _left_out(self, name: str, where: str, *, outside: bool) -> Rejected:
+        """A record without a file below the folder; if there is exactly one of a similar name, with that."""
+        reason = f"{'outside --from' if outside else 'no file'}: {where}"
+        similar = self._paths_by_similar_name.get(_similar(PurePosixPath(name.replace("\\", "/")).name), ())
+        if len(similar) == 1:
+            return Rejected(name, f"{reason}, but {similar[0]} is there", f"write {similar[0]} into the table")
+        return Rejected(name, reason, f"give its path below {self.root}" if outside else "check the name and --from")
+
     @cached_property
     def _paths_by_name(self) -> dict[str, list[str]]:
         paths: dict[str, list[str]] = {}
         for path in sorted(self.root.rglob("*.hea")):
             paths.setdefault(path.stem, []).append(path.relative_to(self.root).with_suffix("").as_posix())
+        return paths
+
+    @cached_property
+    def _paths_by_similar_name(self) -> dict[str, list[str]]:
+        paths: dict[str, list[str]] = {}
+        for name, of_name in self._paths_by_name.items():
+            paths.setdefault(_similar(name), []).extend(of_name)
         return paths
 
 
@@ -97,8 +118,34 @@ class Synthetic:
         return WfdbFolder(folder, folder / "labels.csv").listing(rate_hz=rate_hz, seed=seed, folder=folder)
 
 
-def _fold(text: str, where: str) -> int | None:
-    try:
-        return int(float(text)) if text.strip() else None
-    except (ValueError, OverflowError):
-        raise DataError(f"{where} has the fold '{text}'; give a whole number") from None
+def _similar(name: str) -> str:
+    """What is left of a name where a spreadsheet has made a number of it, or its case or extension has changed."""
+    stem = name.lower().removesuffix(".hea").removesuffix(".dat").removesuffix(".mat").removesuffix(".0")
+    return stem.lstrip("0")
+
+
+def _labels(cell: str, where: str) -> frozenset[str]:
+    labels = frozenset(filter(None, (label.strip() for label in cell.split(";"))))
+    for label in labels:
+        if is_missing(label):
+            remedy = "leave the cell empty if no label applies, or remove the row if none is known"
+            raise DataError(f"{where} has the label '{label}', which stands for a missing value; {remedy}")
+    return labels
+
+
+def _check_spellings(first_place: Mapping[str, str]) -> None:
+    """Refuses labels that are probably others: `AF, PVC` beside AF and PVC, `1.0` beside 1."""
+    for label, where in first_place.items():
+        parts = [part.strip() for part in label.split(",")]
+        if len(parts) > 1 and all(part in first_place for part in parts):
+            raise DataError(f"{where} has the label '{label}' beside {parts[0]} and {parts[1]}; separate labels by ;")
+        whole = label.removesuffix(".0")
+        if whole != label and whole in first_place:
+            raise DataError(f"{where} has the label {label}, {first_place[whole]} has {whole}; write one of them")
+
+
+def _fold(cell: str, where: str) -> int | None:
+    fold = whole_number(cell)
+    if fold is None and not is_missing(cell):
+        raise DataError(f"{where} has the fold '{shortened(cell)}'; give a whole number of at most nine digits")
+    return fold
