@@ -246,11 +246,9 @@ def _report(prepared: PreparedSet, console: Console) -> None:
             lines.append(f"{title}: {_listed(by_kind, prepared.path / LISTS[name])}")
     if nowhere:
         lines.append(f"leads that no record has: {', '.join(nowhere)}; choose others with --leads")
-    if counts["unused_leads"]:
-        unused = ", ".join(
-            f"{shortened(lead) or '(without a name)'} {n:,}" for lead, n in counts["unused_leads"].items()
-        )
-        lines.append(f"leads that were not asked for: {unused}; choose them with --leads")
+    if unused := [f"{lead or '(without a name)'} {count:,}" for lead, count in counts["unused_leads"].items()]:
+        listed = ", ".join(map(shortened, unused[:20])) + (", ..." if len(unused) > 20 else "")
+        lines.append(f"leads that were not asked for: {listed}; choose them with --leads")
     if without_patient := np.count_nonzero(prepared.patients == ""):
         lines.append(f"records without a patient: {without_patient:,}; each counts as a patient of its own")
     tell(console, *lines)

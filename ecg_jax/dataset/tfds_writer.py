@@ -40,10 +40,10 @@ def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels:
         leads: L.
         labels: K.
     """
-    fields = features(leads=leads, labels=labels)
+    fields: Any = features(leads=leads, labels=labels)
     serializer = tfds.core.ExampleSerializer(fields.get_serialized_info())
     template = tfds.core.ShardedFileTemplate(
-        data_dir=folder,
+        data_dir=tfds.core.as_path(folder),
         template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
         dataset_name="ecg",
         split=SPLIT,

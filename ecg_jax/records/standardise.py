@@ -54,7 +54,7 @@ def load(
 
 def _judge(arranged: Record, record: Record) -> Rejected | tuple[str, ...]:
     """The warnings of an arranged record that was read as `record`, or why it cannot be used."""
-    absent = arranged.missing.all(axis=0)  # [L]
+    absent: np.ndarray = arranged.missing.all(axis=0)  # [L]
     if absent.all():
         return _without_samples(arranged, record)
     warnings = list(record.warnings)
