@@ -34,3 +34,15 @@ class Rejected:
     def kind(self) -> str:
         """The part of the reason before the colon."""
         return self.reason.partition(":")[0]
+
+
+class Unusable(DataError):
+    """Raised while a recording is read: why it cannot be used, and what to do. The caller makes it a `Rejected`."""
+
+    def __init__(self, reason: str, remedy: str):
+        """`reason` and `remedy` are those of `Rejected`."""
+        super().__init__(reason, remedy)
+        self.reason, self.remedy = reason, remedy
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.remedy}"

@@ -1,11 +1,12 @@
 """Leads by name: put in a given order, and derived from I and II where possible. May import numpy alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ecg_jax.records.record import Record
+from ecg_jax.records.wfdb_header import shown
 
 STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -16,6 +17,12 @@ DERIVED = {"iii": (-1.0, 1.0), "avr": (-0.5, -0.5), "avl": (1.0, -0.5), "avf": (
 def same_lead(name: str) -> str:
     """A lead name in lower case and without spaces around it, to compare spellings."""
     return name.strip().lower()
+
+
+def lead_list(names: Collection[str], most: int = 15) -> str:
+    """Names of leads for a message; a lead may have none."""
+    texts = [shown(name) or "a lead without a name" for name in names]
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def needed(leads: Sequence[str]) -> set[str]:

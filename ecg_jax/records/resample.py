@@ -5,7 +5,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from ecg_jax.errors import Unusable
 from ecg_jax.records.record import Record
+
+BLOCK_SAMPLES = 2**22
+"""Samples that are resampled at a time: 32 MB in 64 bits."""
 
 
 def ratio(rate_hz: float, to_hz: float) -> Fraction:
@@ -19,17 +23,33 @@ def resample(record: Record, to_hz: float) -> Record:
 
     Missing samples are interpolated linearly before the filter. An output sample is missing if any input sample within
     half an output period of it is missing (within one input period, if the rate increases).
+
+    Raises:
+        Unusable: the new rate is ten thousand times smaller.
     """
     change = ratio(record.rate_hz, to_hz)
     if change == 1:
         return replace(record, rate_hz=to_hz)
+    if not change:
+        reason = f"rate unusable: {record.rate_hz:g} Hz cannot be resampled to {to_hz:g} Hz"
+        raise Unusable(reason, "choose a larger rate (--rate-hz), or leave the record out")
+    samples, leads = record.signal_mv.shape
+    new_samples = -(-samples * change.numerator // change.denominator)
+    signal_mv, missing = np.zeros((new_samples, leads), np.float32), np.zeros((new_samples, leads), bool)
+    step = max(BLOCK_SAMPLES // max(samples, new_samples, 1), 1)  # leads at a time, as the filter takes 64 bits
+    for block in (slice(at, at + step) for at in range(0, leads, step)):
+        missing[:, block] = _carry(record.missing[:, block], change, new_samples)
+        filtered = _filter(bridge(record.signal_mv[:, block].astype(np.float64), record.missing[:, block]), change)
+        signal_mv[:, block] = np.where(missing[:, block], 0, filtered)
+    return replace(record, signal_mv=signal_mv, missing=missing, rate_hz=to_hz)
+
+
+def _filter(signal: np.ndarray, change: Fraction) -> np.ndarray:
+    if len(signal) == 1:  # there is no line through one sample to continue it at its ends
+        return np.repeat(signal, -(-change.numerator // change.denominator), axis=0)
     from scipy.signal import resample_poly  # takes half a second to import
 
-    bridged = bridge(record.signal_mv.astype(np.float64), record.missing)
-    filtered = resample_poly(bridged, change.numerator, change.denominator, axis=0, padtype="line")
-    missing = _carry(record.missing, change, len(filtered))
-    signal_mv = np.where(missing, 0, filtered).astype(np.float32)
-    return replace(record, signal_mv=signal_mv, missing=missing, rate_hz=to_hz)
+    return resample_poly(signal, change.numerator, change.denominator, axis=0, padtype="line")
 
 
 def bridge(signal: np.ndarray, missing: np.ndarray) -> np.ndarray:

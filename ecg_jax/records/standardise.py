@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_jax.errors import DataError
-from ecg_jax.records.leads import arrange
-from ecg_jax.records.record import Record, Rejected
+from ecg_jax.errors import DataError, Rejected, Unusable
+from ecg_jax.records.leads import arrange, lead_list
+from ecg_jax.records.record import Record
 from ecg_jax.records.resample import resample
 from ecg_jax.records.wfdb_reader import read_wfdb
 
@@ -38,16 +38,30 @@ def load(
     of the record in messages and in the set.
 
     Raises:
-        DataError: there is no such reader.
+        DataError: there is no such reader, or no temporary file can be written.
     """
     if reader not in READERS:
         raise DataError(f"{record_id or path}: there is no reader '{reader}'; name one of {', '.join(READERS)}")
-    record = READERS[reader](path, key, leads)
     record_id = record_id or str(path)
-    if isinstance(record, Rejected):
-        return replace(record, record=record_id)
+    try:
+        record = READERS[reader](path, key, leads)
+        if isinstance(record, Rejected):
+            return replace(record, record=record_id)
+        return _standardise(replace(record, record_id=record_id), leads, rate_hz)
+    except Unusable as unusable:
+        return Rejected(record_id, unusable.reason, unusable.remedy)
+    except DataError:  # a fault of the machine or the settings, not of this record
+        raise
+    except MemoryError:
+        return Rejected(record_id, "too large: memory ran out while it was read", "give fewer --workers")
+    except Exception as error:  # one record never stops the others, whatever a reader stumbles over
+        reason = f"unexpected: {type(error).__name__} while it was read"
+        return Rejected(record_id, reason, "leave the record out, and report this as a fault of ecg_jax")
+
+
+def _standardise(record: Record, leads: Sequence[str], rate_hz: float) -> Record | Rejected:
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected
-        arranged = replace(arrange(record, leads), record_id=record_id)
+        arranged = arrange(record, leads)
         judged = _judge(arranged, record)
     return judged if isinstance(judged, Rejected) else resample(replace(arranged, warnings=judged), rate_hz)
 
@@ -87,5 +101,5 @@ def _without_samples(arranged: Record, record: Record) -> Rejected:
     if unrecorded:
         reason = f"no sample recorded: all of {', '.join(unrecorded)} are marked as missing"
         return Rejected(arranged.record_id, reason, "choose other leads (--leads), or leave the record out")
-    reason = f"leads absent: no sample of {', '.join(arranged.leads)}; it has {', '.join(record.leads) or 'no lead'}"
+    reason = f"leads absent: no sample of {', '.join(arranged.leads)}; it has {lead_list(record.leads) or 'no lead'}"
     return Rejected(arranged.record_id, reason, "choose leads that it has (--leads)")

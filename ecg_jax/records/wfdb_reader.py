@@ -1,59 +1,46 @@
-"""Reads a WFDB record in mV with the package wfdb, and rejects what wfdb would silently assume. May import numpy.
+"""Reads a WFDB record in mV: its header by `wfdb_header`, its files by `wfdb_files`. May import numpy.
 
-wfdb assumes gain 200 if the header has 0 or none, and 250 Hz if it has no rate; it removes the first letter of µV and
-compares neither checksums nor file sizes. Therefore the header is checked here before wfdb reads the samples.
+Nothing is assumed that the files do not say. The WFDB libraries take a gain of 200 where it is 0 or absent and 250 Hz
+where no rate is given, and compare neither checksums nor file sizes.
 """
 
 import math
-import re
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ecg_jax.records.leads import needed, same_lead
-from ecg_jax.records.record import Record, Rejected
+from ecg_jax.errors import Rejected, Unusable
+from ecg_jax.records.leads import lead_list, needed, same_lead
+from ecg_jax.records.record import Record
 from ecg_jax.records.resample import resample
+from ecg_jax.records.wfdb_files import (
+    NOT_RECORDED_BITS,
+    SignalFile,
+    check_frames,
+    locate,
+    read_header,
+    read_samples,
+    signal_files,
+)
+from ecg_jax.records.wfdb_header import Header, Signal, shown
 
 MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}  # micro sign and Greek mu
-BYTES_PER_SAMPLE = {"16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2, "212": 1.5, "310": 4 / 3, "311": 4 / 3}
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
-"""The exceptions that wfdb raises on damaged files."""
 RATES_HZ = (10, 100_000)  # smallest and largest plausible rate of an ECG
-
-RECORD_LINE = re.compile(
-    r"(?P<name>[^\s/]+)(?P<segments>/\d+)?\s+(?P<n_sig>\d+)(\s+(?P<rate>[^\s/(]+)\S*)?(\s+(?P<length>\d+)\b)?"
-)
-PLAIN_RECORD_LINE = re.compile(r"[-\w]+(/\d+)?(\s+[\d.]+){2,3}")
-GAIN = re.compile(r"(?P<gain>[^\s(/]+)(\([^)]*\))?(/(?P<unit>\S+))?")
-FORMAT = re.compile(r"(?P<format>\d+)(x(?P<per_frame>\d+))?(:\d+)?(\+(?P<offset>\d+))?")
+LARGEST_FILL = 10_000_000, 10  # samples of a record that stand in no file: always, and for each one that does
 
 
 @dataclass(frozen=True)
-class _Signal:
-    file: str
-    format: str
-    per_frame: int
-    offset_bytes: int
-    gain: float
-    unit: str
-    lead: str
+class _Part:
+    """The whole record, or a segment of it."""
 
-
-@dataclass(frozen=True)
-class _Header:
-    rate_hz: float  # of frames
-    length: int | None  # in frames
-    signals: tuple[_Signal, ...]  # empty for a record in segments
-    segments: tuple[str, ...]
-    lines: tuple[str, ...]  # without comments
-
-
-class _Unusable(Exception):
-    """Reason and remedy of a record that `read_wfdb` will reject."""
+    header: Header
+    starts: Sequence[int]  # the frames of the record at which it begins; a segment may stand there several times
+    leads: Mapping[str, Signal]  # those to read, by their names in lower case
+    files: Sequence[SignalFile]  # those with the leads to read
+    frames: int
+    warnings: Sequence[str]
 
 
 def read_wfdb(path: Path, record_id: str | None = None, *, leads: Sequence[str] | None = None) -> Record | Rejected:
@@ -63,188 +50,243 @@ def read_wfdb(path: Path, record_id: str | None = None, *, leads: Sequence[str] 
         path: the record's files without extension.
         record_id: its name in messages and in the set; by default `path`.
         leads: the leads to read and check, with those from which they are derived; by default all.
+
+    Raises:
+        DataError: no temporary file can be written.
     """
     stem = path.with_suffix("") if path.suffix in (".hea", ".dat", ".mat") else path
     try:
-        return _read(stem, record_id or str(path), leads)
-    except _Unusable as unusable:
-        reason, remedy = unusable.args
-    except FileNotFoundError as error:
-        reason, remedy = f"file missing: {Path(error.filename or stem).name}", "download it again"
+        return _read(stem.parent / f"{stem.name}.hea", record_id or str(path), leads)
+    except Unusable as unusable:
+        reason, remedy = unusable.reason, unusable.remedy
     except OSError as error:
         reason, remedy = f"file unreadable: {error.strerror or error}", "make it readable"
-    except UNREADABLE as error:
-        detail = " ".join(str(error).split()) or type(error).__name__
-        reason, remedy = f"files damaged: wfdb says {detail}", "download the record again or correct its header"
     return Rejected(record_id or str(path), reason, remedy)
 
 
-def _read(stem: Path, record_id: str, leads: Sequence[str] | None) -> Record:
-    header = _read_header(stem)
-    parts = [_read_header(stem.parent / name) for name in header.segments] or [header]
-    signals = [signal for part in parts for signal in part.signals]
-    wanted = needed(leads) if leads is not None else {same_lead(signal.lead) for signal in signals}
-    read = [signal for signal in signals if same_lead(signal.lead) in wanted]
-    if not read:
-        has = ", ".join(dict.fromkeys(signal.lead for signal in signals)) or "none"
-        raise _Unusable(f"leads absent: it has {has}", "choose leads that it has (--leads)")
-    mv_per_unit: dict[str, float] = {}
-    for signal in read:
-        factor = _mv_per_unit(signal)
-        if mv_per_unit.setdefault(same_lead(signal.lead), factor) != factor:
-            raise _Unusable(f"units differ: lead {signal.lead} changes its unit", "write one unit for all segments")
-    warnings = [warning for part in parts for warning in _size_warnings(stem.parent, part)]
+def _read(path: Path, record_id: str, leads: Sequence[str] | None) -> Record:
+    header = read_header(path)
+    frames, headers = header.length, {path: (header, [0])}
+    if header.segments:
+        frames, headers = _segments(path.parent, header)
+    names = {}  # as spelled first, by their lower case
+    for part, _ in headers.values():
+        for signal in part.signals:
+            names.setdefault(same_lead(signal.lead), signal.lead.strip())
+    wanted = _wanted(names, leads)
+    parts = [_part(folder.parent, part, starts, wanted) for folder, (part, starts) in headers.items()]
+    frames = parts[0].frames if frames is None else frames
+    per_frame = _samples_per_frame(parts, wanted)
+    rates_hz = _rates_hz(header, per_frame)
+    _check_fill(frames, parts, per_frame, asked=len(leads or ()))
 
-    files = _wfdb_record(stem, header, wanted)
-    if not header.segments and _checksums_differ(files):
-        warnings.append("wrong checksum")
-    names = [(name or "").strip() for name in files.sig_name]
-    kept = {same_lead(name): n for n, name in reversed(list(enumerate(names))) if same_lead(name) in mv_per_unit}
-    if len({same_lead(name) for name in names}) < len(names):
-        warnings.append("a lead twice, the first is used")
-    columns = sorted(kept.values())
-    rates_hz = [header.rate_hz * files.samps_per_frame[column] for column in columns]
-    records = [
-        _lead(files.e_p_signal[column] * mv_per_unit[same_lead(names[column])], rate_hz, max(rates_hz))
-        for column, rate_hz in zip(columns, rates_hz, strict=True)
-    ]
-    if not len(records[0].signal_mv):
-        raise _Unusable("empty: it has no samples", "download it again")
+    warnings = [warning for part in parts for warning in part.warnings]
+    if header.segments and header.extra_lines:
+        warnings.append("more segments listed than announced, which are left out")
+    signals_mv = {name: np.full(frames * per_frame[name], np.nan, np.float32) for name in wanted}  # [T] each
+    for part in parts:
+        for name, part_mv in _read_part(part, warnings):
+            for start in part.starts:
+                begin = start * per_frame[name]
+                signals_mv[name][begin : begin + len(part_mv)] = part_mv
+    records = [_lead(signals_mv.pop(name), rates_hz[name], max(rates_hz.values())) for name in wanted]
     return Record(
         record_id,
         np.concatenate([record.signal_mv for record in records], axis=1),
         np.concatenate([record.missing for record in records], axis=1),
-        max(rates_hz),
-        tuple(names[column] for column in columns),
-        tuple(warnings),
-        tuple(dict.fromkeys(signal.lead for signal in signals if same_lead(signal.lead) not in wanted)),
+        max(rates_hz.values()),
+        tuple(names[name] for name in wanted),
+        tuple(dict.fromkeys(warnings)),
+        tuple(names[name] for name in names if name not in wanted),
     )
+
+
+def _segments(folder: Path, header: Header) -> tuple[int, dict[Path, tuple[Header, list[int]]]]:
+    """Length of the record in frames; and by path, the header of each segment and the frames at which it begins."""
+    if header.extra_lines and header.length is None:  # the lengths cannot tell whether the others belong to it
+        count = len(header.segments)
+        detail = f"it announces {count} segments and lists {count + header.extra_lines}"
+        raise Unusable(f"header unreadable: {detail}", "correct the number of segments in the record line")
+    found: dict[Path, tuple[Header, list[int]]] = {}
+    start, variable = 0, header.segments[0].length == 0
+    for at, segment in enumerate(header.segments):
+        if segment.name != "~":
+            path = locate(folder, f"{segment.name}.hea")
+            if path not in found:
+                found[path] = read_header(path), []
+            part, starts = found[path]
+            fault = _layout_fault(part) if variable and at == 0 else _segment_fault(part, segment.length)
+            if part.frames_hz != header.frames_hz:
+                fault = f"has {_rate_text(part)}, the record {_rate_text(header)}"
+            if not variable and _leads_of(part) != _leads_of(next(iter(found.values()))[0]):
+                fault = f"has the leads {lead_list(_leads_of(part))}, the segment before it has others"
+            if fault:
+                reason = f"segments unusable: {shown(segment.name)} {fault}"
+                raise Unusable(reason, "correct the headers or download the record again")
+            starts.append(start)
+        start += segment.length
+    return start, found
+
+
+def _layout_fault(layout: Header) -> str:
+    return "is 0 samples long, but has signal files" if any(signal.has_samples for signal in layout.signals) else ""
+
+
+def _segment_fault(part: Header, frames: int) -> str:
+    if part.segments:
+        return "consists of segments"
+    if part.length != frames:
+        return f"has {frames} samples by the record's header, {part.length or 'no stated number'} by its own"
+    return ""
+
+
+def _rate_text(header: Header) -> str:
+    return f"{header.frames_hz:g} Hz" if header.frames_hz else "no rate"
+
+
+def _leads_of(header: Header) -> list[str]:
+    return [same_lead(signal.lead) for signal in header.signals]
+
+
+def _wanted(names: Mapping[str, str], leads: Sequence[str] | None) -> list[str]:
+    """Those of the `names` that are read for `leads`, in the order of the record."""
+    if not names:
+        raise Unusable("no signals: only annotations may belong to this record", "leave it out")
+    wanted = [name for name in names if leads is None or name in needed(leads)]
+    if not wanted:
+        remedy = "choose leads that it has (--leads)"
+        if "" in names:
+            remedy = 'name its leads in the .hea file, or choose the one without a name with --leads ""'
+        raise Unusable(f"leads absent: it has {lead_list(names.values())}", remedy)
+    return wanted
+
+
+def _part(folder: Path, header: Header, starts: Sequence[int], wanted: Collection[str]) -> _Part:
+    """Judges the header and the files of a segment, or of a record without segments, before anything is read."""
+    leads: dict[str, Signal] = {}
+    warnings = []
+    for signal in header.signals:
+        name = same_lead(signal.lead)
+        if name in leads:
+            warnings.append("a lead twice, the first is used")
+        elif name in wanted:
+            leads[name] = signal
+            warnings += _check_calibration(signal)
+    files = signal_files(folder, header, list(leads.values()))
+    lengths = [file.frames for file in files]
+    frames = header.length if header.length is not None else min(lengths, default=0)
+    longer = [file for file in files if check_frames(file, frames)]
+    if header.length is None:
+        longer = []
+        if max(lengths, default=0) > frames + 4:
+            warnings.append("signal files of different lengths, the shortest counts")
+    if header.extra_lines and (longer or header.length is None):
+        count = len(header.signals)
+        detail = f"it announces {count} signals and describes {count + header.extra_lines}"
+        raise Unusable(f"header unreadable: {detail}", "correct the number of signals in the record line")
+    if header.extra_lines:
+        warnings.append("more signals described than announced, which are left out")
+    if longer:
+        warnings.append("signal file longer than its header says")
+    return _Part(header, starts, leads, files, frames, warnings)
+
+
+def _samples_per_frame(parts: Sequence[_Part], wanted: Sequence[str]) -> dict[str, int]:
+    """Of each wanted lead, which has the same number in all segments where it was recorded."""
+    found: dict[str, int] = {}
+    for part in parts:
+        for name, signal in part.leads.items():
+            if signal.has_samples and found.setdefault(name, signal.samples_per_frame) != signal.samples_per_frame:
+                fault = f"{signal.title} changes its number of samples per frame"
+                raise Unusable(f"segments unusable: {fault}", "correct the headers or leave the record out")
+    return {name: found.get(name, 1) for name in wanted}
+
+
+def _rates_hz(header: Header, per_frame: Mapping[str, int]) -> dict[str, float]:
+    rates_hz = {name: (header.frames_hz or 0) * samples for name, samples in per_frame.items()}
+    for name, rate_hz in rates_hz.items():
+        if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+            said = "nothing" if header.frames_hz is None else f"{rate_hz:g} Hz for lead {shown(name)}"
+            reason = f"rate unusable: the header says {said}"
+            raise Unusable(reason, "write the sampling rate in Hz into the .hea file")
+    return rates_hz
+
+
+def _check_fill(frames: int, parts: Sequence[_Part], per_frame: Mapping[str, int], *, asked: int) -> None:
+    """Rejects a record of no samples, and one that is almost all gaps, as memory should follow the files."""
+    if not frames:
+        raise Unusable("empty: it has no samples", "download it again")
+    recorded = sum(
+        part.frames * signal.samples_per_frame for part in parts for signal in part.leads.values() if signal.has_samples
+    )
+    columns = max(len(per_frame), asked)
+    fill = (frames * max(per_frame.values()) * len(per_frame) - recorded) * columns // len(per_frame)
+    if fill > max(LARGEST_FILL[0], LARGEST_FILL[1] * recorded):
+        reason = f"too large: it would have {fill:,} samples for the {recorded:,} in its files"
+        raise Unusable(reason, "correct the numbers of samples in the .hea files, or leave the record out")
+
+
+def _check_calibration(signal: Signal) -> list[str]:
+    """Warnings of a signal's gain; rejects one that does not tell the voltage."""
+    if not signal.has_samples:
+        return []  # a segment without this signal states no gain of its own
+    lead, field = signal.title, shown(signal.calibration)
+    if not (math.isfinite(signal.gain) and signal.gain):
+        reason = f"gain unusable: {lead} has {f'gain {field}' if field else 'no gain'}, so its voltage is unknown"
+        raise Unusable(reason, "write the device's gain (units per mV) into the .hea file")
+    if signal.baseline is None:
+        reason = f"baseline unusable: {lead} has {field}, whose baseline is no whole number"
+        raise Unusable(reason, "write the sample value at 0 mV as a whole number into the .hea file")
+    if signal.unit.lower() not in MV_PER_UNIT:
+        reason = f"unit unknown: {lead} is in {shown(signal.unit)}"
+        raise Unusable(reason, "give the gain per mV, uV, nV or V in the .hea file")
+    return [f"negative gain: {lead}"] if signal.gain < 0 else []
+
+
+def _read_part(part: _Part, warnings: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and millivolts [T] of each lead of a part, NaN where nothing was recorded; adds to `warnings`."""
+    for file in part.files:
+        leads = {name: signal for name, signal in part.leads.items() if signal.file == file.signals[0].file}
+        read = read_samples(file, list(leads.values()), part.frames)
+        for (name, signal), samples in zip(leads.items(), read, strict=True):
+            if part.header.length is not None and _checksum_differs(signal, samples):
+                warnings.append("wrong checksum")
+            if _has_other_mark(signal, samples):
+                warnings.append(f"samples of -32768, perhaps not recorded: {signal.title}")
+            skew = min(signal.skew_frames * signal.samples_per_frame, len(samples))
+            yield name, _millivolts(signal, np.append(samples[skew:], np.full(skew, np.nan)) if skew else samples)
+
+
+def _checksum_differs(signal: Signal, samples: np.ndarray) -> bool:
+    if signal.checksum is None:
+        return False
+    missing = -(2 ** NOT_RECORDED_BITS.get(signal.format, 0))
+    total = np.where(np.isnan(samples), missing, samples).astype(np.int64).sum()
+    return (int(total) - signal.checksum) % 65536 != 0
+
+
+def _has_other_mark(signal: Signal, samples: np.ndarray) -> bool:
+    """Whether -32768, which marks what was not recorded in 16 bits, stands far from all else in a wider format."""
+    marks = samples == -32768
+    if NOT_RECORDED_BITS.get(signal.format, 0) <= 15 or not marks.any():
+        return False
+    others = samples[~marks & ~np.isnan(samples)]
+    return len(others) > 0 and others.min() + 32768 > np.ptp(others)
+
+
+def _millivolts(signal: Signal, samples: np.ndarray) -> np.ndarray:
+    """Samples [T] in units of the converter, which are overwritten -> mV [T] float32."""
+    with np.errstate(all="ignore"):
+        samples -= signal.baseline
+        samples /= signal.gain
+        signal_mv = (samples * MV_PER_UNIT[signal.unit.lower()]).astype(np.float32)
+    if np.isinf(signal_mv).any():
+        reason = f"gain unusable: with {shown(signal.calibration)} {signal.title} is infinite"
+        raise Unusable(reason, "write the device's gain (units per mV) into the .hea file")
+    return signal_mv
 
 
 def _lead(signal_mv: np.ndarray, rate_hz: float, to_hz: float) -> Record:
-    """One lead [T] as a record at `to_hz`, the highest rate of the leads."""
-    missing = ~np.isfinite(signal_mv)[:, None]
-    values = np.nan_to_num(signal_mv, nan=0.0, posinf=0.0, neginf=0.0)[:, None].astype(np.float32)
-    return resample(Record("", values, missing, rate_hz, ("",)), to_hz)
-
-
-def _read_header(stem: Path) -> _Header:
-    raw = (stem.parent / f"{stem.name}.hea").read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    first = RECORD_LINE.match(lines[0]) if lines else None
-    if first is None:
-        raise _Unusable("header unreadable: no WFDB record line", "write a new header or leave the record out")
-    rate_hz, n_sig = _rate_hz(first["rate"]), int(first["n_sig"])
-    signals, segments = (), ()
-    if first["segments"]:
-        segments = tuple(line.split()[0] for line in lines[1:] if line.split()[0] != "~")
-    elif n_sig == 0 or len(lines) - 1 != n_sig:
-        detail = f"it announces {n_sig} signals and describes {len(lines) - 1}"
-        raise _Unusable(f"header unreadable: {detail}", "correct the header")
-    else:
-        signals = tuple(map(_signal_of, lines[1:]))
-    return _Header(rate_hz, int(first["length"] or 0) or None, signals, segments, tuple(lines))
-
-
-def _signal_of(line: str) -> _Signal:
-    fields = line.split(maxsplit=8)
-    form = FORMAT.fullmatch(fields[1]) if len(fields) > 1 else None
-    if form is None:
-        raise _Unusable(f"header unreadable: signal line '{line[:40]}'", "correct the header")
-    calibration = GAIN.fullmatch(fields[2]) if len(fields) > 2 else None
-    return _Signal(
-        file=fields[0],
-        format=form["format"],
-        per_frame=int(form["per_frame"] or 1),
-        offset_bytes=int(form["offset"] or 0),
-        gain=_number(calibration and calibration["gain"]),
-        unit=((calibration and calibration["unit"]) or "mV"),
-        lead=fields[8] if len(fields) > 8 else "",
-    )
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
-
-
-def _rate_hz(stated: str | None) -> float:
-    rate_hz = _number(stated)
-    if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
-        reason = f"rate unusable: the header says {stated or 'nothing'}"
-        raise _Unusable(reason, "write the sampling rate in Hz into the .hea file")
-    return rate_hz
-
-
-def _mv_per_unit(signal: _Signal) -> float:
-    """Millivolts in one unit of a signal; rejects an unknown unit and an unusable gain."""
-    lead = signal.lead or "without a name"
-    unit = MV_PER_UNIT.get(signal.unit.lower())
-    if signal.file == "~":  # a segment without this signal states no gain of its own
-        return unit or 1.0
-    if not (math.isfinite(signal.gain) and signal.gain > 0):
-        reason = f"gain unusable: lead {lead} has gain {signal.gain:g}, so its voltage is unknown"
-        raise _Unusable(reason, "write the device's gain (units per mV) into the .hea file")
-    if unit is None:
-        reason = f"unit unknown: lead {lead} is in {signal.unit}"
-        raise _Unusable(reason, "give the gain per mV, uV, nV or V in the .hea file")
-    return unit
-
-
-def _size_warnings(folder: Path, header: _Header) -> list[str]:
-    """Warnings of signal files longer than the header says; rejects shorter ones."""
-    if header.length is None:
-        return []
-    sizes: dict[str, float] = {}
-    for signal in header.signals:
-        if signal.format in BYTES_PER_SAMPLE and signal.file != "~":
-            size = BYTES_PER_SAMPLE[signal.format] * signal.per_frame * header.length
-            sizes[signal.file] = sizes.get(signal.file, signal.offset_bytes) + size
-    warnings = []
-    for name, size in sizes.items():
-        actual_size = (folder / name).stat().st_size
-        if actual_size < math.floor(size):
-            reason = f"file shortened: {name} has {actual_size:,} of {math.ceil(size):,} bytes"
-            raise _Unusable(reason, "download it again")
-        if actual_size > size + 4:  # packed formats round up
-            warnings.append("signal file longer than its header says")
-    return warnings
-
-
-def _wfdb_record(stem: Path, header: _Header, wanted: set[str]) -> Any:
-    """wfdb's record of the `wanted` leads, with physical samples in `e_p_signal`, each at its own rate."""
-    import wfdb  # takes almost a second, because it imports pandas
-
-    if header.segments:
-        return wfdb.rdrecord(str(stem), physical=True, smooth_frames=False)
-    channels = [n for n, signal in enumerate(header.signals) if same_lead(signal.lead) in wanted]
-
-    def read(path: Path) -> Any:
-        files: Any = wfdb.rdrecord(str(path), channels=channels, physical=False, smooth_frames=False)
-        for gain, channel in zip(files.adc_gain, channels, strict=True):
-            if gain != header.signals[channel].gain:
-                raise ValueError(f"gain {gain:g} where the header says {header.signals[channel].gain:g}")
-        files.e_p_signal = files.dac(expanded=True)
-        return files
-
-    if PLAIN_RECORD_LINE.fullmatch(header.lines[0]):
-        return read(stem)
-    # The Georgia set names a record E00271.mat, and others have dates that wfdb cannot parse. It needs neither.
-    with tempfile.TemporaryDirectory() as folder:
-        plain = f"record {len(header.signals)} {header.rate_hz:f} {header.length or ''}"
-        (Path(folder) / "record.hea").write_text("\n".join([plain, *header.lines[1:]]) + "\n", encoding="utf-8")
-        for name in {signal.file for signal in header.signals}:
-            (Path(folder) / name).symlink_to((stem.parent / name).resolve())
-        return read(Path(folder) / "record")
-
-
-def _checksums_differ(files: Any) -> bool:
-    pairs = zip(files.checksum, files.calc_checksum(expanded=True), strict=True)
-    return any(stated is not None and stated % 65536 != actual for stated, actual in pairs)
+    """One lead [T], NaN where it is missing, as a record at `to_hz`, the highest rate of the leads."""
+    missing = np.isnan(signal_mv)[:, None]
+    return resample(Record("", np.nan_to_num(signal_mv)[:, None], missing, rate_hz, ("",)), to_hz)
