@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import tyro
-from rich.console import Console
 
 from ecg_jax.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from ecg_jax.dataset.prepare import prepare
@@ -28,6 +27,7 @@ from ecg_jax.dataset.summary import summary
 from ecg_jax.errors import UserError
 from ecg_jax.records import STANDARD_LEADS, Record, Rejected, load, read_wfdb
 from ecg_jax.sources import PtbXl, WfdbFolder
+from ecg_jax.terminal import PlainConsole
 
 FOREIGN = re.compile("wfdb says|Traceback|NoneType|is not in list|can't decode")  # words of other people's exceptions
 WIDTH = 160
@@ -70,7 +70,7 @@ def prepares(table: str = "", records: str = "rec", **settings: Any) -> Run:
     """Prepares the records of a table, or of PTB-XL; the text is all that is printed, by `show` too, and in tables."""
 
     def run(folder: Path) -> Answer:
-        screen = Console(file=io.StringIO(), width=1000)
+        screen = PlainConsole(file=io.StringIO(), width=1000)
         source = WfdbFolder(folder / records, folder / table) if table else PtbXl(folder / records)
         to = folder / "x[v2]" / f"{records}_{table}_{'_'.join(settings)}"
         to.parent.mkdir(exist_ok=True)
@@ -112,7 +112,7 @@ def predicts(name: str) -> Run:
             made = prepares("labels.csv", folds=4)(folder).value
             model = ModelConfig(depth=1, channels=2, kernel=3, strides=(2,))
             config = RunConfig(DataConfig(made.path, window_seconds=2), model, TrainConfig(epochs=1, batch_size=4))
-            train(config, folder / "run", console=Console(quiet=True), plots=False)
+            train(config, folder / "run", console=PlainConsole(quiet=True), plots=False)
         answer = load_run(folder / "run").predict(str(folder / "new" / name))
         return Answer("; ".join(filter(None, [answer.get("error"), *answer.get("warnings", ())])), answer)
 
@@ -249,7 +249,12 @@ ROWS: list[tuple[int, str, Run, Judge]] = [
     (16, "a flat lead", loads("flatlead"), says("flat|constant", value=True)),
     (16, "all leads flat", loads("allflat"), says("flat|constant", value=False)),
     (16, "all leads 0", loads("allzero"), says("flat|constant", value=False)),
-    (16, "no sample recorded", loads("allmissing"), says("no sample|all samples|every sample", never="ask for|choose")),
+    (
+        16,
+        "no sample recorded",
+        loads("allmissing"),
+        says("no sample|all samples|every sample", never="leads that it has"),
+    ),
     (16, "one sample", loads("one"), says("")),
     (16, "three samples at 500 Hz", loads("three500"), says("")),
     (16, "from rail to rail", loads("rail"), says("")),
