@@ -194,11 +194,19 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class Functions:
-    """The user's own functions, as `module:name`; empty: those of this package."""
+    """The user's own functions, as MODULE:FUNCTION; empty: those of this package."""
 
     network: str = ""
+    """Function of your own that makes the network, as MODULE:FUNCTION on PYTHONPATH."""
     loss: str = ""
+    """Loss of your own, likewise."""
     augment: str = ""
+    """Augmentation of your own, likewise."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The functions that are named."""
+        return tuple(name for name in (self.network, self.loss, self.augment) if name)
 
 
 @dataclass(frozen=True)
@@ -210,7 +218,7 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    functions: Annotated[Functions, tyro.conf.Suppress] = field(default_factory=Functions)
+    functions: Functions = field(default_factory=Functions)
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -266,7 +274,7 @@ def flags(config: RunConfig) -> list[str]:
     """The command-line flags that make a config from the default one, without data path, feed and parallel mode."""
     found: list[str] = []
     default = same_run(RunConfig())
-    for part in ("data", "model", "train", "augment", "evaluate"):
+    for part in ("data", "model", "train", "augment", "evaluate", "functions"):
         for knob in dataclasses.fields(getattr(default, part)):
             value = getattr(getattr(same_run(config), part), knob.name)
             if value == getattr(getattr(default, part), knob.name):

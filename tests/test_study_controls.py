@@ -11,7 +11,9 @@ CONTROLS = runpy.run_path(str(Path(__file__).parents[1] / "tools" / "controls.py
 @pytest.fixture(scope="module")
 def analysis(tmp_path_factory):
     args = CONTROLS["Args"]("context", tmp_path_factory.mktemp("controls"), records=240, seeds=2, epochs=20)
-    return CONTROLS["context"](args)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return CONTROLS["context"](args)
 
 
 def test_a_label_in_every_pulse_is_content_with_a_short_receptive_field(analysis):

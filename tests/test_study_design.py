@@ -44,7 +44,7 @@ from ecg_jax.study.design import (
     without_stem_pool,
 )
 from ecg_jax.study.dry_run import estimate_seconds, trials_table
-from ecg_jax.study.storage import without_password
+from ecg_jax.study.storage import given_storage, without_password
 from ecg_jax.study.workdir import StudyFolder, create_or_open, open_study
 
 SCALES = make_scale_grid((1, 2), (4,), (3, 15), 2, (1e-3,))
@@ -397,10 +397,45 @@ def test_a_password_is_not_written_down():
     assert without_password("postgresql://me:secret@host:5/data") == "postgresql://me@host:5/data"
     assert without_password("postgresql:///data") == "postgresql:///data"
     assert without_password("journal.log") == "journal.log"
-    for url in ("postgresql://me:se/cret@host/data", "postgresql+psycopg://me:se%23cret@host/data?password=secret"):
+    secret = ("password=secret", "sslpassword=secret", "passfile=/secret", "options=-c%20role%3Dsecret", "secret=1")
+    for url in ("postgresql://me:se/cret@host/data", *(f"postgresql+psycopg://me:s%23@host/data?{s}" for s in secret)):
         assert without_password(url) == "postgresql://me@host/data"
+    assert without_password("postgresql://me@host/data?sslmode=require") == "postgresql://me@host/data?sslmode=require"
     with pytest.raises(ConfigError, match="--storage cannot be read") as refused:
         without_password("postgresql://me:secret@host:port/data")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_url_with_a_password_comes_from_a_file_and_one_on_the_command_line_is_warned_of(tmp_path, capsys):
+    url = "postgresql://me:secret@host/data"
+    (tmp_path / "url").write_text(f"{url}\n")
+    assert given_storage("", tmp_path / "url") == url
+    assert given_storage("postgresql://me@host/data", None) == "postgresql://me@host/data"
+    assert capsys.readouterr().err == ""
+    for on_the_line in (url, "postgresql://me@host/data?sslpassword=secret"):
+        assert given_storage(on_the_line, None) == on_the_line
+        said = capsys.readouterr().err
+        assert "--storage-file, or use PGPASSWORD or ~/.pgpass" in said
+        assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("storage", "content", "message"),
+    [
+        ("postgresql://h/d", b"postgresql://h/d", "give --storage or --storage-file, not both"),
+        ("", None, "--storage-file .*url cannot be read: No such file"),
+        ("", b"", "--storage-file .*url is empty"),
+        ("", b"\xff\xfe", "--storage-file .*url cannot be read: it is not UTF-8"),
+        ("", b"sqlite:///secret.db", "--storage sqlite: give postgresql://"),
+        ("", b"secret", "--storage is not a URL: give postgresql://"),
+        ("postgresql", None, "--storage is not a URL: give postgresql://"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_one_line_without_its_text(storage, content, message, tmp_path):
+    if content is not None:
+        (tmp_path / "url").write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as refused:
+        given_storage(storage, None if storage == "postgresql" else tmp_path / "url")
     assert "secret" not in str(refused.value)
 
 

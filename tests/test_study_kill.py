@@ -36,9 +36,10 @@ def test_four_workers_of_which_one_is_killed_time_and_again_lose_and_double_noth
     storage = "" if kind == "journal" else request.getfixturevalue("postgresql")
     command += ["--storage", storage] if storage else []
     log = (tmp_path / "log").open("w")
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
     def start() -> subprocess.Popen:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
 
     workers, kills, taken = [start() for _ in range(4)], 0, cycle(range(4))
     time.sleep(KILL_SECONDS)

@@ -200,15 +200,12 @@ def test_a_retry_that_is_cut_off_leaves_the_failure_as_it_was(synthetic_set, tmp
 def test_a_study_is_begun_on_a_server_before_its_first_trial_only(tmp_path, monkeypatch):
     monkeypatch.setattr("ecg_jax.study.trial_queue.open_storage", lambda *_: optuna.storages.InMemoryStorage())
     server = "postgresql://me@elsewhere/data"
-    with open_trial_queue(tmp_path, "mine", server, create=True) as queue:
-        assert queue.attempts() == []
+    assert open_trial_queue(tmp_path, "mine", server, create=True).attempts() == []
     (tmp_path / "trials").mkdir()
     for create, storage in ((True, server), (False, server), (False, "journal.log")):
-        with (
-            pytest.raises(RunError, match="no study mine in this storage"),
-            open_trial_queue(tmp_path, "mine", storage, create=create),
-        ):
-            pass
+        with pytest.raises(RunError, match="no study mine in this storage"):
+            open_trial_queue(tmp_path, "mine", storage, create=create)
+    assert open_trial_queue(tmp_path, "mine", server, create=True, begun=False).attempts() == []
 
 
 def test_workers_share_a_study_and_wait_for_a_slow_one(synthetic_set, tmp_path):
@@ -294,9 +291,9 @@ def test_a_worker_that_lost_its_attempt_ends_and_one_whose_storage_is_away_does_
         calls.append(1)
         raise OSError("away") if len(calls) < 3 else UpdateFinishedTrialError("another's")
 
-    with heartbeats(heartbeat, 0.01, lambda: lost.append(1)):
+    with heartbeats(heartbeat, 0.01, 60, lost.append):
         time.sleep(0.5)
-    assert lost == [1]
+    assert lost == ["this worker did not report for too long, and its trial was taken over; start it again"]
     assert len(calls) == 3
 
 
@@ -371,12 +368,16 @@ def test_the_whole_with_real_training_compiles_a_scale_once_draws_nothing_and_re
     flags = ["--depths", "1", "--channels", "4", "--kernels", "3", "--base", "local", "--seeds", "2"]
     flags += ["--folds", "3", "5", "--train.epochs", "2", "--data.window-seconds", "2", "--evaluate.resamples", "20"]
     command = [sys.executable, "-c", WHOLE, "--data", str(synthetic_set), "--workdir"]
-    done = subprocess.run([*command, str(tmp_path / "study"), *flags], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command += [str(tmp_path / "study"), *flags]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("compiled")]
     assert [line[1] for line in lines] == [f"d1_c4_k3_lr0.003_s{s}" for s in (0, 0, 1, 1)]
     assert int(lines[0][2]) > 0, "the first has to be compiled"
     assert [int(line[2]) for line in lines[2:]] == [0, 0], "nothing of a scale seen before"
+    assert list((tmp_path / "cache" / "ecg_jax" / "compiled").rglob("*-cache"))
+    assert not list((tmp_path / "study").rglob("*-cache")), "what is compiled is executed, so no study brings it along"
     folders = [tmp_path / "study" / "trials" / f"d1_c4_k3_lr0.003_s{s}" / f"fold_{f}" for s in (0, 1) for f in (3, 5)]
     from ecg_jax.inference import predict_split
     from ecg_jax.training.result import read_predictions

@@ -31,6 +31,22 @@ def read_axis(words: Sequence[str]) -> Axis:
     return Axis(field, levels, kind or default_kind(levels))  # pyright: ignore[reportArgumentType]: checked above
 
 
+def check_axis(axis: Axis) -> None:
+    """Refuses an axis from a file that `--axis` would not have given: a field that names code or a path, or a level.
+
+    Raises:
+        ConfigError: the field cannot be an axis, or a level is not a value of it.
+    """
+    if axis.field in SHORT_FLAGS:
+        return
+    of_type = _type_of(axis.field)
+    kinds = {int: (int,), float: (int, float)}
+    for level in axis.levels:
+        fits = level in of_type.values() if isinstance(of_type, dict) else isinstance(level, kinds[of_type])
+        if not fits or (isinstance(level, bool) and not isinstance(of_type, dict)):
+            raise ConfigError(f"axis {axis.field}: {level!r} is not a level of it")
+
+
 def _type_of(field: str) -> Any:
     """int or float, or the levels of a field that is not a number, by their texts.
 

@@ -6,6 +6,7 @@ Values only: no file, no clock, no storage, no JAX.
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MODEL_PRESET = "model.preset"  # not a field of a run: it replaces the whole model
 SHORT_FLAGS = {"model.depth": "depths", "model.channels": "channels", "model.kernel": "kernels"}
 MOST_AXES = 6
+MOST_TRIALS = 100_000
+MOST = 1_000_000  # Hz, leads or labels
 
 
 def without_stem_pool(model: ModelConfig) -> ModelConfig:
@@ -73,6 +76,9 @@ def make_grid(axes: Iterable[Axis], seeds: int, learning_rates: Iterable[float])
         raise ConfigError(f"--learning-rates is {list(rates)}; give numbers above 0 and up to 1,000")
     if seeds < 1:
         raise ConfigError(f"--seeds is {seeds}; give a whole number from 1 up")
+    trials = math.prod(len(axis.levels) for axis in axes) * (seeds + len(rates))
+    if trials > MOST_TRIALS:
+        raise ConfigError(f"the study would have {trials:,} trials; give fewer levels or seeds, up to {MOST_TRIALS:,}")
     return Grid(axes, seeds, rates)
 
 
@@ -146,6 +152,14 @@ class Study:
     rate_hz: float
     leads: int
     labels: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.rate_hz < MOST and 1 <= self.leads < MOST and 1 <= self.labels < MOST):
+            raise ConfigError(
+                f"a study of {self.leads} leads, {self.labels} labels and {self.rate_hz} Hz is impossible"
+            )
+        if len({axis.field for axis in self.axes}) < len(self.axes):
+            raise ConfigError("the study has an axis twice; give all its levels once")
 
     def config(self, scale: Scale, learning_rate: float | None = None, seed: int = 0) -> RunConfig:
         """The run of a scale before a test fold is chosen; the default learning rate is that of the base.

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ecg_jax.analysis.axes import Scale
+from ecg_jax.errors import RunError
 from ecg_jax.files import write_text
 from ecg_jax.study.runner import Runner
-from ecg_jax.study.workdir import StudyFolder
+from ecg_jax.study.workdir import UNREADABLE, StudyFolder, read_object
 
 FILE = "latency.json"
 
@@ -17,8 +18,8 @@ FILE = "latency.json"
 def latencies(folder: StudyFolder, scales: Iterable[Scale], runner: Runner) -> dict[Scale, float]:
     """Milliseconds for one window at each scale on this machine; what is in `latency.json` is not measured again."""
     path = folder.path / FILE
-    by_machine = json.loads(path.read_text()) if path.is_file() else {}
-    known: dict[str, float] = by_machine.setdefault(machine(), {})
+    by_machine = _read(path)
+    known = by_machine.setdefault(machine(), {})
     found = {}
     for scale in scales:
         if scale.name not in known:
@@ -30,11 +31,26 @@ def latencies(folder: StudyFolder, scales: Iterable[Scale], runner: Runner) -> d
 
 def forget(path: Path) -> None:
     """Removes the latencies of this machine from the folder of a study, so that they are measured again."""
-    file = path / FILE
-    if file.is_file():
-        by_machine = json.loads(file.read_text())
-        by_machine.pop(machine(), None)
-        write_text(file, json.dumps(by_machine, indent=2) + "\n")
+    by_machine = _read(path / FILE)
+    if by_machine.pop(machine(), None) is not None:
+        write_text(path / FILE, json.dumps(by_machine, indent=2) + "\n")
+
+
+def _read(path: Path) -> dict[str, dict[str, float]]:
+    """Machine -> name of a scale -> milliseconds; empty if there is no file.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    try:
+        by_machine = read_object(path)
+        if not all(value > 0 for known in by_machine.values() for value in known.values()):
+            raise ValueError("a latency is not above 0")
+    except FileNotFoundError:
+        return {}
+    except UNREADABLE as error:
+        raise RunError(f"{path} cannot be read ({error}); delete it, and the latencies are measured again") from error
+    return by_machine
 
 
 def machine() -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.predictions import Score, StudyPredictions
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
+from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.pooling import decide
 from ecg_jax.evaluation.scores import SCORES
@@ -24,6 +25,8 @@ from ecg_jax.study.workdir import StudyFolder, cached_progress
 from ecg_jax.training.result import RunResult, read_predictions, read_result
 
 COSTS = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
+ALL_FAILED = "every scale failed; the study's command with --retry-failed tries again"
+AGAIN = "the study's command trains it again"
 Row = dict[str, Any]
 
 
@@ -45,6 +48,21 @@ class StudyResults:
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def finished(self, folder: Path) -> StudyPredictions:
+        """The predictions; `folder` is that of the study.
+
+        Raises:
+            RunError: no seed is finished at every scale.
+        """
+        if self.predictions is not None:
+            return self.predictions
+        if ALL_FAILED in self.notes:
+            raise RunError(f"{folder}: {ALL_FAILED}; ecg-jax study {folder} shows the reasons")
+        raise RunError(
+            f"{folder} has no seed that is finished at every scale; start the study's command again, "
+            f"and see its progress with ecg-jax study {folder}"
+        )
+
 
 def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResults:
     """Reads all finished trials; `data` is where the prepared set is now, if it was moved.
@@ -64,17 +82,20 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
         Trial(s, rate, seed) for s, offered in plan.rates.items() for rate in offered for seed in range(plan.seeds[s])
     ]
     rows = [row for trial in every if (row := _row(folder, plan, trial, rates)) is not None]
+    foreign = [why for trial in every if (why := folder.foreign(trial)) is not None]
     predictions = None
     if seeds:
         prepared = open_prepared(data or folder.study.base.data.path)
         if prepared.fingerprint != folder.study.fingerprint:
             raise RunError(
-                f"{folder.path} is a study of the set {folder.study.fingerprint}, {prepared.path} is another one"
+                f"{folder.path} is a study of the set {folder.study.fingerprint}, {prepared.path} is another one "
+                f"({prepared.fingerprint}); put that set back, or give its new place with --data"
             )
         trials = [Trial(scale, rates[scale], seed) for scale in kept for seed in seeds]
         predictions = _read_predictions(folder, trials, rows, prepared)
     left_out = {scale.name: reason for scale, reason in failed.items()}
-    return StudyResults(rows, predictions, tuple(seeds), left_out, _notes(plan, kept, left_out, seeds))
+    notes = (*(f"left out: {why}; {AGAIN}" for why in foreign), *_notes(plan, kept, left_out, seeds))
+    return StudyResults(rows, predictions, tuple(seeds), left_out, notes)
 
 
 def write_trials(path: Path, rows: Sequence[Row]) -> None:
@@ -107,7 +128,7 @@ def _notes(plan: Plan, kept: Sequence[Scale], left_out: dict[str, str], seeds: S
     elif len(planned) > 1:
         notes.append(f"some scales have more seeds; all are compared over the {planned[0]} that every scale has")
     elif left_out and not kept:
-        notes.append("every scale failed; the same command with --retry-failed tries again")
+        notes.append(ALL_FAILED)
     return tuple(notes)
 
 
@@ -142,39 +163,50 @@ def _read_predictions(
     """The test predictions of whole trials; those of all folds are concatenated, those of one split are one fold.
 
     Raises:
-        RunError: a trial predicts other records than the first.
+        RunError: a trial does not predict the test records of the set, or its result has other labels.
     """
     study = folder.study
     key_of = {(Scale.of(row, study.axes), row["learning_rate"], row["seed"]): row for row in rows}
+    tests = [split_by_folds(prepared.folds, c.data).test for c in study.fold_configs(study.base).values()]
+    places = np.concatenate(tests)  # [N]
     probabilities, thresholds = [], []
-    first_ids: np.ndarray | None = None
-    fold_of = label = np.zeros(0)
     for trial in trials:
-        read, limits = [], []
-        for fold, workdir in zip(study.folds or (0,), folder.run_folders(trial), strict=True):
-            ids, probability, label = read_predictions(workdir / "predictions_test.csv")
-            read.append((ids, probability, label, np.full(len(ids), fold)))
-            result = read_result(workdir)
-            limits.append([result.per_label[name]["threshold"] for name in prepared.labels] if result else [])
-        ids, probability, label, fold_of = (np.concatenate(column) for column in zip(*read, strict=True))
-        first_ids = ids if first_ids is None else first_ids
-        if not np.array_equal(ids, first_ids):
-            raise RunError(f"{folder.trial_folder(trial)} predicts other records than the other trials")
-        probabilities.append(probability)
-        thresholds.append(limits)
-    places = [prepared.index_of(str(record)) for record in (first_ids if first_ids is not None else [])]
+        runs = list(zip(folder.run_folders(trial), tests, strict=True))
+        probabilities.append(np.concatenate([_probability(workdir, prepared, test) for workdir, test in runs]))
+        thresholds.append([_thresholds(workdir, prepared) for workdir, _ in runs])
     return StudyPredictions(
         trials=[key_of[trial.scale, trial.learning_rate, trial.seed] for trial in trials],
-        labels=label,
+        labels=prepared.label[places],
         probabilities=np.stack(probabilities),
         label_names=prepared.labels,
         thresholds=np.array(thresholds, float) if prepared.target.has_thresholds else None,
-        folds=fold_of,
+        folds=np.concatenate([np.full(len(test), fold) for fold, test in zip(study.folds or (0,), tests, strict=True)]),
         patients=prepared.patients[places],
         score=_score(prepared),
         exclusive=prepared.target.kind == "exclusive",
         axes=study.axes,
     )
+
+
+def _probability(workdir: Path, prepared: PreparedSet, test: np.ndarray) -> np.ndarray:
+    """The probabilities [N, K] of the test records, whose indices are `test`."""
+    path = workdir / "predictions_test.csv"
+    ids, probability, label = read_predictions(path)
+    if not (np.array_equal(ids, prepared.record_ids[test]) and np.array_equal(label, prepared.label[test])):
+        raise RunError(
+            f"{path} has other records or labels than the test folds of the set; delete it, and start the study's "
+            "command again, which predicts them"
+        )
+    return probability
+
+
+def _thresholds(workdir: Path, prepared: PreparedSet) -> list[float | None]:
+    result = read_result(workdir)
+    if result is None or set(result.per_label) != set(prepared.labels):
+        raise RunError(
+            f"{workdir / 'result.json'} has other labels than the set; delete it, and start the study's command again"
+        )
+    return [result.per_label[name]["threshold"] for name in prepared.labels]
 
 
 def _score(prepared: PreparedSet) -> Score | None:

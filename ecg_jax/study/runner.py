@@ -1,6 +1,9 @@
 """Functions that a study applies to a run: train, predict, measure. JAX is imported where it is used."""
 
+import os
+import platform
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +20,14 @@ def keep_compiled(folder: Path) -> None:
     """Lets JAX keep what it compiles in a folder, for later runs of the same scale."""
     from ecg_jax.training.devices import keep_compiled
 
-    keep_compiled(folder)
+    with suppress(OSError):  # without the folder everything is compiled again
+        keep_compiled(folder)
+
+
+def compiled_folder() -> Path:
+    """The user's own cache on this machine: what is in it is executed, so it must not come with a study's folder."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "ecg_jax" / "compiled" / platform.node()
 
 
 def train(config: RunConfig, workdir: Path, *, console: Console, plots: bool) -> RunResult:
@@ -28,11 +38,12 @@ def train(config: RunConfig, workdir: Path, *, console: Console, plots: bool) ->
 
 
 def predict_test(workdir: Path, data: Path) -> None:
-    """Writes the test predictions of a finished run; no metric of them is computed."""
+    """Writes the test predictions of a run that `train` has finished; no metric of them is computed."""
     from ecg_jax.inference import predict_split
     from ecg_jax.training.writer import RunWriter
 
-    RunWriter(workdir).write_predictions(predict_split(workdir, "test", data=data)[1])
+    _, predictions = predict_split(workdir, "test", data=data, allow_code=True)  # `train` compared them with the config
+    RunWriter(workdir).write_predictions(predictions)
 
 
 def measure_latency(study: Study, scale: Scale) -> float:

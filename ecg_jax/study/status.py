@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ecg_jax.formatting import duration
 from ecg_jax.study.cost import cost_of
+from ecg_jax.study.storage import is_url
 from ecg_jax.study.tasks import State, Task, is_finished, lease_expired, seconds_left, tasks
 from ecg_jax.study.workdir import cached_progress, open_study
 from ecg_jax.terminal import PlainConsole
@@ -62,31 +63,31 @@ def _best(done: Sequence[Task]) -> str:
     return f"{best.progress.value:.4f}  {best.name} (validation macro AUROC{of})"
 
 
-def show(path: Path, *, storage: str = "", console: Console | None = None) -> None:
+def show(path: Path, *, storage: str = "", allow_code: bool = False, console: Console | None = None) -> None:
     """Shows the progress of a study until it is finished, or once if there is no terminal.
 
     Raises:
-        RunError: there is no study in this folder, or its storage does not answer.
+        RunError: there is no study in this folder, it names code that is not allowed, or its storage does not answer.
     """
     from ecg_jax.study.trial_queue import open_trial_queue  # Optuna
 
     console = console or PlainConsole()
-    folder = open_study(path)
-    study, progress_of = folder.study, cached_progress(folder)
-    with open_trial_queue(path, folder.name, storage or folder.storage) as queue:
+    folder = open_study(path, allow_code=allow_code)
+    study, progress_of, place = folder.study, cached_progress(folder), storage or folder.storage
+    queue = open_trial_queue(path, folder.name, place) if is_url(place) or (path / place).exists() else None
 
-        def present() -> tuple[list[Task], RenderableType]:
-            plan, now = folder.plan(), time.time()
-            listed = tasks(plan, queue.attempts(), progress_of)
-            left = seconds_left(listed, plan, len(study.folds), lambda scale: cost_of(study, scale).macs, now)
-            return listed, render(listed, left, now)
+    def present() -> tuple[list[Task], RenderableType]:
+        plan, now = folder.plan(), time.time()
+        listed = tasks(plan, queue.attempts() if queue else [], progress_of)
+        left = seconds_left(listed, plan, len(study.folds), lambda scale: cost_of(study, scale).macs, now)
+        return listed, render(listed, left, now)
 
-        listed, shown = present()
-        if not console.is_terminal:
-            console.print(shown, soft_wrap=True)
-            return
-        with Live(shown, console=console, auto_refresh=False) as live:
-            while not is_finished(listed):
-                time.sleep(REFRESH_SECONDS)
-                listed, shown = present()
-                live.update(shown, refresh=True)
+    listed, shown = present()
+    if not console.is_terminal:
+        console.print(shown, soft_wrap=True)
+        return
+    with Live(shown, console=console, auto_refresh=False) as live:
+        while not is_finished(listed):
+            time.sleep(REFRESH_SECONDS)
+            listed, shown = present()
+            live.update(shown, refresh=True)

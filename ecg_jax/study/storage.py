@@ -5,20 +5,59 @@ Optuna and SQLAlchemy are imported where they are used: a process that only read
 
 import fcntl
 import importlib.util
-import json
+import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.errors import ConfigError, RunError, UserError
+from ecg_jax.terminal import say
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 JOURNAL = "journal.log"
 SCHEMES = ("postgresql", "postgresql+psycopg")
+PUBLIC = ("host", "hostaddr", "port", "sslmode", "target_session_attrs", "connect_timeout")
+"""Parameters of a URL that are written to a file; others, such as `sslpassword` and `passfile`, are not."""
+CONNECT_SECONDS = 10  # so that a server that is away is noticed before a lease ends
+
+
+class StorageAway(RunError):
+    """A storage that does not answer now; `what` says it without a remedy."""
+
+    def __init__(self, reason: str):
+        self.what = f"the study's storage does not answer ({reason})"
+        super().__init__(f"{self.what}; the same command again continues")
+
+
+def given_storage(storage: str, file: Path | None) -> str:
+    """The storage of `--storage` or `--storage-file`; "" is that of the study, or a journal file.
+
+    Raises:
+        ConfigError: both are given, the file cannot be read, or the storage is not PostgreSQL.
+    """
+    if file is not None:
+        if storage:
+            raise ConfigError("give --storage or --storage-file, not both")
+        try:
+            storage = file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigError(f"--storage-file {file} cannot be read: {reason}") from error
+        if not storage:
+            raise ConfigError(f"--storage-file {file} is empty; write postgresql://USER:PASSWORD@HOST/DATABASE into it")
+    check_storage(storage)
+    if file is None and has_secret(storage):
+        say(
+            "the password in --storage can be seen in the list of processes; "
+            "write the URL to a file for --storage-file, or use PGPASSWORD or ~/.pgpass",
+            file=sys.stderr,
+        )
+    return storage
 
 
 def check_storage(storage: str) -> None:
@@ -27,13 +66,24 @@ def check_storage(storage: str) -> None:
     Raises:
         ConfigError: it is not PostgreSQL, or cannot be read.
     """
-    without_password(storage)
-    scheme = storage.partition("://")[0]
+    scheme = storage.partition("://")[0] if is_url(storage) else ""
     if storage and scheme not in SCHEMES:
         raise ConfigError(
-            f"--storage {scheme}: give postgresql://USER@HOST/DATABASE, or leave it out for a journal file in the "
-            "workdir (SQLite may give one trial to two workers)"
+            f"--storage {scheme or 'is not a URL'}: give postgresql://USER@HOST/DATABASE, or leave it out for a "
+            "journal file in the workdir (SQLite may give one trial to two workers)"
         )
+    without_password(storage)
+
+
+def stored(storage: Any) -> str:
+    """The storage that the file of a study names: its journal, or a PostgreSQL URL.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if storage == JOURNAL or (isinstance(storage, str) and is_url(storage) and storage.split("://")[0] in SCHEMES):
+        return without_password(storage)
+    raise ConfigError(f"its storage {storage!r} is neither {JOURNAL} nor a postgresql:// URL")
 
 
 def check_reachable(storage: str) -> None:
@@ -44,7 +94,7 @@ def check_reachable(storage: str) -> None:
         RunError: the server does not answer.
     """
     if storage:
-        with storage_errors():
+        with storage_errors(storage):
             open_storage(Path(), storage)
 
 
@@ -54,15 +104,24 @@ def is_url(storage: str) -> bool:
 
 
 def without_password(storage: str) -> str:
-    """A storage as it may be written to a file: a URL without password and driver, or the name of a file.
+    """A storage as it may be written to a file: a URL without driver and secrets, or the name of a file.
 
     Raises:
         ConfigError: it is not a URL that can be read.
     """
     if not is_url(storage):
         return storage
-    url = _read_url(storage).difference_update_query(["password"])
-    return str(url.create("postgresql", url.username, None, url.host, url.port, url.database, url.query))
+    url = _read_url(storage)
+    query = {name: value for name, value in url.query.items() if name in PUBLIC}
+    return str(url.create("postgresql", url.username, None, url.host, url.port, url.database, query))
+
+
+def has_secret(storage: str) -> bool:
+    """Whether a storage is a URL with a password, in its place or among the parameters."""
+    if not is_url(storage):
+        return False
+    url = _read_url(storage)
+    return url.password is not None or any("password" in name.lower() for name in url.query)
 
 
 def database_of(storage: str) -> str:
@@ -75,6 +134,7 @@ def open_storage(folder: Path, storage: str) -> "BaseStorage":
 
     Raises:
         ConfigError: the driver is missing.
+        RunError: the journal is not a file of its own.
     """
     import optuna
     from optuna.storages import JournalStorage, RDBStorage
@@ -83,36 +143,57 @@ def open_storage(folder: Path, storage: str) -> "BaseStorage":
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if not is_url(storage):
-        path = str(folder.resolve() / storage)
-        return JournalStorage(JournalFileBackend(path, lock_obj=_KernelLock(path)))  # pyright: ignore[reportArgumentType]: by its methods
+        journal = folder.resolve() / storage
+        for file in (journal, _lock_of(journal)):
+            if file.is_symlink() or (file.exists() and not file.is_file()):
+                raise RunError(f"{file} is not a plain file; remove it, and start the study's command again")
+        return JournalStorage(JournalFileBackend(str(journal), lock_obj=_KernelLock(journal)))  # pyright: ignore[reportArgumentType]: by its methods
     if importlib.util.find_spec("psycopg") is None:
         raise ConfigError("--storage postgresql needs the extra: pip install 'ecg-jax[postgresql]'")
     url = f"postgresql+psycopg://{storage.partition('://')[2]}"
+    settings: dict[str, Any] = {"pool_pre_ping": True}
+    if "connect_timeout" not in _read_url(storage).query:
+        settings["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
     for _ in range(9):
         try:
-            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+            return RDBStorage(url, engine_kwargs=settings)
         except (IntegrityError, ProgrammingError):  # another worker is creating the same tables
             time.sleep(0.5)
-    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    return RDBStorage(url, engine_kwargs=settings)
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
-    """Turns errors of a storage into one line.
+def storage_errors(storage: str) -> Iterator[None]:
+    """Turns errors of a storage into one line, but for those that say that a trial or study is another's.
 
     Raises:
-        RunError: the storage does not answer, or its journal cannot be read.
+        StorageAway: the server does not answer.
+        RunError: what is in the storage cannot be read.
     """
-    from optuna.exceptions import StorageInternalError
+    from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except json.JSONDecodeError as error:
-        raise RunError(f"the study's journal has a line that is not JSON ({error}); delete that line") from error
+    except (UserError, OSError, DuplicatedStudyError, UpdateFinishedTrialError):
+        raise
     except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise RunError(f"the study's storage does not answer ({reason}); the same command again continues") from error
+        reason = _first_line(error.__cause__ or error)
+        raise StorageAway(reason) from error
+    except Exception as error:  # whatever damaged entries make of Optuna
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        if is_url(storage):
+            raise RunError(
+                f"the study's entries on the server cannot be read ({reason}); use another --workdir"
+            ) from error
+        raise RunError(
+            f"the study's {storage} cannot be read ({reason}); stop all workers, delete it and start the study's "
+            "command again, which keeps all finished trials"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
 
 
 def _read_url(storage: str) -> Any:
@@ -122,7 +203,7 @@ def _read_url(storage: str) -> Any:
     try:
         return make_url(storage)
     except (ArgumentError, ValueError) as error:  # its message would contain the password
-        raise ConfigError("--storage cannot be read; give postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from error
+        raise ConfigError("--storage cannot be read; give postgresql://USER@HOST:PORT/DATABASE") from error
 
 
 class _KernelLock:
@@ -131,13 +212,13 @@ class _KernelLock:
     Optuna's own lock would delay all other workers by 30 s in that case.
     """
 
-    def __init__(self, journal: str):
-        self._journal = Path(journal)
-        self._held: IO[bytes] | None = None
+    def __init__(self, journal: Path):
+        self._journal = journal
+        self._held: int | None = None
 
     def acquire(self) -> bool:
         """Waits until no other process holds the lock."""
-        self._held = self._journal.with_name(f"{self._journal.name}.lock").open("wb")
+        self._held = os.open(_lock_of(self._journal), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         fcntl.flock(self._held, fcntl.LOCK_EX)
         _cut_partial_line(self._journal)
         return True
@@ -145,8 +226,12 @@ class _KernelLock:
     def release(self) -> None:
         """Releases the lock."""
         if self._held is not None:
-            self._held.close()
+            os.close(self._held)
             self._held = None
+
+
+def _lock_of(journal: Path) -> Path:
+    return journal.with_name(f"{journal.name}.lock")
 
 
 def _cut_partial_line(journal: Path) -> None:

@@ -4,7 +4,6 @@ study.json          what all trials have in common; it is written once, by the f
 grids/*.json        the grids of all commands, one file for each; the plan is their union, so it only grows
 journal.log         the trial queue, unless that is on PostgreSQL
 trials/<name>/      the runs of a trial, and trial.json with its key and, if it failed, the reason
-compiled/<host>/    JAX's compilation cache
 trials.csv          the finished trials, with test metrics once a seed is finished at every scale
 analysis.json       all findings of the study; report.html and figures/ show them
 latency.json        latency of one window at each scale, by machine
@@ -12,8 +11,9 @@ latency.json        latency of one window at each scale, by machine
 
 import hashlib
 import json
+import re
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -21,13 +21,17 @@ from typing import Any
 from ecg_jax.config import same_run, to_dict
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import write_new, write_text
+from ecg_jax.import_path import check_allowed
+from ecg_jax.study.axis_flag import check_axis
 from ecg_jax.study.design import Grid, Plan, Study, Trial, merge_grids, read_grid
-from ecg_jax.study.storage import JOURNAL, database_of, without_password
+from ecg_jax.study.storage import JOURNAL, database_of, stored, without_password
 from ecg_jax.study.tasks import Progress, ProgressOf, Stage
 from ecg_jax.training.result import RunResult, read_result
 from ecg_jax.training.workdir import differences
 
-UNREADABLE = (json.JSONDecodeError, ConfigError, KeyError, TypeError)
+STUDY, TRIAL = "study.json", "trial.json"
+UNREADABLE = (ValueError, ConfigError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What a file of JSON raises that is not UTF-8, not JSON, or of other values than were written."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class StudyFolder:
     name: str
     storage: str
     study: Study
+    begun: bool = field(default=True, compare=False)
+    """Whether an earlier command began the study."""
 
     def trial_folder(self, trial: Trial) -> Path:
         """The folder of a trial, which contains its runs."""
@@ -62,9 +68,12 @@ class StudyFolder:
         found = []
         for path in sorted((self.path / "grids").glob("*.json")):
             try:
-                found.append(read_grid(self.study.axes, **json.loads(path.read_text())))
+                grid = read_grid(self.study.axes, **read_object(path))
+                for axis in grid.axes:
+                    check_axis(axis)
             except UNREADABLE as error:
                 raise RunError(f"{path} cannot be read ({error}); delete it, and give its grid again") from error
+            found.append(grid)
         return found
 
     def plan(self, *more: Grid) -> Plan:
@@ -73,12 +82,35 @@ class StudyFolder:
         return merge_grids([*self.grids(), *in_order])
 
     def results(self, trial: Trial) -> list[RunResult | None]:
-        """The validation result of each run of a trial; None if it is not finished.
+        """The validation result of each run of a trial; None if it is not finished, or all if it is foreign.
 
         Raises:
             RunError: a file cannot be read.
         """
-        return [read_result(folder) for folder in self.run_folders(trial)]
+        return self._read(trial)[0]
+
+    def foreign(self, trial: Trial) -> str | None:
+        """Why what is in the folder of a trial was not trained by this study; None if it was.
+
+        Raises:
+            RunError: a file cannot be read.
+        """
+        return self._read(trial)[1]
+
+    def _read(self, trial: Trial) -> tuple[list[RunResult | None], str | None]:
+        results = [read_result(folder) for folder in self.run_folders(trial)]
+        sets = {result.data_fingerprint for result in results if result} - {self.study.fingerprint}
+        about, why = self._trial_file(trial), None
+        if sets:
+            why = f"{trial.name} was trained on the set {min(sets)}, this study is of {self.study.fingerprint}"
+        elif about and about["key"] != self.study.trial_key(trial):
+            why = f"{trial.name} was begun by a study of other settings"
+        return [None] * len(results) if why else results, why
+
+    def set_aside(self, trial: Trial) -> Path:
+        """Renames the folder of a trial, so that the trial can be trained again, and returns the new path."""
+        folder = self.trial_folder(trial)
+        return folder.rename(folder.with_name(f"{folder.name}.set_aside_{secrets.token_hex(4)}"))
 
     def failure(self, trial: Trial) -> str | None:
         """Why the last attempt at a trial failed; None if it did not, or there was none.
@@ -86,13 +118,19 @@ class StudyFolder:
         Raises:
             RunError: the file cannot be read.
         """
-        path = self.trial_folder(trial) / "trial.json"
+        return self._trial_file(trial).get("failure")
+
+    def _trial_file(self, trial: Trial) -> dict[str, Any]:
+        path = self.trial_folder(trial) / TRIAL
         try:
-            return json.loads(path.read_text())["failure"]
+            values = read_object(path)
+            if not all(isinstance(values[name], kind) for name, kind in (("key", str), ("failure", str | None))):
+                raise ValueError("its key or failure is not text")
         except FileNotFoundError:
-            return None
+            return {}
         except UNREADABLE as error:
             raise RunError(f"{path} cannot be read ({error}); delete it") from error
+        return values
 
     def write_trial(self, trial: Trial, failure: str | None = None) -> None:
         """Writes `trial.json`, the description of a trial and the reason of its failure, if it failed."""
@@ -100,25 +138,28 @@ class StudyFolder:
         folder.mkdir(parents=True, exist_ok=True)
         about = {"scale": trial.scale.to_dict(), "learning_rate": trial.learning_rate, "seed": trial.seed}
         values = {"key": self.study.trial_key(trial), **about, "failure": failure}
-        write_text(folder / "trial.json", json.dumps(values, indent=2) + "\n")
+        write_text(folder / TRIAL, json.dumps(values, indent=2) + "\n")
 
     def progress(self, trial: Trial, stage: Stage) -> Progress:
         """What the files say about one stage of a trial.
 
         A stage is done if its runs have results, and with `whole` test predictions, and a validation macro AUROC is
-        defined; a failure that was written before counts only until then.
+        defined; a failure that was written before counts only until then. Files of a foreign trial say nothing.
         """
-        folders = self.run_folders(trial)[: 1 if stage == "rate" else None]
-        names = ("result.json",) if stage == "rate" else ("result.json", "predictions_test.csv")
-        if all((folder / name).is_file() for folder in folders for name in names):
-            results = [result for folder in folders if (result := read_result(folder)) is not None]
+        every, foreign = self._read(trial)
+        if foreign:
+            return Progress()
+        runs = 1 if stage == "rate" else len(every)
+        results = [result for result in every[:runs] if result is not None]
+        folders = self.run_folders(trial) if stage == "whole" else []
+        if len(results) == runs and all((folder / "predictions_test.csv").is_file() for folder in folders):
             value = mean_macro_auroc(results)
             if value is not None:
                 return Progress(True, value, sum(result.train.seconds for result in results))
         failure = self.failure(trial)
         if failure is None:
             return Progress()
-        return Progress(failure=failure, failed_at=(self.trial_folder(trial) / "trial.json").stat().st_mtime_ns)
+        return Progress(failure=failure, failed_at=(self.trial_folder(trial) / TRIAL).stat().st_mtime_ns)
 
 
 def cached_progress(folder: StudyFolder) -> ProgressOf:
@@ -142,15 +183,15 @@ def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
         RunError: the folder has another study; the message shows both sides of each difference.
     """
     path.mkdir(parents=True, exist_ok=True)
-    new = StudyFolder(
-        path, f"{path.resolve().name}-{secrets.token_hex(4)}", without_password(storage) or JOURNAL, study
-    )
-    if not (path / "study.json").exists():
-        values = {"name": new.name, "storage": new.storage, "study": study.to_dict()}
-        write_new(path / "study.json", json.dumps(values, indent=2) + "\n")
-    before = open_study(path)
+    begun = True
+    if not (path / STUDY).exists():
+        name = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', path.resolve().name)}-{secrets.token_hex(4)}"
+        values = {"name": name, "storage": without_password(storage) or JOURNAL, "study": study.to_dict()}
+        begun = not write_new(path / STUDY, json.dumps(values, indent=2) + "\n")
+    before = open_study(path, allow_code=True)  # its functions are only compared with those of this worker
     check_compatible(before, study, storage)
-    return replace(before, study=replace(before.study, base=study.base))  # this worker's path, feed and parallel mode
+    study = replace(before.study, base=study.base)  # this worker's path, feed and parallel mode
+    return replace(before, study=study, begun=begun)
 
 
 def check_compatible(folder: StudyFolder, study: Study, storage: str = "") -> None:
@@ -165,22 +206,49 @@ def check_compatible(folder: StudyFolder, study: Study, storage: str = "") -> No
         raise RunError(f"{folder.path} has another study ({'; '.join(found)}); give another --workdir")
 
 
-def open_study(path: Path) -> StudyFolder:
-    """The study of a folder.
+def open_study(path: Path, *, allow_code: bool = False) -> StudyFolder:
+    """The study of a folder; with `allow_code` the functions that it names may be imported later.
 
     Raises:
-        RunError: there is none, or it cannot be read.
+        RunError: there is none, it cannot be read, or it names functions that are not allowed.
     """
-    file = path / "study.json"
+    file = path / STUDY
     try:
-        values = json.loads(file.read_text())
-        return StudyFolder(path, values["name"], values["storage"], Study.from_dict(values["study"]))
-    except FileNotFoundError as error:
+        values = read_object(file)
+        study = Study.from_dict(values["study"])
+        for axis in study.axes:
+            check_axis(axis)
+        if not (isinstance(values["name"], str) and values["name"].isprintable()):
+            raise ConfigError(f"its name {values['name']!r} is not plain text")
+        folder = StudyFolder(path, values["name"], stored(values["storage"]), study)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(
             f"{path} is not the folder of a study: it has no study.json; experiments/scale.py starts one"
         ) from error
     except UNREADABLE as error:
-        raise RunError(f"{file} cannot be read: {error}") from error
+        raise RunError(
+            f"{file} cannot be read ({error}); put back a copy of it, or stop all workers, delete it and start the "
+            "study's command again, which keeps all finished trials"
+        ) from error
+    check_allowed(study.base.functions.named, file, allow_code=allow_code)
+    return folder
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        FileNotFoundError: there is no file.
+        ValueError: it is not UTF-8, not JSON, or another value.
+    """
+    values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    if not isinstance(values, dict):
+        raise ValueError("it is not a JSON object")
+    return values
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
 
 
 def _compared(folder: StudyFolder) -> dict[str, Any]:

@@ -10,18 +10,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from rich.console import Console
 
-from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.study.runner import Runner
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.errors import ConfigError, DataError, RunError
+from ecg_jax.study.design import Trial
+from ecg_jax.study.runner import Runner, compiled_folder
+from ecg_jax.study.storage import StorageAway
 from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Task, is_finished, tasks
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
-from ecg_jax.study.workdir import StudyFolder, cached_progress, mean_macro_auroc
+from ecg_jax.study.workdir import TRIAL, StudyFolder, cached_progress, mean_macro_auroc
 from ecg_jax.terminal import PlainConsole, say, tell
 
 Conclude = Callable[[StudyFolder, Console], None]
@@ -56,16 +59,17 @@ def work(
         RunError: the storage does not answer, or a file of the study cannot be read.
     """
     console, runner = console or PlainConsole(stderr=True), runner or Runner()
-    runner.keep_compiled(folder.path / "compiled" / platform.node())
+    runner.keep_compiled(compiled_folder())
     progress_of = cached_progress(folder)
     retried = {}
     if retry_failed:
         before = tasks(folder.plan(), [], progress_of)
         retried = {task.name: task.progress.failed_at for task in before if task.state == "failed"}
-    with open_trial_queue(folder.path, folder.name, storage or folder.storage, create=True) as queue:
-        worker = _Worker(folder, queue, runner, progress_of, retried, lease_seconds, console)
-        was_busy = worker.work_until_done()
-        failed = [task for task in worker.tasks() if task.state == "failed"]
+    settings = {"create": True, "begun": folder.begun, "patience_seconds": lease_seconds}
+    queue = open_trial_queue(folder.path, folder.name, storage or folder.storage, **settings)
+    worker = _Worker(folder, queue, runner, progress_of, retried, lease_seconds, console)
+    was_busy = worker.work_until_done()
+    failed = [task for task in worker.tasks() if task.state == "failed"]
     if not was_busy:
         worker.print(f"{folder.path} is finished: nothing to do")
     for task in failed:
@@ -93,9 +97,12 @@ class _Worker:
     def work_until_done(self) -> bool:
         """Trains free tasks and waits for those of other workers; False if there was nothing to do."""
         was_busy, is_waiting = False, False
-        watch = LeaseWatch(process_is_dead)
+        watch, outages = LeaseWatch(process_is_dead), 0
         while True:
-            for attempt in watch.expired(self.queue.attempts(), time.monotonic()):
+            attempts = self.queue.attempts()
+            if outages != self.queue.outages:  # meanwhile no worker could renew its lease
+                watch, outages = LeaseWatch(process_is_dead), self.queue.outages
+            for attempt in watch.expired(attempts, time.monotonic()):
                 if self.queue.release(attempt):
                     self.print(f"{attempt.trial} was given up by {attempt.worker}, which no longer reports")
             listed = self.tasks()
@@ -119,8 +126,6 @@ class _Worker:
         The reason of an earlier failure stays in the trial's folder until the trial is done or fails for another one:
         an attempt that is stopped has not repaired anything.
         """
-        from jax.errors import JaxRuntimeError  # a scale that does not fit into memory
-
         trial, worker = task.trial, f"{platform.node()}:{os.getpid()}"
         key = self.folder.study.trial_key(trial)
         attempt = self.queue.claim(task, key=key, worker=worker, lease_seconds=self.lease_seconds)
@@ -129,23 +134,65 @@ class _Worker:
         if self.progress_of(trial, task.stage).done:  # another worker finished it before the claim
             self.queue.release(attempt)
             return
-        self.print("", f"{task.name}{' (its rate)' if task.stage == 'rate' else ''}: {progress}")
         try:
-            with heartbeats(lambda: self.queue.heartbeat(attempt), self.lease_seconds / 6):
-                if not (self.folder.trial_folder(trial) / "trial.json").is_file():
-                    self.folder.write_trial(trial)
-                value = self.train(task)
+            self.print("", f"{task.name}{' (its rate)' if task.stage == 'rate' else ''}: {progress}")
+            with heartbeats(lambda: self.queue.heartbeat(attempt), self.lease_seconds / 6, self.lease_seconds):
+                value, failure = self.train_or_fail(task)
+            self.folder.write_trial(trial, failure)
+        except BaseException:  # whatever it is: a trial that nobody trains must not look as if somebody did
+            with suppress(StorageAway):
+                self.queue.release(attempt, patiently=False)
+            raise
+        if value is None:
+            self.queue.release(attempt)
+        else:
+            self.queue.complete(attempt, value)
+
+    def train_or_fail(self, task: Task) -> tuple[float | None, str | None]:
+        """Trains a task; returns its validation macro AUROC, or the reason of its failure."""
+        from jax.errors import JaxRuntimeError  # a scale that does not fit into memory
+
+        self.check_data()
+        self.make_room(task.trial)
+        try:
+            value = self.train(task)
         except (ConfigError, RunError, JaxRuntimeError) as error:
+            self.check_data()  # the cause may be a set that was exchanged meanwhile
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             self.print(f"{task.name} failed: {reason}")
-            self.folder.write_trial(trial, failure=reason)
-            self.queue.release(attempt)
-        except BaseException:
-            self.queue.release(attempt)
-            raise
-        else:
+            return None, reason
+        if self.folder.foreign(task.trial):
+            self.check_data()
+        return value, None
+
+    def check_data(self) -> None:
+        """Refuses another set at the place of the data, on which all further trials would be trained.
+
+        Raises:
+            DataError: the set is another one than that of the study, or cannot be read.
+        """
+        path, fingerprint = self.folder.study.base.data.path, self.folder.study.fingerprint
+        there = open_prepared(path).fingerprint
+        if there != fingerprint:
+            raise DataError(
+                f"{path} is now the set {there}, the study is of {fingerprint}; put that set back and start the same "
+                "command again"
+            )
+
+    def make_room(self, trial: Trial) -> None:
+        """Sets the folder of a trial aside if this study did not train what is in it, and describes the trial."""
+        from ecg_jax.training.checkpoint import check_fingerprint
+
+        why = self.folder.foreign(trial)
+        try:
+            for workdir in () if why else self.folder.run_folders(trial):
+                check_fingerprint(workdir, self.folder.study.fingerprint)  # of a run that is not finished
+        except RunError as error:
+            why = str(error)
+        if why:
+            self.print(f"{why}; it is trained again, and its old files are in {self.folder.set_aside(trial)}")
+        if not (self.folder.trial_folder(trial) / TRIAL).is_file():
             self.folder.write_trial(trial)
-            self.queue.complete(attempt, value)
 
     def train(self, task: Task) -> float:
         """Trains the runs of a task and, at the rate of the scale, predicts their test folds.
@@ -199,30 +246,44 @@ def process_is_dead(attempt: Attempt) -> bool:
     """Whether the worker of an attempt was a process of this machine that has ended; it need not be watched then."""
     machine, _, process = attempt.worker.rpartition(":")
     silent = machine == platform.node() and time.time() - attempt.heartbeat > attempt.lease_seconds
-    return silent and not psutil.pid_exists(int(process))
+    is_number = process.isascii() and process.isdigit() and len(process) < 10
+    return silent and is_number and not psutil.pid_exists(int(process))
 
 
 @contextmanager
 def heartbeats(
-    heartbeat: Callable[[], None], every_seconds: float, on_loss: Callable[[], None] | None = None
+    heartbeat: Callable[[], None],
+    every_seconds: float,
+    lease_seconds: float,
+    on_loss: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
     """Calls `heartbeat` at regular intervals, from a thread, until the block is left.
 
-    If the attempt was taken from this worker, `on_loss` is called, by default the end of this process: it must be as
-    sudden as a kill, since another worker uses the trial's folder.
+    If the attempt was taken from this worker, or may be taken because no heartbeat succeeded for the whole lease,
+    `on_loss` is called with the reason, by default the end of this process: it must be as sudden as a kill, since
+    another worker may use the trial's folder.
     """
     stop = threading.Event()
 
     def beat() -> None:
+        renewed, waiting = time.monotonic(), False
         while not stop.wait(every_seconds):
             try:
                 heartbeat()
+                renewed, waiting = time.monotonic(), False
+                continue
             except UpdateFinishedTrialError:
-                if not stop.is_set():
-                    (on_loss or _exit)()
-                return
+                why = "this worker did not report for too long, and its trial was taken over; start it again"
             except Exception as error:  # a short failure of the storage must not end a training
-                say(f"the lease could not be renewed: {str(error).partition(chr(10))[0]}", file=sys.stderr)
+                why = str(error).partition("\n")[0]
+                if time.monotonic() - renewed < lease_seconds:
+                    if not waiting:
+                        say(f"the lease could not be renewed, trying again: {why}", file=sys.stderr)
+                    waiting = True
+                    continue
+            if not stop.is_set():
+                (on_loss or _exit)(why)
+            return
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -233,6 +294,6 @@ def heartbeats(
         thread.join()
 
 
-def _exit() -> None:
-    say("this worker did not report for too long, and its trial was taken over; start it again", file=sys.stderr)
+def _exit(why: str) -> None:
+    say(why, file=sys.stderr)
     os._exit(3)

@@ -1,11 +1,13 @@
 """The config of a run and the lines of its epochs, read from its workdir. Loads no JAX."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ecg_jax.config import RunConfig, from_dict, same_run, to_dict
 from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.import_path import check_allowed
 
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
 
@@ -23,6 +25,18 @@ def read_config(workdir: Path) -> RunConfig:
         raise RunError(f"{workdir} is not a workdir of `ecg-jax train`: it has no config.json") from error
     except (json.JSONDecodeError, ConfigError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def with_functions(config: RunConfig, before: RunConfig, file: Path, *, allow_code: bool) -> RunConfig:
+    """A config that names no functions of its own, with those of an earlier start; `file` holds that one's config.
+
+    Raises:
+        RunError: they are not allowed.
+    """
+    if config.functions.named:
+        return config
+    check_allowed(before.functions.named, file, allow_code=allow_code)
+    return replace(config, functions=before.functions)
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
