@@ -103,7 +103,7 @@ def cost(
         next_step("ecg-jax", "train", "--data", data, "--workdir", workdir, *flags(run))
 
 
-def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN) -> None:
+def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN, allow_code: bool = False) -> None:
     """Trains a network on a prepared set.
 
     --preset NAME sets a complete run (ptb_xl, cinc2017), --model.preset NAME the fields of the model (resnet18_1d,
@@ -112,46 +112,57 @@ def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN) -> None:
 
     Args:
         workdir: Folder of this run; if it contains an unfinished run, that run is continued.
+        allow_code: Continue with the functions that the folder's config.json names, if you trust them.
     """
     if run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     from ecg_jax.training import run as train_run
+    from ecg_jax.training.workdir import CONFIG, read_config, with_functions
 
+    if (workdir / CONFIG).is_file():
+        run = with_functions(run, read_config(workdir), workdir / CONFIG, allow_code=allow_code)
     result = train_run(run, workdir)
     _print(result)
     if result.config["data"]["test_folds"] == []:  # the run keeps no records to evaluate it on
-        _next_is_predict(workdir, run.data.path)
+        _next_is_predict(workdir, run.data.path, allow_code=bool(run.functions.named))
     else:
-        next_step("ecg-jax", "evaluate", "--workdir", workdir)
+        next_step("ecg-jax", "evaluate", "--workdir", workdir, *_allowed(bool(run.functions.named)))
 
 
-def evaluate(workdir: Path, split: Literal["test", "validation"] = "test", data: Path | None = None) -> None:
+def evaluate(
+    workdir: Path,
+    split: Literal["test", "validation"] = "test",
+    data: Path | None = None,
+    allow_code: bool = False,
+) -> None:
     """Evaluates a finished run on its test folds.
 
     Args:
         workdir: Folder of a finished run.
         split: Which split of the run.
         data: The prepared set, if it has been moved since.
+        allow_code: Import the functions that the run's config.json names, if you trust them.
     """
     from ecg_jax.inference import evaluate as evaluate_run
 
-    result = evaluate_run(workdir, split, data=data)
+    result = evaluate_run(workdir, split, data=data, allow_code=allow_code)
     _print(result)
-    _next_is_predict(workdir, data or Path(result.config["data"]["path"]))
+    _next_is_predict(workdir, data or Path(result.config["data"]["path"]), allow_code=allow_code)
 
 
-def predict(records: tyro.conf.Positional[tuple[str, ...]], workdir: Path) -> int:
+def predict(records: tyro.conf.Positional[tuple[str, ...]], workdir: Path, allow_code: bool = False) -> int:
     """Predicts the labels of WFDB records: prints one line of JSON for each record.
 
     Args:
         records: WFDB records, with or without .hea.
         workdir: Folder of a finished run.
+        allow_code: Import the functions that the run's config.json names, if you trust them.
     """
     if not records:
         raise ConfigError("no record is named; give WFDB records, with or without .hea")
     from ecg_jax.inference import load
 
-    model = load(workdir)
+    model = load(workdir, allow_code=allow_code)
     failed = False
     for record in records:
         answer = model.predict(record)
@@ -162,31 +173,38 @@ def predict(records: tyro.conf.Positional[tuple[str, ...]], workdir: Path) -> in
     return int(failed)
 
 
-def study(workdir: tyro.conf.Positional[Path], storage: str = "") -> None:
+def study(
+    workdir: tyro.conf.Positional[Path],
+    storage: str = "",
+    storage_file: Path | None = None,
+    allow_code: bool = False,
+) -> None:
     """Shows the progress of a study: continuously in a terminal, otherwise once.
 
     Args:
         workdir: Folder of a study (experiments/scale.py makes one).
-        storage: PostgreSQL URL of the study, if it needs a password.
+        storage: PostgreSQL URL of the study, if it has moved.
+        storage_file: File that holds this URL, if it needs a password; PGPASSWORD and ~/.pgpass work too.
+        allow_code: Import the functions that the study's study.json names, if you trust them.
     """
     from ecg_jax.study.status import show as show_study
-    from ecg_jax.study.storage import check_storage
+    from ecg_jax.study.storage import given_storage
 
-    check_storage(storage)
-    show_study(workdir, storage=storage)
-    next_step("ecg-jax", "report", workdir)
+    show_study(workdir, storage=given_storage(storage, storage_file), allow_code=allow_code)
+    next_step("ecg-jax", "report", workdir, *_allowed(allow_code))
 
 
-def report(workdir: tyro.conf.Positional[Path], data: Path | None = None) -> None:
+def report(workdir: tyro.conf.Positional[Path], data: Path | None = None, allow_code: bool = False) -> None:
     """Prints the findings of a study and writes its report; of an unfinished study, of its finished trials.
 
     Args:
         workdir: Folder of a study.
         data: The prepared set, if it has been moved since.
+        allow_code: Import the functions that the study's study.json names, if you trust them.
     """
     from ecg_jax.report.write import write_report
 
-    written = write_report(workdir, data=data)
+    written = write_report(workdir, data=data, allow_code=allow_code)
     say(*written.answer, f"report: {written.page}")
     say(f"next: {written.next}", file=sys.stderr)
 
@@ -198,6 +216,7 @@ def recommend(
     max_latency_ms: float | None = None,
     label: str | None = None,
     data: Path | None = None,
+    allow_code: bool = False,
 ) -> None:
     """Recommends a scale within a budget, with its expected AUROC and the command that trains it.
 
@@ -208,12 +227,13 @@ def recommend(
         max_latency_ms: Longest time for one window on this machine, in milliseconds.
         label: Choose by the AUROC of this label only.
         data: The prepared set, if it has been moved since.
+        allow_code: Import the functions that the study's study.json names, if you trust them.
     """
     from ecg_jax.report.recommend import advise
 
     limits = {"macs": max_macs, "parameters": max_parameters, "latency_ms": max_latency_ms}
     budget = {name: limit for name, limit in limits.items() if limit is not None}
-    say(*advise(workdir, budget, label=label, data=data))
+    say(*advise(workdir, budget, label=label, data=data, allow_code=allow_code))
 
 
 COMMANDS: dict[str, Callable[..., int | None]] = {
@@ -307,14 +327,18 @@ def _unused(name: str) -> Path:
     return next(folder for name in names if not (folder := Path("runs", name)).exists())
 
 
-def _next_is_predict(workdir: Path, data: Path) -> None:
+def _allowed(allow_code: bool) -> list[str]:
+    return ["--allow-code"] if allow_code else []
+
+
+def _next_is_predict(workdir: Path, data: Path, *, allow_code: bool) -> None:
     """Names a record of the set that is still where it was read from; if there is none, a study comes next."""
     from ecg_jax.dataset.prepared import open_prepared
 
     prepared = open_prepared(data)
     root, record = prepared.about["request"].get("root"), str(prepared.record_ids[0])
     if root and Path(root, f"{record}.hea").is_file():
-        next_step("ecg-jax", "predict", "--workdir", workdir, Path(root, record))
+        next_step("ecg-jax", "predict", "--workdir", workdir, *_allowed(allow_code), Path(root, record))
     else:
         _next_is_a_study(data)
 

@@ -15,7 +15,7 @@ import tyro
 
 from ecg_jax.cli import FLAT, base_run
 from ecg_jax.config import RunConfig, get_field, with_fields
-from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.errors import ConfigError
 from ecg_jax.files import write_text
 from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line
 from ecg_jax.terminal import PlainConsole, command, next_step, say
@@ -54,12 +54,16 @@ class GridArgs:
     """The network that is scaled: that of the run, or three stages without stem pooling, total stride 8."""
     storage: str = ""
     """postgresql://USER@HOST/DATABASE for many machines; by default a journal file in the workdir."""
+    storage_file: Path | None = None
+    """File that holds this URL, if it needs a password; the variable PGPASSWORD and ~/.pgpass work, too."""
     lease_seconds: float = 60.0
     """A worker that does not report for this time counts as dead, and another worker trains its trial."""
     retry_failed: bool = False
     """Try failed trials again."""
     dry_run: bool = False
     """List the trials with their costs, and train nothing."""
+    allow_code: bool = False
+    """Run the functions that the study.json of an earlier command names, if you trust them."""
     run: Annotated[RunConfig, FLAT] = field(default_factory=RunConfig)
 
     def axes(self) -> "tuple[Axis, ...]":
@@ -144,10 +148,10 @@ def train_study(
         UserError: an argument is refused, or the folder has another study.
     """
     from ecg_jax.study.runner import Runner
-    from ecg_jax.study.storage import check_reachable, check_storage
+    from ecg_jax.study.storage import check_reachable, given_storage
     from ecg_jax.study.workdir import create_or_open
 
-    check_storage(args.storage)
+    args = replace(args, storage=given_storage(args.storage, args.storage_file), storage_file=None)
     if not args.lease_seconds >= 1:
         raise ConfigError(f"--lease-seconds is {args.lease_seconds:g}; give 1 or more")
     if args.run.data.path == Path():
@@ -177,8 +181,13 @@ def _study_of(args: GridArgs) -> "Study":
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.dataset.splits import split_by_folds
     from ecg_jax.study.design import make_study
+    from ecg_jax.study.workdir import STUDY, open_study
+    from ecg_jax.training.workdir import with_functions
 
     run = with_fields(args.run, {"data.path": args.run.data.path.resolve()})
+    if (args.workdir / STUDY).is_file():
+        before = open_study(args.workdir, allow_code=True).study.base  # allowed or not by the next line
+        run = with_functions(run, before, args.workdir / STUDY, allow_code=args.allow_code)
     prepared = open_prepared(run.data.path)
     study = make_study(run, args.axes(), args.folds, prepared)
     for config in study.fold_configs(study.base).values():
@@ -189,11 +198,11 @@ def _study_of(args: GridArgs) -> "Study":
 
 def _show_dry_run(args: GridArgs, study: "Study", grids: "Sequence[Grid]", runner: "Runner") -> None:
     from ecg_jax.study.dry_run import estimate_seconds, trials_table
-    from ecg_jax.study.workdir import StudyFolder, check_compatible, open_study
+    from ecg_jax.study.workdir import STUDY, StudyFolder, check_compatible, open_study
 
     folder = StudyFolder(args.workdir, "", args.storage, study)
-    if (args.workdir / "study.json").is_file():
-        folder = open_study(args.workdir)
+    if (args.workdir / STUDY).is_file():
+        folder = open_study(args.workdir, allow_code=True)  # its functions are those of `study`, or it is refused
         check_compatible(folder, study, args.storage)
     plan = folder.plan(*grids)
     output(160).print(trials_table(folder, plan, estimate_seconds(study, list(plan.rates), runner)))
@@ -209,9 +218,7 @@ def finished_predictions(folder: "StudyFolder") -> "StudyPredictions":
 
     results = load_results(folder)
     say(*results.notes)
-    if results.predictions is None:
-        raise RunError(f"{folder.path} has no seed that is finished at every scale; start its command again")
-    return results.predictions
+    return results.finished(folder.path)
 
 
 def output(width: int = 140) -> PlainConsole:

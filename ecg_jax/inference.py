@@ -16,6 +16,7 @@ from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.pooling import decide
+from ecg_jax.import_path import check_allowed
 from ecg_jax.models.resnet import build_network
 from ecg_jax.records import Quantised, Rejected, quantise
 from ecg_jax.records import load as load_record
@@ -25,7 +26,7 @@ from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import Evaluator
 from ecg_jax.training.result import RunResult, SplitPredictions, make_result, read_result
 from ecg_jax.training.step import Variables, make_predict
-from ecg_jax.training.workdir import CHECKPOINTS, read_config
+from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, read_config
 from ecg_jax.training.writer import RunWriter
 
 OTHER_FORMATS = {"edf": "EDF", "bdf": "BDF", "dcm": "DICOM", "scp": "SCP-ECG", "xml": "XML", "csv": "CSV", "gdf": "GDF"}
@@ -87,13 +88,18 @@ class Model:
         return (probability,)
 
 
-def load(workdir: Path) -> Model:
+def load(workdir: Path, *, allow_code: bool = False) -> Model:
     """Loads a finished run.
 
+    Args:
+        workdir: of a finished run.
+        allow_code: import the functions that its config names, if it names any.
+
     Raises:
-        RunError: the run is not finished, or its own functions cannot be imported.
+        RunError: the run is not finished, or its own functions are not allowed or cannot be imported.
     """
     config, result, folder = read_config(workdir), read_result(workdir), workdir / CHECKPOINTS
+    check_allowed(config.functions.named, workdir / CONFIG, allow_code=allow_code)
     checkpoint = read_checkpoint(folder) if result else None
     if result is None or checkpoint is None:
         raise RunError(f"the run in {workdir} is not finished; to continue: {_train_command(workdir, config)}")
@@ -128,7 +134,7 @@ def _no_record(path: str) -> Rejected | None:
 
 
 def predict_split(
-    workdir: Path, split: Literal["validation", "test"], *, data: Path | None = None
+    workdir: Path, split: Literal["validation", "test"], *, data: Path | None = None, allow_code: bool = False
 ) -> tuple[Model, SplitPredictions]:
     """Predicts a split of a finished run; writes nothing.
 
@@ -136,14 +142,16 @@ def predict_split(
         workdir: of a finished run.
         split: which of the run's own splits.
         data: where the prepared set is, if it was moved.
+        allow_code: as for `load`.
 
     Returns:
         The run, and its predictions.
 
     Raises:
-        RunError: the run is not finished, was trained on another set, or has no test folds.
+        RunError: the run is not finished, names code that is not allowed, was trained on another set, or has no test
+            folds.
     """
-    model = load(workdir)
+    model = load(workdir, allow_code=allow_code)
     prepared = open_prepared(data or model.config.data.path)
     check_fingerprint(workdir, prepared.fingerprint)
     indices = getattr(split_records(prepared, model.config.data), split)
@@ -152,12 +160,18 @@ def predict_split(
     return model, SplitPredictions(split, prepared, indices, model.probabilities(prepared, indices))
 
 
-def evaluate(workdir: Path, split: Literal["validation", "test"] = "test", *, data: Path | None = None) -> RunResult:
+def evaluate(
+    workdir: Path,
+    split: Literal["validation", "test"] = "test",
+    *,
+    data: Path | None = None,
+    allow_code: bool = False,
+) -> RunResult:
     """Predicts a split of a finished run, writes predictions, pictures and result, and returns the result.
 
     Arguments and errors are those of `predict_split`.
     """
-    model, predictions = predict_split(workdir, split, data=data)
+    model, predictions = predict_split(workdir, split, data=data, allow_code=allow_code)
     before = model.result
     result = make_result(
         workdir, predictions, model.thresholds, config=model.config, cost=before.cost, train=before.train

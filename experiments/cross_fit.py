@@ -36,11 +36,11 @@ def main(args: Args, runner=None) -> None:
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.inference import evaluate
     from ecg_jax.study.cross_fit import fold_parts, summary
-    from ecg_jax.study.runner import Runner
+    from ecg_jax.study.runner import Runner, compiled_folder
     from ecg_jax.training.result import read_result
 
     runner, prepared = runner or Runner(), open_prepared(args.run.data.path)
-    runner.keep_compiled(args.workdir / "compiled")
+    runner.keep_compiled(compiled_folder())
     validation, test = [], []
     for seed in range(args.seeds):
         runs = {}
@@ -49,7 +49,7 @@ def main(args: Args, runner=None) -> None:
             runs[args.workdir / f"seed_{seed}" / f"test_{folds[0]}"] = with_fields(args.run, fields)
         validation.append(runner.finish(runs, predict=False, console=PlainConsole(stderr=True), plots=True))
         if args.test:
-            test.append([read_result(workdir, "test") or evaluate(workdir, "test") for workdir in runs])
+            test.append([read_result(run, "test") or evaluate(run, allow_code=True) for run in runs])  # of these args
     found = summary(validation, test, prepared)
     write_json(args.workdir / ("cross_fit_test.json" if args.test else "cross_fit.json"), found)
     printed = json.dumps({name: value for name, value in found.items() if name != "seeds"}, indent=2)

@@ -23,6 +23,8 @@ class Args:
     """Names of published networks, as for `--model.preset`."""
     seeds: int | None = None
     """Number of seeds; by default all that the study has finished."""
+    allow_code: bool = False
+    """Import the functions that the study's study.json names, if you trust them."""
 
 
 def main(args: Args, runner=None) -> None:
@@ -32,7 +34,7 @@ def main(args: Args, runner=None) -> None:
     from ecg_jax.report.tables import comparison_table
     from ecg_jax.study.workdir import open_study
 
-    folder = open_study(args.study)
+    folder = open_study(args.study, allow_code=args.allow_code)
     study, parts = folder.study, {"study": finished_predictions(folder)}
     n_seeds = parts["study"].n_seeds
     rates = {rate for rates in folder.plan().rates.values() for rate in rates}

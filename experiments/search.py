@@ -23,6 +23,8 @@ class Args:
     """Folder of the study whose findings narrow the space."""
     out: Path | None = None
     """Folder for search.json and the curves; by default search/ in the folder of the study."""
+    allow_code: bool = False
+    """Import the functions that the files of the studies name, if you trust them."""
 
 
 def main(args: Args) -> None:
@@ -30,10 +32,10 @@ def main(args: Args) -> None:
     from ecg_jax.report.search_replay import replay_study, sentences, write_replay
     from ecg_jax.study.workdir import open_study
 
-    found, notes = replay_study(args.study, args.narrow_from)
+    found, notes = replay_study(args.study, args.narrow_from, allow_code=args.allow_code)
     title = f"{args.study.name}, narrowed by {args.narrow_from.name}"
     written = write_replay(args.out or args.study / "search", found, title=title)
-    rate_hz = open_study(args.study).study.rate_hz
+    rate_hz = open_study(args.study, allow_code=args.allow_code).study.rate_hz
     say(*notes, *sentences(found, rate_hz), f"curves: {written.with_suffix('.svg')}")
 
 

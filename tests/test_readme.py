@@ -101,11 +101,11 @@ print(sum(leaf.size for leaf in jax.tree.leaves(variables["params"])))
 def test_network_loss_augmentation_and_source_of_ones_own_work_together(shown, recordings):
     prepare(shown)
     in_folder(shown, "my_run.py")
-    in_folder(shown, "-m", "ecg_jax", "evaluate", "--workdir", "runs/ribeiro")
+    in_folder(shown, "-m", "ecg_jax", "evaluate", "--workdir", "runs/ribeiro", "--allow-code")
     config = (shown / "runs" / "ribeiro" / "config.json").read_text()
     assert '"network": "ribeiro:ribeiro"' in config
     record = str(next((recordings / "odd").glob("*.hea")))
-    assert '"even"' in in_folder(shown, "-m", "ecg_jax", "predict", "--workdir", "runs/ribeiro", record)
+    assert '"even"' in in_folder(shown, "-m", "ecg_jax", "predict", "--allow-code", "--workdir", "runs/ribeiro", record)
 
 
 def test_training_and_prediction_from_python_work(shown, recordings):

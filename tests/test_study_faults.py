@@ -356,10 +356,12 @@ def test_a_worker_that_cannot_write_the_reason_of_a_failure_leaves_no_claim(synt
 def test_a_study_without_a_finished_seed_says_what_to_do(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set)
     for ask in (finished_predictions, lambda folder: advise(folder.path, {})):
-        with pytest.raises(RunError, match=r"has no seed that is finished at every scale; start the study's command"):
+        with pytest.raises(
+            RunError, match=r"no seed is finished at every scale yet; to continue: (start|python experiments/scale.py)"
+        ):
             ask(folder)
     worked(folder, Fakes(fails=lambda config: True))
-    with pytest.raises(RunError, match="every scale failed; the study's command with --retry-failed tries again"):
+    with pytest.raises(RunError, match=r"every scale failed; to try again: .*, with --retry-failed"):
         finished_predictions(folder)
     worked(folder, Fakes(), retry_failed=True)
     assert finished_predictions(folder).n_trials == 4

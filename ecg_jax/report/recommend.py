@@ -7,7 +7,6 @@ from pathlib import Path
 from ecg_jax.analysis.recommendation import UNITS, Recommendation, recommend
 from ecg_jax.analysis.summary import SELECTION_WITH_ONE_SEED
 from ecg_jax.config import flags
-from ecg_jax.errors import RunError
 from ecg_jax.formatting import scale_text, span
 from ecg_jax.report.write import commands, with_latency
 from ecg_jax.study.latency import FILE, machine
@@ -24,6 +23,7 @@ def advise(
     label: str | None = None,
     data: Path | None = None,
     runner: Runner | None = None,
+    allow_code: bool = False,
 ) -> list[str]:
     """The lines that `ecg-jax recommend` prints about a study.
 
@@ -31,11 +31,9 @@ def advise(
         RunError: no seed is finished at every scale yet.
         ConfigError: no scale is within the budget, or there is no such label.
     """
-    folder = open_study(folder_path)
+    folder = open_study(folder_path, allow_code=allow_code)
     results = load_results(folder, data=data)
-    predictions, rate_hz = results.predictions, folder.study.rate_hz
-    if predictions is None:
-        raise RunError(f"{folder_path}: no seed is finished at every scale yet; to continue: {commands(folder)[0]}")
+    predictions, rate_hz = results.finished(folder_path, commands(folder)[0]), folder.study.rate_hz
     if "latency_ms" in budget or (folder_path / FILE).is_file():
         predictions = with_latency(folder, predictions, runner or Runner())
     found = recommend(predictions, budget, label=label)

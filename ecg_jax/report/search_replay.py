@@ -15,14 +15,16 @@ from ecg_jax.errors import RunError
 from ecg_jax.files import write_text
 from ecg_jax.formatting import change_text, level_text
 from ecg_jax.report.charts import search_curves
-from ecg_jax.report.write import write_figure
+from ecg_jax.report.write import commands, write_figure
 from ecg_jax.study.cost import training_macs
 from ecg_jax.study.design import Study
 from ecg_jax.study.results import load_results
 from ecg_jax.study.workdir import open_study
 
 
-def replay_study(path: Path, other_path: Path, *, seed: int = 0) -> tuple[Replay, tuple[str, ...]]:
+def replay_study(
+    path: Path, other_path: Path, *, seed: int = 0, allow_code: bool = False
+) -> tuple[Replay, tuple[str, ...]]:
     """Replays a study in its own space and in the space narrowed by another study; see `analysis.search_replay`.
 
     Returns:
@@ -30,15 +32,13 @@ def replay_study(path: Path, other_path: Path, *, seed: int = 0) -> tuple[Replay
 
     Raises:
         RunError: no seed of a study is finished, or both are tested on the same records, so that the narrowed space
-            would be better by construction.
+            would be better by construction; or a study names code that is not allowed.
     """
-    folders = [open_study(folder) for folder in (path, other_path)]
+    folders = [open_study(folder, allow_code=allow_code) for folder in (path, other_path)]
     results = [load_results(folder) for folder in folders]
     study, other = (folder.study for folder in folders)
-    predictions, others = (found.predictions for found in results)
-    if predictions is None or others is None:
-        unfinished = path if predictions is None else other_path
-        raise RunError(f"{unfinished}: no seed is finished at every scale yet; start its command again")
+    both = zip(results, folders, strict=True)
+    predictions, others = (found.finished(folder.path, commands(folder)[0]) for found, folder in both)
     prepared = open_prepared(study.base.data.path)
     both = tested(study, prepared) & tested(other, prepared) if study.fingerprint == other.fingerprint else ()
     if both:

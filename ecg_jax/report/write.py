@@ -44,17 +44,23 @@ class Report:
 
 
 def write_report(
-    folder_path: Path, *, data: Path | None = None, runner: Runner | None = None, again: bool = False
+    folder_path: Path,
+    *,
+    data: Path | None = None,
+    runner: Runner | None = None,
+    again: bool = False,
+    allow_code: bool = False,
 ) -> Report:
     """Reads the finished trials of a study, analyses them and writes the report into its folder.
 
     `data` is where the prepared set is now, if it was moved; `runner` measures the latencies. With `again` all are
-    measured again, because those of an earlier report were measured during trainings.
+    measured again, because those of an earlier report were measured during trainings. With `allow_code` the functions
+    that the study names are imported.
 
     Raises:
-        RunError: there is no study, or the prepared set is not that of the study.
+        RunError: there is no study, it names code that is not allowed, or the prepared set is not that of the study.
     """
-    folder = open_study(folder_path)
+    folder = open_study(folder_path, allow_code=allow_code)
     results = load_results(folder, data=data)
     analysis = None
     if results.predictions is not None:
@@ -80,7 +86,7 @@ def write_report(
         write_figure(folder_path / "figures" / name, figure.for_paper, columns=figure.columns)
     write_text(folder_path / "report.html", page(analysis, drawn, about))
     answer = sentences.answer(analysis, study.rate_hz) if analysis else ["No seed is finished at every scale yet."]
-    follows = command("ecg-jax", "recommend", folder_path) if analysis else commands(folder)[0]
+    follows = command("ecg-jax", "recommend", folder_path, *_allowed(folder)) if analysis else commands(folder)[0]
     return Report(folder_path / "report.html", (*results.notes, *answer), follows)
 
 
@@ -92,7 +98,8 @@ def conclude_study(folder: StudyFolder, console: Console) -> None:
         except BlockingIOError:
             tell(console, "another worker writes the report")
             return
-        written = write_report(folder.path, data=folder.study.base.data.path, again=True)
+        path = folder.study.base.data.path
+        written = write_report(folder.path, data=path, again=True, allow_code=True)  # the worker ran it already
     say(*written.answer, f"report: {written.page}")
 
 
@@ -148,7 +155,11 @@ def commands(folder: StudyFolder) -> tuple[str, ...]:
     start = ["python", "experiments/scale.py", "--data", study.base.data.path, "--workdir", folder.path]
     folds = ["--folds", *map(str, study.folds)] if study.folds else []
     grids = [command(*start, *grid.flags(), *folds, *flags(study.base)) for grid in folder.grids()]
-    return (*grids, command("ecg-jax", "report", folder.path))
+    return (*grids, command("ecg-jax", "report", folder.path, *_allowed(folder)))
+
+
+def _allowed(folder: StudyFolder) -> list[str]:
+    return ["--allow-code"] if folder.study.base.functions.named else []
 
 
 def versions() -> tuple[str, ...]:

@@ -48,8 +48,8 @@ class StudyResults:
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def finished(self, folder: Path) -> StudyPredictions:
-        """The predictions; `folder` is that of the study.
+    def finished(self, folder: Path, command: str = "start the study's command again") -> StudyPredictions:
+        """The predictions; `folder` is that of the study, and `command` continues it.
 
         Raises:
             RunError: no seed is finished at every scale.
@@ -57,11 +57,8 @@ class StudyResults:
         if self.predictions is not None:
             return self.predictions
         if ALL_FAILED in self.notes:
-            raise RunError(f"{folder}: {ALL_FAILED}; ecg-jax study {folder} shows the reasons")
-        raise RunError(
-            f"{folder} has no seed that is finished at every scale; start the study's command again, "
-            f"and see its progress with ecg-jax study {folder}"
-        )
+            raise RunError(f"{folder}: every scale failed; to try again: {command}, with --retry-failed")
+        raise RunError(f"{folder}: no seed is finished at every scale yet; to continue: {command}")
 
 
 def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResults:
