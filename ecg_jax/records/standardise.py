@@ -68,8 +68,8 @@ def _standardise(record: Record, leads: Sequence[str], rate_hz: float) -> Record
 
 def _judge(arranged: Record, record: Record) -> Rejected | tuple[str, ...]:
     """The warnings of an arranged record that was read as `record`, or why it cannot be used."""
-    absent: np.ndarray = arranged.missing.all(axis=0)  # [L]
-    if absent.all():
+    absent = [bool(missing.all()) for missing in arranged.missing.T]  # of each lead
+    if all(absent):
         return _without_samples(arranged, record)
     warnings = list(record.warnings)
     flat = []
@@ -90,7 +90,7 @@ def _judge(arranged: Record, record: Record) -> Rejected | tuple[str, ...]:
         if highest - lowest <= FLAT * max(1.0, largest):
             flat.append(lead)
             warnings.append(f"lead {lead} flat")
-    if len(flat) == np.count_nonzero(~absent):
+    if len(flat) == absent.count(False):
         reason = f"flat: every sample is the same in {', '.join(flat)}"
         return Rejected(arranged.record_id, reason, "choose other leads (--leads), or leave the record out")
     return tuple(warnings)
