@@ -43,7 +43,7 @@ def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels:
     fields: Any = features(leads=leads, labels=labels)
     serializer = tfds.core.ExampleSerializer(fields.get_serialized_info())
     template = tfds.core.ShardedFileTemplate(
-        data_dir=tfds.core.as_path(folder),
+        data_dir=tfds.core.Path(folder),
         template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_INDEX}",
         dataset_name="ecg",
         split=SPLIT,
