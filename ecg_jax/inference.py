@@ -1,6 +1,5 @@
 """A finished run as a function: `load(workdir)`, then records -> probabilities. Called by `evaluate` and `predict`."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ecg_jax.config import Functions, RunConfig, flags
-from ecg_jax.dataset.batch import Batch, InputContract, Normalisation
+from ecg_jax.dataset.batch import InputContract
 from ecg_jax.dataset.feeds import InMemory, Recordings
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_records
@@ -25,7 +24,6 @@ from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import Evaluator
 from ecg_jax.training.result import RunResult, SplitPredictions, make_result, read_result
-from ecg_jax.training.step import Variables, make_predict
 from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, read_config
 from ecg_jax.training.writer import RunWriter
 
@@ -42,24 +40,21 @@ class Model:
         target = contract.target
         thresholds = [result.per_label[name]["threshold"] for name in target.names]
         self.thresholds = np.array(thresholds, float) if target.has_thresholds else None
-        self._network = build_network(config, len(target.names))
-        self._device = Devices(devices=jax.devices()[:1])
-        self._compiled: Callable[..., Any] | None = None
 
     def probability(self, record: Quantised) -> np.ndarray:
         """Probability of each label [K] of a record in the contract's rate and leads, from `records.quantise`."""
         recording = InMemory(record, self.contract.leads, len(self.contract.target.names))
-        resident = replace(self.config, data=replace(self.config.data, feed="resident"))
-        windows = Evaluator(recording, np.array([0]), resident, self.contract, self._device)
-        if self._compiled is None:
-            self._compiled = windows.compile(self._probability)
-        return windows.predict(self._compiled, self.variables)[0][0]
+        config = replace(self.config, data=replace(self.config.data, feed="resident"))
+        return self._predict(recording, np.array([0]), config, Devices(devices=tuple(jax.devices()[:1])))[0]
 
     def probabilities(self, recordings: Recordings, indices: np.ndarray) -> np.ndarray:
         """Probabilities [N, K] of the records `indices` of a prepared set, on all devices."""
-        devices = Devices()
-        windows = Evaluator(recordings, indices, self.config, self.contract, devices)
-        return windows.predict(windows.compile(self._probability), devices.put_everywhere(self.variables))[0]
+        return self._predict(recordings, indices, self.config, Devices())
+
+    def _predict(self, recordings: Recordings, indices: np.ndarray, config: RunConfig, devices: Devices) -> np.ndarray:
+        windows = Evaluator(recordings, [indices], config, [self.contract], devices)
+        variables = jax.tree.map(lambda x: np.asarray(x)[None], self.variables)
+        return windows.predict(devices.put_everywhere(variables))[0][0]
 
     def predict(self, path: str) -> dict[str, Any]:
         """What is predicted for the WFDB record at `path`, as JSON values without NaN.
@@ -82,10 +77,6 @@ class Model:
             "thresholds": {} if thresholds is None else dict(zip(names, thresholds.tolist(), strict=True)),
             "decisions": [name for name, yes in zip(names, decision, strict=True) if yes],
         }
-
-    def _probability(self, variables: Variables, batch: Batch, normalisation: Normalisation) -> tuple[jax.Array]:
-        _, probability = make_predict(self._network, self.contract.target)(variables, batch, normalisation)
-        return (probability,)
 
 
 def load(workdir: Path, *, allow_code: bool = False) -> Model:

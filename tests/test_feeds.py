@@ -12,6 +12,7 @@ import pytest
 from ecg_jax.dataset import sampler
 from ecg_jax.dataset.batch import MISSING
 from ecg_jax.dataset.feeds import HostFeed, ResidentFeed
+from ecg_jax.dataset.sampler import Rows
 from ecg_jax.errors import ConfigError
 from ecg_jax.training.devices import Devices
 
@@ -49,7 +50,9 @@ def evaluation(step):
 def batches(kind, rows_at, first, stop):
     feed = kind(SET, SELECTED, WINDOW, Devices())
     take = jax.jit(feed.take)
-    return [jax.device_get(take(feed.arrays, item)) for item in feed.stream(rows_at, first, stop)]
+    calls = feed.stream(lambda step: Rows(*(column[None] for column in rows_at(first + step))), stop - first)
+    items = [type(items)(*(x[0, 0] for x in jax.tree.leaves(items))) for items, _, _ in calls]  # one step in each call
+    return [jax.device_get(take(feed.arrays, item)) for item in items]
 
 
 @pytest.mark.parametrize("rows_at", [TRAINING, evaluation], ids=["training", "evaluation"])

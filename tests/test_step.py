@@ -49,7 +49,10 @@ def batch_of(n_rows: int, *, seed: int = 0, padding: int = 0) -> Batch:
     return jax.tree.map(lambda rows, more: np.concatenate([rows, more]), real, junk)
 
 
-def trained(devices: Devices, *, padding: int = 0, n_rows: int = 8):
+ONE_DEVICE = Devices("jit", (jax.devices()[0],))
+
+
+def trained(devices: Devices, *, padding: int = 0, n_rows: int = 8, per_call: int = 1):
     """The state and the last loss after ten steps on these devices."""
     train = TrainConfig(learning_rate=1e-3, ema=0.9)
     network = ResNet1D(MODEL, n_classes=2, axis_name=devices.axis_name)
@@ -65,15 +68,22 @@ def trained(devices: Devices, *, padding: int = 0, n_rows: int = 8):
     )
     state = devices.put_everywhere(init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=3, ema=train.ema))
     inputs = devices.put_everywhere((CONTRACT.normalisation, learning_rates(train, STEPS)))
-    compiled = devices.compile(lambda state, inputs, batch: step(state, batch, inputs[0], inputs[1][state.step]))
-    for number in range(STEPS):
-        state, metrics = compiled(state, inputs, devices.put_rows(batch_of(n_rows, seed=number, padding=padding)))
-    return jax.device_get(state), float(metrics["loss"])
+
+    def one(state, inputs, batch):
+        return step(state, jax.tree.map(lambda x: x[0], batch), inputs[0], inputs[1][state.step])
+
+    compiled = devices.compile(one)
+    for first in range(0, STEPS, per_call):
+        batches = [batch_of(n_rows, seed=number, padding=padding) for number in range(first, first + per_call)]
+        items = jax.tree.map(lambda *x: np.stack(x)[:, None], *batches)
+        count = np.int32(min(per_call, STEPS - first))
+        state, metrics = compiled(state, inputs, devices.put_rows(items), devices.put_everywhere(count))
+    return jax.device_get(state), float(metrics["loss"][count - 1])
 
 
 @pytest.fixture(scope="module")
 def on_one_device():
-    return trained(Devices("jit", jax.devices()[:1]))
+    return trained(ONE_DEVICE)
 
 
 def assert_same_training(one, other):
@@ -100,7 +110,12 @@ def test_a_device_that_holds_only_padding_changes_nothing(mode, on_one_device):
 
 
 def test_pmap_on_one_device_trains_as_jit(on_one_device):
-    assert_same_training(on_one_device, trained(Devices("pmap", jax.devices()[:1])))
+    assert_same_training(on_one_device, trained(Devices("pmap", (jax.devices()[0],))))
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_several_steps_in_a_call_train_as_one_by_one(mode, on_one_device):
+    assert_same_training(on_one_device, trained(Devices(mode), per_call=4))  # the last call takes two of its four steps
 
 
 def test_each_step_draws_its_own_random_numbers():

@@ -54,8 +54,9 @@ def test_exclusive_losses_agree_with_the_softmax(logits, truth):
 def test_rare_classes_weigh_more():
     truth = np.array([0] * 90 + [1] * 10)
     label = np.eye(2, dtype=np.float32)[truth]
-    loss = losses.make_loss("weighted", Target("exclusive", ("a", "b")), label)
-    weight = np.asarray(loss(np.zeros((100, 2), np.float32), label)) / np.log(2)
+    target = Target("exclusive", ("a", "b"))
+    loss = losses.make_loss("weighted", target)
+    weight = np.asarray(loss(np.zeros((100, 2), np.float32), label, losses.label_weights(target, label))) / np.log(2)
     assert weight[-1] / weight[0] == pytest.approx(3, rel=1e-5)  # the square root of 9
     assert weight.mean() == pytest.approx(1, rel=1e-5)
 
@@ -63,7 +64,9 @@ def test_rare_classes_weigh_more():
 def test_weighted_positives_of_a_rare_label_weigh_the_root_of_the_odds():
     label = np.zeros((100, 1), np.float32)
     label[:10] = 1
-    each = losses.make_loss("weighted", Target("multilabel", ("a",)), label)(np.zeros((100, 1), np.float32), label)
+    target = Target("multilabel", ("a",))
+    loss = losses.make_loss("weighted", target)
+    each = loss(np.zeros((100, 1), np.float32), label, losses.label_weights(target, label))
     assert float(each[0] / each[-1]) == pytest.approx(3, rel=1e-5)
 
 

@@ -1,7 +1,8 @@
 """Feeds bring the windows of each step to the devices: from device memory, or from disk through tf.data.
 
-A feed has `arrays`, a pytree on the devices that is an argument of each call of the compiled step; `stream`, which
-yields the item of each step; and `take(arrays, item)`, which turns an item into a batch inside the compiled step.
+A feed has `arrays`, a pytree on the devices that is an argument of each call of the compiled steps; `stream`, which
+yields the items of each call, [S, R, B, ...] for S steps, R runs and B rows; and `take(arrays, item)`, which turns the
+item of one run and step into a batch inside the compiled steps.
 TensorFlow is loaded only when a host feed is read. May import jax, flax and psutil.
 """
 
@@ -25,7 +26,7 @@ from ecg_jax.records.record import MISSING, Quantised
 RESIDENT_SHARE = 0.4  # largest share of the device's memory for the records; the rest is for activations
 
 RowsAt = Callable[[int], Rows]
-"""From a step to the rows of its global batch, padded to a multiple of the number of devices."""
+"""From a step to the rows of its global batches, one for each run: [R, B], B a multiple of the number of devices."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def make_feed(
 ) -> "ResidentFeed | HostFeed":
     """Makes the feed of a kind over the records `indices`; `auto` is resident if the records fit the device.
 
-    `devices` places pytrees of NumPy arrays on the devices: `put_rows` splits them, `put_everywhere` copies them.
+    `devices` places pytrees of NumPy arrays on the devices: `put_rows` splits them, `put_everywhere` copies them;
+    `steps_per_call` is the number of steps for which items are yielded together.
     """
     if kind == "auto":
         stats = jax.local_devices()[0].memory_stats() or {}
@@ -97,10 +99,14 @@ class ResidentFeed:
         self._devices = devices
         self.arrays = devices.put_everywhere(_joined(recordings, indices, window))
 
-    def stream(self, rows_at: RowsAt, first: int, stop: int) -> Iterator[Rows]:
-        """Yields the rows of each step, on the devices."""
-        for step in range(first, stop):
-            yield self._devices.put_rows(rows_at(step))
+    def stream(self, rows_at: RowsAt, number: int) -> Iterator[tuple[Rows, Any, int]]:
+        """Yields, for steps 0 to `number`, the rows of several steps and their number, on the devices and as an int."""
+        size = self._devices.steps_per_call
+        for first in range(0, number, size):
+            steps = [rows_at(step) for step in range(first, min(first + size, number))]
+            padding = [steps[-1]] * (size - len(steps))
+            items = Rows(*(np.stack(column) for column in zip(*steps, *padding, strict=True)))
+            yield self._devices.put_rows(items), self._devices.put_everywhere(np.int32(len(steps))), len(steps)
 
     @staticmethod
     def take(arrays: Resident, item: Rows) -> Batch:
@@ -162,34 +168,36 @@ class HostFeed:
         self._recordings, self._indices, self._window, self._devices = recordings, indices, window, devices
         self._label = recordings.label[indices].astype(np.float32)
 
-    def stream(self, rows_at: RowsAt, first: int, stop: int) -> Iterator[Batch]:
-        """Yields the batch of each step, on the devices; reading runs ahead of the step."""
+    def stream(self, rows_at: RowsAt, number: int) -> Iterator[tuple[Batch, Any, int]]:
+        """Yields, for each of `number` steps, its batches and the number 1, on the devices; reading runs ahead."""
         import tensorflow as tf
 
         def read(step: np.int64) -> tuple[np.ndarray, ...]:
-            return self._batch(rows_at(int(step)))
+            return self._batches(rows_at(int(step)))
 
         types = (tf.int16, tf.float32, tf.bool, tf.float32, tf.float32)
-        batches = tf.data.Dataset.range(first, stop).map(
+        batches = tf.data.Dataset.range(number).map(
             lambda step: tf.numpy_function(read, [step], types), num_parallel_calls=tf.data.AUTOTUNE
         )
+        one = self._devices.put_everywhere(np.int32(1))
         for fields in batches.prefetch(2).as_numpy_iterator():
-            yield self._devices.put_rows(Batch(*fields))
+            yield self._devices.put_rows(Batch(*fields)), one, 1
 
     @staticmethod
     def take(arrays: Any, item: Batch) -> Batch:
         """The item is the batch."""
         return item
 
-    def _batch(self, rows: Rows) -> tuple[np.ndarray, ...]:
-        """The fields of a `Batch`. Records are read one by one, so that one long record at a time is in memory."""
-        n_rows, n_leads = len(rows.record), len(self._recordings.leads)
-        signal = np.full((n_rows, self._window, n_leads), MISSING, np.int16)
-        scale_mv = np.zeros((n_rows, n_leads), np.float32)
+    def _batches(self, rows: Rows) -> tuple[np.ndarray, ...]:
+        """The fields [1, R, B, ...] of a `Batch`. Records are read one by one: one long record at a time in memory."""
+        shape, n_leads = rows.record.shape, len(self._recordings.leads)  # [R, B]
+        signal = np.full((*shape, self._window, n_leads), MISSING, np.int16)
+        scale_mv = np.zeros((*shape, n_leads), np.float32)
         real = rows.weight > 0
-        for row in np.flatnonzero(real):
+        for row in zip(*np.nonzero(real), strict=True):
             whole, scale_mv[row] = self._recordings.read([int(self._indices[rows.record[row]])])[0]
             window = whole[rows.offset[row] :][: self._window]
-            signal[row, : len(window)] = window
-        label = np.where(real[:, None], self._label[rows.record], np.float32(0))
-        return signal, scale_mv, (signal != MISSING).any(axis=-1), label, rows.weight
+            signal[row][: len(window)] = window
+        label = np.where(real[..., None], self._label[rows.record], np.float32(0))
+        fields = (signal, scale_mv, (signal != MISSING).any(axis=-1), label, rows.weight)
+        return tuple(each[None] for each in fields)

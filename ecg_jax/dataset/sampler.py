@@ -18,7 +18,7 @@ class Rows(NamedTuple):
     weight: Any  # [B] float32: 1, or 0 for a padding row
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)  # two epochs of each run that is trained together
 def _epoch(seed: int, epoch: int, n_records: int) -> tuple[np.ndarray, np.ndarray]:
     """The order of the records in an epoch [N], and the relative position of each record's crop, in [0, 1) [N]."""
     order = np.random.default_rng([seed, epoch, 0]).permutation(n_records)

@@ -9,7 +9,7 @@ import flax.linen as nn
 from jax import Array
 
 from ecg_jax.config import ModelConfig
-from ecg_jax.models.conv import Conv1D, average_pool, coarser, max_pool, relu
+from ecg_jax.models.conv import Conv1D, Formulation, average_pool, coarser, max_pool, relu
 from ecg_jax.models.dropout import RowDropout
 from ecg_jax.models.layout import Block, stem_channels
 from ecg_jax.models.norm import MaskedBatchNorm
@@ -20,6 +20,7 @@ class Stem(nn.Module):
 
     config: ModelConfig
     axis_name: str | None = None
+    formulation: Formulation = "direct"
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None, *, train: bool) -> tuple[Array, Array | None]:
@@ -27,7 +28,7 @@ class Stem(nn.Module):
         config, stride = self.config, self.config.stem_stride
         kept = coarser(valid, stride)
         for i, channels in enumerate(stem_channels(config)):
-            x = Conv1D(channels, config.stem_kernel, stride if i == 0 else 1)(x)
+            x = Conv1D(channels, config.stem_kernel, stride if i == 0 else 1, formulation=self.formulation)(x)
             x = MaskedBatchNorm(train, self.axis_name)(x, kept)
             x = relu(x, kept)
         if config.stem_pool:
@@ -45,17 +46,19 @@ class ResidualBlock(nn.Module):
     config: ModelConfig
     block: Block
     axis_name: str | None = None
+    formulation: Formulation = "direct"
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None, *, train: bool) -> tuple[Array, Array | None]:
         """`x` is 0 where `valid` [B, T, 1] is 0. Returns the output and its mask, with the same property."""
         config, block = self.config, self.block
         norm = partial(MaskedBatchNorm, train, self.axis_name)
+        conv = partial(Conv1D, formulation=self.formulation)
         kept = coarser(valid, block.stride)  # [B, T', 1]
         y = x
         for i, (width, kernel) in enumerate(zip(block.widths, block.kernels, strict=True)):
             mask = kept if i >= block.strided else valid
-            y = Conv1D(width, kernel, block.stride if i == block.strided else 1, config.dilation)(y)
+            y = conv(width, kernel, block.stride if i == block.strided else 1, config.dilation)(y)
             y = norm()(y, mask)
             if i < len(block.widths) - 1:
                 y = relu(y, mask)
@@ -66,6 +69,6 @@ class ResidualBlock(nn.Module):
         if config.shortcut == "pool" and stride > 1:
             x, stride = average_pool(x, valid, stride), 1
         if projected or stride > 1:
-            x = Conv1D(block.widths[-1], 1, stride, name="shortcut_conv")(x)
+            x = conv(block.widths[-1], 1, stride, name="shortcut_conv")(x)
             x = norm(name="shortcut_norm")(x, kept)
         return relu(x + y, kept), kept

@@ -9,10 +9,20 @@ all samples are signal; no mask is computed then. May import jax and flax only.
 """
 
 from functools import reduce
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
+
+Formulation = Literal["direct", "matmul"]
+"""How a convolution is computed: by XLA's convolution, or as one matrix product.
+
+The results are equal up to rounding. A convolution whose kernels differ along a mapped axis (`jax.vmap` over several
+networks) is a grouped convolution for XLA, which is slow on GPU; a matrix product with another leading axis is not.
+"""
+
+GROUP_COLUMNS = 1024  # largest number of columns of a matrix product, where group * channels may choose it
 
 
 class Conv1D(nn.Module):
@@ -25,21 +35,46 @@ class Conv1D(nn.Module):
     kernel: int
     stride: int = 1
     dilation: int = 1
+    formulation: Formulation = "direct"
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """The result has the number format of `x`; the parameters are float32."""
         shape = (self.kernel, x.shape[-1], self.channels)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32).astype(x.dtype)
+        if self.formulation == "matmul":
+            return _matmul(x, kernel, stride=self.stride, dilation=self.dilation)
         reach = (self.kernel - 1) * self.dilation
         return lax.conv_general_dilated(
             x,
-            kernel.astype(x.dtype),
+            kernel,
             window_strides=(self.stride,),
             padding=[(reach // 2, reach - reach // 2)],
             rhs_dilation=(self.dilation,),
             dimension_numbers=("NWC", "WIO", "NWC"),
         )
+
+
+def _matmul(x: Array, kernel: Array, *, stride: int, dilation: int) -> Array:
+    """The convolution of [B, T, C] with [K, C, D] as one matrix product: [B, ceil(T / stride), D].
+
+    Each row of the product computes `group` neighbouring outputs from the samples that any of them needs. So the
+    samples are copied about twice, not K times; in exchange, about half of the products are with zeros of the matrix.
+    """
+    reach = (len(kernel) - 1) * dilation
+    length, width = -(-x.shape[1] // stride), kernel.shape[-1]
+    group = 1 if reach == 0 else max(1, min(-(-(reach + 1) // stride), GROUP_COLUMNS // width))
+    rows, hop = -(-length // group), group * stride
+    needed = hop - stride + reach + 1  # samples for one row
+    parts = -(-needed // hop)
+    last = (rows + parts - 1) * hop - reach // 2 - x.shape[1]
+    blocks = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (reach // 2, last, 0), (0, 0, 0)))
+    blocks = blocks.reshape(len(x), rows + parts - 1, hop, x.shape[-1])
+    samples = jnp.concatenate([blocks[:, part : part + rows] for part in range(parts)], axis=2)[:, :, :needed]
+    taps = lax.pad(kernel, jnp.zeros((), x.dtype), ((0, 0, dilation - 1), (0, 0, 0), (0, 0, 0)))
+    shifted = [jnp.pad(taps, ((place, hop - stride - place), (0, 0), (0, 0))) for place in range(0, hop, stride)]
+    outputs = jnp.einsum("brtc,tcgd->brgd", samples, jnp.stack(shifted, axis=2))  # [B, rows, group, D]
+    return outputs.reshape(len(x), rows * group, width)[:, :length]
 
 
 def relu(x: Array, valid: Array | None) -> Array:

@@ -12,6 +12,7 @@ from jax import Array
 from ecg_jax.config import ModelConfig, RunConfig
 from ecg_jax.import_path import function_at
 from ecg_jax.models.blocks import ResidualBlock, Stem
+from ecg_jax.models.conv import Formulation
 from ecg_jax.models.heads import Head
 from ecg_jax.models.layout import layout
 
@@ -19,12 +20,14 @@ from ecg_jax.models.layout import layout
 class ResNet1D(nn.Module):
     """Stem, stages of residual blocks, head (He et al. 2016, arXiv 1512.03385, in one dimension).
 
-    `axis_name` is the name of the `pmap` axis over which the batch is distributed, None without `pmap`.
+    `axis_name` is the name of the `pmap` axis over which the batch is distributed, None without `pmap`; `formulation`
+    is how the convolutions are computed.
     """
 
     config: ModelConfig
     n_classes: int
     axis_name: str | None = None
+    formulation: Formulation = "direct"
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None = None, *, train: bool) -> Array:
@@ -41,9 +44,11 @@ class ResNet1D(nn.Module):
             mask = valid[:, :, None].astype(dtype)  # [B, T, 1]
         x = x.astype(dtype)
 
-        x, mask = Stem(config, self.axis_name, name="stem")(x, mask, train=train)  # [B, T', C]
+        x, mask = Stem(config, self.axis_name, self.formulation, name="stem")(x, mask, train=train)  # [B, T', C]
         for block in layout(config):
-            x, mask = ResidualBlock(config, block, self.axis_name, name=block.name)(x, mask, train=train)
+            x, mask = ResidualBlock(config, block, self.axis_name, self.formulation, name=block.name)(
+                x, mask, train=train
+            )
         return Head(config, self.n_classes, self.axis_name, name="head")(x, mask, train=train)
 
 
@@ -51,12 +56,18 @@ Network = Callable[[ModelConfig, int, str | None], nn.Module]
 """`network(config, n_classes, axis_name)` returns a module that is called like `ResNet1D`."""
 
 
-def build_network(config: RunConfig, n_classes: int, *, axis_name: str | None = None) -> nn.Module:
+def build_network(
+    config: RunConfig, n_classes: int, *, axis_name: str | None = None, formulation: Formulation = "direct"
+) -> nn.Module:
     """Builds the network of a run: `ResNet1D`, or the user's own, which is called in the same way.
+
+    `formulation` is that of the convolutions of `ResNet1D`.
 
     Raises:
         RunError: the user's own function cannot be imported.
     """
     name = config.functions.network
-    make: Network = function_at(name, "network") if name else ResNet1D
+    if not name:
+        return ResNet1D(config.model, n_classes, axis_name, formulation)
+    make: Network = function_at(name, "network")
     return make(config.model, n_classes, axis_name)

@@ -1,11 +1,14 @@
-"""How a step is distributed over devices: `jit` or `pmap`. No other module uses devices."""
+"""How steps are distributed over devices: `jit` or `pmap`. No other module uses devices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -13,6 +16,8 @@ from jax.sharding import PartitionSpec as P
 from ecg_jax.errors import RunError
 
 AXIS = "data"
+ROWS = P(None, None, AXIS)  # items are [S, R, B, ...]: steps, runs, rows
+STEPS_PER_CALL = 32  # on accelerators, where Python cannot start steps as fast as they end
 
 
 def keep_compiled(folder: Path) -> None:
@@ -24,42 +29,86 @@ def keep_compiled(folder: Path) -> None:
     reset_cache()  # JAX decides at its first compilation whether there is a cache
 
 
+@dataclass(frozen=True)
 class Devices:
-    """Places values on the devices and compiles functions for them, under `jit` or `pmap`.
+    """Places values on devices and compiles steps for them, under `jit` or `pmap`; by default on all devices.
 
-    A function `f(everywhere, arrays, item)` gets its first two arguments whole on each device and the rows of its third
-    one split over the devices. Its results are whole on each device, or with `rows=True` split by rows. Under `jit` it
-    is written for the global batch and the compiler adds the communication. Under `pmap` it sees the rows of one device
-    and communicates over the axis `axis_name`; this is `jax.shard_map`, on which `jax.pmap` is built since JAX 0.8.
+    Under `jit` a step is written for the global batch and the compiler adds the communication. Under `pmap` it sees the
+    rows of one device and communicates over the axis `axis_name`; this is `jax.shard_map`, on which `jax.pmap` is built
+    since JAX 0.8.
     """
 
-    def __init__(self, mode: Literal["jit", "pmap"] = "jit", devices: Sequence[Any] | None = None):
-        """Takes all devices by default.
+    mode: Literal["jit", "pmap"] = "jit"
+    devices: tuple[Any, ...] = ()
 
-        Raises:
-            RunError: JAX runs in several processes.
-        """
+    def __post_init__(self) -> None:
         if jax.process_count() > 1:
             raise RunError("training in several processes is not supported; start one process on one host")
-        self._mesh = Mesh(np.array(devices or jax.devices()), (AXIS,))
-        self.axis_name = AXIS if mode == "pmap" else None
+
+    @property
+    def axis_name(self) -> str | None:
+        """The mapped axis under `pmap`."""
+        return AXIS if self.mode == "pmap" else None
+
+    @property
+    def steps_per_call(self) -> int:
+        """Largest number of steps in one call; 1 on CPU, where a loop over convolutions is slow."""
+        return 1 if self._all[0].platform == "cpu" else STEPS_PER_CALL
+
+    @property
+    def _all(self) -> tuple[Any, ...]:
+        return self.devices or tuple(jax.devices())
+
+    @property
+    def _mesh(self) -> Mesh:
+        return Mesh(np.array(self._all), (AXIS,))
 
     def __len__(self) -> int:
-        return self._mesh.size
+        return len(self._all)
 
     def put_everywhere(self, tree: Any) -> Any:
         """Copies a pytree to every device."""
         return jax.device_put(tree, NamedSharding(self._mesh, P()))
 
     def put_rows(self, tree: Any) -> Any:
-        """Splits the rows of the arrays of a pytree over the devices."""
-        return jax.device_put(tree, NamedSharding(self._mesh, P(AXIS)))
+        """Splits the rows of the arrays [S, R, B, ...] of a pytree over the devices."""
+        return jax.device_put(tree, NamedSharding(self._mesh, ROWS))
 
-    def compile(self, function: Callable[..., Any], *, rows: bool = False, donate: bool = False) -> Callable[..., Any]:
-        """Compiles `function(everywhere, arrays, item)`; `donate` gives the memory of `everywhere` to the result."""
-        result = P(AXIS) if rows else P()
+    def compile(self, step: Callable[..., Any], *, rows: bool = False) -> Callable[..., Any]:
+        """Compiles `step(carry, inputs, item) -> (carry, output)` into a function that takes several steps in a call.
+
+        Args:
+            step: takes one item [R, B, ...]; carry and inputs are whole on each device.
+            rows: whether the outputs [R, B, ...] are split over the devices by row, like the items; otherwise they are
+                whole on each device.
+
+        Returns:
+            `steps(carry, inputs, items, count) -> (carry, outputs)`: the first `count` of the items [S, R, B, ...] are
+            used. The memory of the carry is given to the result.
+        """
+
+        def steps(carry: Any, inputs: Any, items: Any, count: Any) -> Any:
+            size = len(jax.tree.leaves(items)[0])
+            if size == 1:
+                carry, output = step(carry, inputs, _at(items, 0))
+                return carry, jax.tree.map(lambda x: x[None], output)
+            shapes = jax.eval_shape(step, carry, inputs, _at(items, 0))[1]
+            outputs = jax.tree.map(lambda x: jnp.zeros((size, *x.shape), x.dtype), shapes)
+
+            def one(place: Any, results: Any) -> Any:
+                carry, output = step(results[0], inputs, _at(items, place))
+                return carry, jax.tree.map(lambda all_, x: all_.at[place].set(x), results[1], output)
+
+            return lax.fori_loop(0, count, one, (carry, outputs))
+
+        results = (P(), ROWS if rows else P())
+        function: Callable[..., Any] = steps
         if self.axis_name is not None:
-            specs = {"in_specs": (P(), P(), P(AXIS)), "out_specs": result}
-            function = jax.shard_map(function, mesh=self._mesh, **specs, check_vma=False)
-        donated = (0,) if donate else ()
-        return jax.jit(function, donate_argnums=donated, out_shardings=NamedSharding(self._mesh, result))
+            specs = {"in_specs": (P(), P(), ROWS, P()), "out_specs": results}
+            function = jax.shard_map(steps, mesh=self._mesh, **specs, check_vma=False)
+        shardings = tuple(NamedSharding(self._mesh, spec) for spec in results)
+        return jax.jit(function, donate_argnums=0, out_shardings=shardings)
+
+
+def _at(tree: Any, place: Any) -> Any:
+    return jax.tree.map(lambda x: x[place], tree)

@@ -1,6 +1,6 @@
-"""Predicts recordings: their windows in batches through a network, then pooled to one probability per record."""
+"""Predicts recordings: their windows in batches through networks, then pooled to one probability per record."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,57 +12,83 @@ from ecg_jax.dataset.batch import InputContract
 from ecg_jax.dataset.feeds import Recordings, make_feed
 from ecg_jax.evaluation.pooling import pool_windows
 from ecg_jax.training.devices import Devices
+from ecg_jax.training.programs import program
+
+
+def stacked(trees: Sequence[Any]) -> Any:
+    """One pytree whose arrays have a leading axis for the trees."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 class Evaluator:
-    """All windows of some recordings, to be predicted any number of times."""
+    """All windows of the recordings of some runs, to be predicted any number of times."""
 
     def __init__(
         self,
         recordings: Recordings,
-        indices: np.ndarray,
+        splits: Sequence[np.ndarray],
         config: RunConfig,
-        contract: InputContract,
+        contracts: Sequence[InputContract],
         devices: Devices,
+        weights: np.ndarray | None = None,
     ):
-        """Reads the records `indices`, unless the feed reads them later."""
-        window, self._devices, self._config, self._target = contract.window_samples, devices, config, contract.target
-        self._feed = make_feed(config.data.feed, recordings, indices, window, devices)
-        self._inputs = (self._feed.arrays, devices.put_everywhere(contract.normalisation))
-        lengths = recordings.samples[indices]
-        self._windows = sampler.evaluation_windows(lengths, window=window, overlap=config.evaluate.overlap)
-        fewest = 1 << (len(self._windows.record) - 1).bit_length()  # a power of two, so that few shapes are compiled
-        self._batch_size = -(-min(config.train.batch_size, fewest) // len(devices)) * len(devices)
-        self.label = recordings.label[indices]
+        """Reads the records, unless the feed reads them later.
 
-    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiles `function(variables, batch, normalisation)`, whose results have one row per window.
-
-        The first result is the probability [B, K]. All evaluators with the same kind of feed can use the compilation.
+        Args:
+            recordings: of all runs.
+            splits: indices of the records of each run.
+            config: of one of the runs; they evaluate in the same way.
+            contracts: of each run.
+            devices: for the predictions.
+            weights: of the labels in the losses of the runs [R, K]; by default 1.
         """
-        take = self._feed.take
-        return self._devices.compile(
-            lambda variables, inputs, item: function(variables, take(inputs[0], item), inputs[1]), rows=True
-        )
+        first, self._config, self._target = contracts[0], config, contracts[0].target
+        self.label = [recordings.label[indices] for indices in splits]
+        used, window = np.unique(np.concatenate(splits)), first.window_samples
+        self._places = [np.searchsorted(used, indices).astype(np.int32) for indices in splits]
+        self._feed = make_feed(config.data.feed, recordings, used, window, devices)
+        if weights is None:
+            weights = np.ones((len(splits), len(first.target.names)), np.float32)
+        normalisation = stacked([contract.normalisation for contract in contracts])
+        self._inputs = (self._feed.arrays, devices.put_everywhere((normalisation, weights)))
+        overlap = config.evaluate.overlap
+        self._windows = [
+            sampler.evaluation_windows(recordings.samples[indices], window=window, overlap=overlap)
+            for indices in splits
+        ]
+        most = max(len(windows.record) for windows in self._windows)
+        fewest = 1 << (most - 1).bit_length()  # a power of two, so that few shapes are compiled
+        self._batch_size = -(-min(config.train.batch_size, fewest) // len(devices)) * len(devices)
+        self._steps = -(-most // self._batch_size)
+        self._evaluate = program(config, first, self._feed.take, devices, runs=len(splits)).evaluation
 
-    def predict(self, compiled: Callable[..., Any], variables: Any) -> tuple[np.ndarray, ...]:
-        """Applies a compiled function to all windows; `variables` are on all devices.
+    def predict(self, variables: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Predicts all windows with the variables of each run, which are on all devices.
 
         Returns:
-            The probabilities of the records [N, K], pooled over their windows; other results by window [M, ...].
+            For each run the probabilities of its records [N, K], pooled over their windows, and the losses of its
+            windows [M].
         """
-        n_windows = len(self._windows.record)
-        steps = -(-n_windows // self._batch_size)
-        results = [compiled(variables, self._inputs, item) for item in self._feed.stream(self._rows_at, 0, steps)]
-        probability, *others = (np.concatenate(part)[:n_windows] for part in zip(*jax.device_get(results), strict=True))
-        pooled = pool_windows(
-            probability,
-            self._windows.record,
-            n_records=len(self.label),
-            pool=self._config.evaluate.pool,
-            target=self._target,
-        )
-        return pooled, *others
+        inputs, parts = (variables, *self._inputs), []
+        for items, count, taken in self._feed.stream(self._rows_at, self._steps):
+            _, outputs = self._evaluate(None, inputs, items, count)
+            parts.append(jax.tree.map(lambda x, taken=taken: x[:taken], outputs))
+        probability, losses = (
+            np.concatenate(part) for part in zip(*jax.device_get(parts), strict=True)
+        )  # [S, R, B, ...]
+        results = []
+        for run, (windows, label) in enumerate(zip(self._windows, self.label, strict=True)):
+            n_windows = len(windows.record)
+            of_run = probability[:, run].reshape(-1, probability.shape[-1])[:n_windows]
+            how = {"pool": self._config.evaluate.pool, "target": self._target}
+            pooled = pool_windows(of_run, windows.record, n_records=len(label), **how)
+            results.append((pooled, losses[:, run].reshape(-1)[:n_windows]))
+        return results
 
     def _rows_at(self, step: int) -> sampler.Rows:
-        return sampler.evaluation_rows(step, self._windows, batch_size=self._batch_size)
+        """The rows of an evaluation step, [R, B]."""
+        rows = []
+        for windows, places in zip(self._windows, self._places, strict=True):
+            own = sampler.evaluation_rows(step, windows, batch_size=self._batch_size)
+            rows.append(own._replace(record=places[own.record]))
+        return stacked(rows)

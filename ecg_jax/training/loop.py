@@ -1,7 +1,8 @@
-"""The only training loop: `run(config, workdir) -> RunResult`. Reads the clock; files are written by `writer.py`."""
+"""The only training loop: `run` and `run_together`. Reads the clock; files are written by `writer.py`."""
 
 import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
-from ecg_jax.dataset.splits import Splits, split_records
+from ecg_jax.dataset.splits import Splits
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.scores import SCORES
 from ecg_jax.evaluation.summary import point_values
@@ -22,10 +23,11 @@ from ecg_jax.models.resnet import Network
 from ecg_jax.terminal import PlainConsole, tell
 from ecg_jax.training.augment import Augment
 from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
+from ecg_jax.training.evaluator import stacked
 from ecg_jax.training.losses import Loss
 from ecg_jax.training.progress import EpochProgress
 from ecg_jax.training.result import RunResult, SplitPredictions, TrainStats, make_result, read_result
-from ecg_jax.training.setup import TrainingSetup
+from ecg_jax.training.setup import RunPlan, TrainingSetup, make_plan
 from ecg_jax.training.step import TrainState
 from ecg_jax.training.workdir import CHECKPOINTS, check_config
 from ecg_jax.training.writer import RunWriter, SilentWriter
@@ -41,6 +43,36 @@ class _Course:
     step_seconds: float = 0.0
     best_epoch: int = 0
     best_value: float | None = None
+
+
+@dataclasses.dataclass
+class _Training:
+    """One of the runs that are trained together."""
+
+    plan: RunPlan
+    writer: RunWriter
+    course: _Course = dataclasses.field(default_factory=_Course)
+    best: Any = None
+    """The best variables as NumPy arrays."""
+    failure: RunError | None = None
+    losses: list[float] = dataclasses.field(default_factory=list)
+    """Of the steps since the last epoch ended."""
+    epoch_seconds: float = 0.0
+
+    @property
+    def step(self) -> int:
+        """The number of steps taken."""
+        return self.course.step + len(self.losses)
+
+    @property
+    def is_going(self) -> bool:
+        """Whether epochs are left to train."""
+        return self.failure is None and self.course.epoch < self.plan.config.train.epochs
+
+    @property
+    def steps_to_epoch(self) -> int:
+        """The number of steps until the epoch ends."""
+        return self.plan.steps_until(self.course.epoch + 1) - self.step
 
 
 def run(
@@ -71,29 +103,69 @@ def run(
         DataError, ConfigError: the prepared set or its folds cannot be used.
         RunError: the workdir holds another run, or the loss is not finite.
     """
-    console = console or PlainConsole(stderr=True)
     config = _with_functions(config, network=network, loss=loss, augment=augment)
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
-    prepared = open_prepared(config.data.path)
-    splits = split_records(prepared, config.data)
-    check_config(workdir, config)
-    check_fingerprint(workdir, prepared.fingerprint)
-    finished = read_result(workdir)
-    if finished is not None:
-        tell(console, f"{workdir} is finished: nothing to do")
-        return finished
-    _check_best_metric(config.train.best_metric, prepared, splits)
-    tell(console, splits.describe())
+    result = run_together({workdir: config}, console=console, plots=plots)[workdir]
+    if isinstance(result, RunError):
+        raise result
+    return result
 
-    setup = TrainingSetup(config, prepared, splits)
-    state, best, course = _restored(setup, workdir, console)
-    writer = RunWriter(workdir, plots=plots) if jax.process_index() == 0 else SilentWriter(workdir)
-    writer.begin(config, epoch=course.epoch)  # only now: a run that cannot be built must not take the folder
+
+def run_together(
+    runs: Mapping[Path, RunConfig], *, console: Console | None = None, plots: bool = True
+) -> dict[Path, RunResult | RunError]:
+    """Trains several runs of one network as one program, each in its workdir as by `run`.
+
+    Each run gets the result that it would have alone, up to rounding. The seconds of a step are divided among the runs
+    that take it.
+
+    Args:
+        runs: workdir -> config; they differ in seed, learning rate, epochs, folds and training share alone.
+        console: where progress is shown; by default standard error.
+        plots: whether curves are drawn.
+
+    Returns:
+        The result of each run, or why it failed: a loss that is not finite ends its own run alone.
+
+    Raises:
+        DataError, ConfigError: the prepared set or the folds cannot be used.
+        RunError: a workdir holds another run, or the runs differ in more than that.
+    """
+    console = console or PlainConsole(stderr=True)
+    results: dict[Path, RunResult | RunError] = {}
+    trainings: list[_Training] = []
+    prepared: PreparedSet | None = None
+    for workdir, config in runs.items():
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
+        if prepared is None or prepared.path != config.data.path:
+            prepared = open_prepared(config.data.path)
+        plan = make_plan(config, prepared)
+        check_config(workdir, config)
+        check_fingerprint(workdir, prepared.fingerprint)
+        finished = read_result(workdir)
+        if finished is not None:
+            tell(console, f"{workdir} is finished: nothing to do")
+            results[workdir] = finished
+            continue
+        _check_best_metric(config.train.best_metric, prepared, plan.splits)
+        tell(console, plan.splits.describe())
+        writer = RunWriter(workdir, plots=plots) if jax.process_index() == 0 else SilentWriter(workdir)
+        trainings.append(_Training(plan, writer))
+    if trainings:
+        results |= _run_all(trainings, console)
+    return {workdir: results[workdir] for workdir in runs}
+
+
+def _run_all(trainings: Sequence[_Training], console: Console) -> dict[Path, RunResult | RunError]:
+    setup = TrainingSetup([training.plan for training in trainings])
+    state = _restored(setup, trainings, console)
     try:
-        best = _train(setup, state, best, course, writer, console)
+        for training in trainings:  # only now: a run that cannot be built must not take the folder
+            training.writer.begin(training.plan.config, epoch=training.course.epoch)
+        _train(setup, state, trainings, console)
     finally:
-        writer.close()
-    return _finish(setup, best, course, writer)
+        for training in trainings:
+            training.writer.close()
+    return _finish(setup, trainings)
 
 
 def _with_functions(config: RunConfig, **functions: Any) -> RunConfig:
@@ -113,67 +185,97 @@ def _check_best_metric(metric: str, prepared: PreparedSet, splits: Splits) -> No
         )
 
 
-def _restored(setup: TrainingSetup, workdir: Path, console: Console) -> tuple[TrainState, Any, _Course]:
-    """State, best variables and course of the last checkpoint, or those before the first step."""
+def _restored(setup: TrainingSetup, trainings: Sequence[_Training], console: Console) -> TrainState:
+    """The states of the last checkpoints, or those before the first step; also restores best variables and courses."""
     state = setup.initial_state()
-    like = _copied(state)
-    checkpoint = read_checkpoint(workdir / CHECKPOINTS, latest=like, best=like.variables)
-    if checkpoint is None:
-        return state, None, _Course()
-    course = _Course(**checkpoint["meta"]["course"])
-    tell(console, f"continuing after epoch {course.epoch} of {setup.config.train.epochs}")
-    return setup.place(checkpoint["latest"]), checkpoint["best"], course
+    states = [_of_run(_copied(state), number) for number in range(len(trainings))]
+    for number, training in enumerate(trainings):
+        like = states[number]
+        checkpoint = read_checkpoint(training.writer.workdir / CHECKPOINTS, latest=like, best=like.variables)
+        if checkpoint is None:
+            continue
+        states[number], training.best = checkpoint["latest"], checkpoint["best"]
+        training.course = course = _Course(**checkpoint["meta"]["course"])
+        epochs = training.plan.config.train.epochs
+        tell(console, f"continuing after epoch {course.epoch} of {epochs}")
+    return setup.place(stacked(states))
 
 
-def _train(
-    setup: TrainingSetup, state: TrainState, best: Any, course: _Course, writer: RunWriter, console: Console
-) -> Any:
-    """Trains the remaining epochs and updates `course`; returns the best variables as NumPy arrays."""
-    config, fixed = setup.config, _fixed_meta(setup)
-    steps, metric = setup.steps_until(config.train.epochs), config.train.best_metric
-    with EpochProgress(console, steps, course.step, setup.batch_size) as progress:
-        for epoch in range(course.epoch + 1, config.train.epochs + 1):
-            began, first, stop = time.monotonic(), course.step, setup.steps_until(epoch)
-            state, losses = setup.train(state, first, stop, progress.count_step)
-            _check_finite(losses, first, course.epoch, writer.workdir)
+def _train(setup: TrainingSetup, state: TrainState, trainings: Sequence[_Training], console: Console) -> None:
+    """Trains the remaining epochs of all runs; a run whose loss is not finite gets a `failure`."""
+    total = sum(plan.steps_until(plan.config.train.epochs) for plan in setup.plans)
+    done = sum(training.step for training in trainings)
+    with EpochProgress(console, total, done, setup.batch_size) as progress:
+        while going := [number for number, training in enumerate(trainings) if training.is_going]:
+            began = time.monotonic()
+            number_of_steps = min(trainings[number].steps_to_epoch for number in going)
+            steps = [training.step for training in trainings]
+            state, losses = setup.train(state, steps, number_of_steps, lambda taken: progress.count(taken * len(going)))
             trained = time.monotonic()
-            probability, validation_loss = setup.validate(state.variables)
-            _check_finite(np.array([validation_loss]), stop, course.epoch, writer.workdir)
-            values = _validation_values(setup, probability) | {"loss": validation_loss}
-            if course.best_value is None or _is_better(values[metric], course.best_value, metric):
-                course.best_value, course.best_epoch = values[metric], epoch
-                best = _copied(state.variables)
-            course.epoch, course.step = epoch, stop
-            course.step_seconds += trained - began
-            course.seconds += time.monotonic() - began
-            auroc = values["macro_auroc"]
-            line = {
-                "epoch": epoch,
-                "step": stop,
-                "train_loss": float(np.mean(losses)),
-                "validation_loss": validation_loss,
-                "validation_macro_auroc": None if np.isnan(auroc) else auroc,
-                "learning_rate": setup.learning_rates[stop - 1].item(),
-                "seconds": round(time.monotonic() - began, 3),
-            }
-            meta = fixed | {"course": dataclasses.asdict(course)}
-            writer.end_epoch(line, latest=_copied(state), best=best, meta=meta)
-            progress.describe(line)
-    return best
+            for number in going:
+                training = trainings[number]
+                training.losses += losses[:, number].tolist()
+                training.course.step_seconds += (trained - began) / len(going)
+            ended = [number for number in going if not trainings[number].steps_to_epoch]
+            validated, latest = setup.validate(state.variables), _copied(state)
+            share = (time.monotonic() - began) / len(going)
+            for number in going:
+                trainings[number].epoch_seconds += share
+            for number in ended:
+                try:
+                    line = _end_epoch(trainings[number], _of_run(latest, number), *validated[number])
+                except RunError as failure:
+                    trainings[number].failure = failure
+                else:
+                    progress.describe(line)
 
 
-def _fixed_meta(setup: TrainingSetup) -> dict[str, Any]:
+def _end_epoch(
+    training: _Training, latest: TrainState, probability: np.ndarray, validation_loss: float
+) -> dict[str, Any]:
+    """Ends an epoch of a run and writes a checkpoint; returns its line of `metrics.jsonl`."""
+    plan, course, writer = training.plan, training.course, training.writer
+    _check_finite(np.array(training.losses), course.step, course.epoch, writer.workdir)
+    _check_finite(np.array([validation_loss]), training.step, course.epoch, writer.workdir)
+    values, metric = _validation_values(plan, probability) | {"loss": validation_loss}, plan.config.train.best_metric
+    epoch, stop, train_loss = course.epoch + 1, training.step, float(np.mean(np.array(training.losses, np.float32)))
+    if course.best_value is None or _is_better(values[metric], course.best_value, metric):
+        course.best_value, course.best_epoch = values[metric], epoch
+        training.best = latest.variables
+    course.epoch, course.step, course.seconds = epoch, stop, course.seconds + training.epoch_seconds
+    auroc = values["macro_auroc"]
+    line = {
+        "epoch": epoch,
+        "step": stop,
+        "train_loss": train_loss,
+        "validation_loss": validation_loss,
+        "validation_macro_auroc": None if np.isnan(auroc) else auroc,
+        "learning_rate": plan.learning_rates[stop - 1].item(),
+        "seconds": round(training.epoch_seconds, 3),
+    }
+    meta = _fixed_meta(plan) | {"course": dataclasses.asdict(course)}
+    writer.end_epoch(line, latest=latest, best=training.best, meta=meta)
+    training.losses, training.epoch_seconds = [], 0.0
+    return line
+
+
+def _fixed_meta(plan: RunPlan) -> dict[str, Any]:
     return {
-        "config": to_dict(setup.config),
-        "contract": to_dict(setup.contract),
-        "fingerprint": setup.prepared.fingerprint,
-        "folds": {name: list(folds) for name, folds in setup.splits.folds.items()},
+        "config": to_dict(plan.config),
+        "contract": to_dict(plan.contract),
+        "fingerprint": plan.prepared.fingerprint,
+        "folds": {name: list(folds) for name, folds in plan.splits.folds.items()},
     }
 
 
 def _copied(tree: Any) -> Any:
     """NumPy copies, because the next step overwrites donated buffers while Orbax still writes."""
     return jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(tree))
+
+
+def _of_run(tree: Any, number: int) -> Any:
+    """The arrays of one run."""
+    return jax.tree.map(lambda x: np.asarray(x[number]), tree)
 
 
 def _check_finite(losses: np.ndarray, first: int, good_epoch: int, workdir: Path) -> None:
@@ -186,35 +288,46 @@ def _check_finite(losses: np.ndarray, first: int, good_epoch: int, workdir: Path
         )
 
 
-def _validation_values(setup: TrainingSetup, probability: np.ndarray) -> dict[str, float]:
-    label, target = setup.validation.label, setup.contract.target
+def _validation_values(plan: RunPlan, probability: np.ndarray) -> dict[str, float]:
+    label, target = plan.prepared.label[plan.splits.validation], plan.contract.target
     thresholds = fit_thresholds(label, probability, target)
-    return point_values(label, probability, thresholds, target=target, score=setup.prepared.score)
+    return point_values(label, probability, thresholds, target=target, score=plan.prepared.score)
 
 
 def _is_better(value: float, best: float, metric: str) -> bool:
     return value < best if metric == "loss" else value > best
 
 
-def _finish(setup: TrainingSetup, best: Any, course: _Course, writer: RunWriter) -> RunResult:
-    """Predicts the validation split with the best variables and writes the result of the run."""
-    config, contract, prepared = setup.config, setup.contract, setup.prepared
-    shape = {"leads": len(contract.leads), "labels": len(contract.target.names)}
-    shape["window_samples"] = contract.window_samples
-    probability, _ = setup.validate(setup.place(best))
-    predictions = SplitPredictions("validation", prepared, setup.splits.validation, probability)
+def _finish(setup: TrainingSetup, trainings: Sequence[_Training]) -> dict[Path, RunResult | RunError]:
+    """Predicts the validation splits with the best variables and writes the results of the runs."""
+    some = next((training.best for training in trainings if training.best is not None), None)
+    results: dict[Path, RunResult | RunError] = {}
+    if some is not None:
+        best = [some if training.best is None else training.best for training in trainings]
+        validated = setup.validate(setup.place(stacked(best)))
+    for number, training in enumerate(trainings):
+        workdir = training.writer.workdir
+        results[workdir] = training.failure or _write_result(training, validated[number][0])
+    return results
+
+
+def _write_result(training: _Training, probability: np.ndarray) -> RunResult:
+    plan, course = training.plan, training.course
+    config, contract, target = plan.config, plan.contract, plan.contract.target
+    shape = {"leads": len(contract.leads), "labels": len(target.names), "window_samples": contract.window_samples}
+    predictions = SplitPredictions("validation", plan.prepared, plan.splits.validation, probability)
     result = make_result(
-        writer.workdir,
+        training.writer.workdir,
         predictions,
-        fit_thresholds(predictions.label, probability, contract.target),
+        fit_thresholds(predictions.label, probability, target),
         config=config,
         cost=cost_of(config, **shape, rate_hz=contract.rate_hz),
         train=TrainStats(
             steps=course.step,
             seconds=round(course.seconds, 3),
-            examples_per_second=round(course.step * setup.batch_size / course.step_seconds, 1),
+            examples_per_second=round(course.step * plan.batch_size / course.step_seconds, 1),
             best_epoch=course.best_epoch,
         ),
     )
-    writer.write_result(predictions, result)
+    training.writer.write_result(predictions, result)
     return result

@@ -26,9 +26,9 @@ class EpochProgress(Progress):
         super().__init__(text, BarColumn(bar_width=10), counts, _ExamplesPerSecond(batch_size), left, console=console)
         self._task = self.add_task("training", total=steps, completed=done)
 
-    def count_step(self) -> None:
-        """Counts one step."""
-        self.advance(self._task)
+    def count(self, steps: int) -> None:
+        """Counts steps."""
+        self.advance(self._task, steps)
 
     def describe(self, line: Mapping[str, Any]) -> None:
         """Shows the metrics of an epoch, a line of `metrics.jsonl`."""

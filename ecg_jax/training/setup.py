@@ -1,149 +1,185 @@
-"""A run assembled from its config: records on the devices, compiled steps, first state. Writes nothing."""
+"""Runs assembled from their configs: records on the devices, compiled steps, first state. Writes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset import sampler
-from ecg_jax.dataset.batch import Batch, InputContract, Normalisation
+from ecg_jax.dataset.batch import InputContract
 from ecg_jax.dataset.feeds import make_feed, shared_size
 from ecg_jax.dataset.prepared import PreparedSet
-from ecg_jax.dataset.splits import Splits
+from ecg_jax.dataset.splits import Splits, split_records
 from ecg_jax.dataset.statistics import mean_and_std_mv
-from ecg_jax.import_path import function_at
-from ecg_jax.models.resnet import build_network
-from ecg_jax.training.augment import make_augment
+from ecg_jax.errors import RunError
 from ecg_jax.training.devices import Devices
-from ecg_jax.training.evaluator import Evaluator
-from ecg_jax.training.losses import Loss, make_loss
-from ecg_jax.training.optimizer import learning_rates, make_optimizer
-from ecg_jax.training.step import TrainState, Variables, init_state, make_predict, make_step
+from ecg_jax.training.evaluator import Evaluator, stacked
+from ecg_jax.training.losses import label_weights
+from ecg_jax.training.optimizer import learning_rates
+from ecg_jax.training.programs import program, shared_config, training_steps
+from ecg_jax.training.step import TrainState
 
-AHEAD = 3  # steps that may wait for the device: enough to keep it busy, few enough for a correct progress bar
-
-
-def make_contract(config: RunConfig, prepared: PreparedSet, splits: Splits) -> InputContract:
-    """The input that a network trained by this run expects, normalised with the numbers of its training records."""
-    mean_mv, std_mv = mean_and_std_mv(prepared, splits.training)
-    return InputContract(
-        rate_hz=prepared.rate_hz,
-        leads=prepared.leads,
-        target=prepared.target,
-        window_samples=config.data.window_samples(prepared.rate_hz),
-        mean_mv=tuple(mean_mv.tolist()),
-        std_mv=tuple(std_mv.tolist()),
-    )
+AHEAD = 3  # calls that may wait for the device: enough to keep it busy, few enough for a correct progress bar
 
 
-class TrainingSetup:
-    """Everything that a run computes with, except the state of the training."""
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run reads at each step, and the learning rate of each step."""
 
-    def __init__(self, config: RunConfig, prepared: PreparedSet, splits: Splits):
-        """Reads the records, unless the feed reads them later, and builds the steps."""
-        self.config, self.prepared, self.splits = config, prepared, splits
-        self.contract = make_contract(config, prepared, splits)
-        self.batch_size = min(config.train.batch_size, len(splits.training))
-        self._samples = prepared.samples[splits.training]
-        self._devices = Devices(config.train.parallel)
-        window, target = self.contract.window_samples, self.contract.target
-        self._network = build_network(config, len(target.names), axis_name=self._devices.axis_name)
-        self._optimizer = make_optimizer(config.train)
-        self._feed = make_feed(config.data.feed, prepared, splits.training, window, self._devices)
-        steps = self.steps_until(config.train.epochs)
-        self.learning_rates = learning_rates(config.train, steps)
-        padded_rates = np.pad(self.learning_rates, (0, shared_size(steps) - steps))
-        placed = self._devices.put_everywhere((self.contract.normalisation, padded_rates))
-        self._inputs = (self._feed.arrays, *placed)
-        loss = self._loss()
-        self._step = self._compile_step(loss)
+    config: RunConfig
+    prepared: PreparedSet
+    splits: Splits
 
-        self.validation = Evaluator(prepared, splits.validation, config, self.contract, self._devices)
-        predict = make_predict(self._network, target)
-
-        def predict_with_loss(variables: Variables, batch: Batch, normalisation: Normalisation) -> Any:
-            logits, probability = predict(variables, batch, normalisation)
-            return probability, loss(logits, batch.label)
-
-        self._predict = self.validation.compile(predict_with_loss)
-
-    def _loss(self) -> Loss:
-        """The user's own loss, or the one that the config names."""
-        if self.config.functions.loss:
-            return function_at(self.config.functions.loss, "loss")
-        return make_loss(self.config.train.loss, self.contract.target, self.prepared.label[self.splits.training])
-
-    def _compile_step(self, loss: Loss) -> Callable[..., Any]:
-        config, take = self.config, self._feed.take
-        own = config.functions.augment
-        step = make_step(
-            self._network,
-            self._optimizer,
-            loss,
-            augment=function_at(own, "augment") if own else make_augment(config.augment, rate_hz=self.contract.rate_hz),
-            mixup_alpha=config.augment.mixup,
-            ema=config.train.ema,
-            masked=self._may_be_invalid(),
-            axis_name=self._devices.axis_name,
+    @cached_property
+    def contract(self) -> InputContract:
+        """The input that the trained network expects, normalised with the numbers of the training records."""
+        mean_mv, std_mv = mean_and_std_mv(self.prepared, self.splits.training)
+        return InputContract(
+            rate_hz=self.prepared.rate_hz,
+            leads=self.prepared.leads,
+            target=self.prepared.target,
+            window_samples=self.config.data.window_samples(self.prepared.rate_hz),
+            mean_mv=tuple(mean_mv.tolist()),
+            std_mv=tuple(std_mv.tolist()),
         )
 
-        def step_of_run(state: TrainState, inputs: Any, item: Any) -> Any:
-            arrays, normalisation, rates = inputs
-            return step(state, take(arrays, item), normalisation, rates[state.step])
+    @property
+    def batch_size(self) -> int:
+        """Windows in a step."""
+        return min(self.config.train.batch_size, len(self.splits.training))
 
-        return self._devices.compile(step_of_run, donate=True)
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """Length of each training record [N]."""
+        return self.prepared.samples[self.splits.training]
 
-    def _may_be_invalid(self) -> bool:
-        """Whether a training batch can have an invalid sample: short record, gap in all leads, or padding row."""
-        gapless = self.prepared.gapless[self.splits.training].all()
-        long_enough = self._samples.min() >= self.contract.window_samples
-        return not (gapless and long_enough and self.batch_size % len(self._devices) == 0)
+    @cached_property
+    def learning_rates(self) -> np.ndarray:
+        """The learning rate of each step."""
+        return learning_rates(self.config.train, self.steps_until(self.config.train.epochs))
 
     def steps_until(self, epoch: int) -> int:
         """The number of steps that complete the first `epoch` epochs."""
-        return sampler.steps_until(epoch, n_records=len(self._samples), batch_size=self.batch_size)
+        return sampler.steps_until(epoch, n_records=len(self.samples), batch_size=self.batch_size)
 
-    def _rows_at(self, step: int) -> sampler.Rows:
-        rows = sampler.training_rows(
+    def rows_at(self, step: int) -> sampler.Rows:
+        """The rows of a step."""
+        return sampler.training_rows(
             step,
-            samples=self._samples,
+            samples=self.samples,
             window=self.contract.window_samples,
             batch_size=self.batch_size,
             seed=self.config.train.seed,
         )
-        return sampler.padded(rows, len(self._devices))
+
+
+def make_plan(config: RunConfig, prepared: PreparedSet) -> RunPlan:
+    """The plan of a run on a prepared set.
+
+    Raises:
+        ConfigError: the folds of the config cannot be used.
+    """
+    return RunPlan(config, prepared, split_records(prepared, config.data))
+
+
+class TrainingSetup:
+    """Everything that some runs compute with together, except the states of their trainings."""
+
+    def __init__(self, plans: Sequence[RunPlan]):
+        """Reads the records, unless the feed reads them later. The runs differ in seed, learning rate and folds alone.
+
+        Raises:
+            RunError: the runs differ in more than that.
+        """
+        self.plans, first = plans, plans[0]
+        for plan in plans[1:]:
+            same = shared_config(plan.config) == shared_config(first.config) and plan.prepared is first.prepared
+            if not same or plan.contract.window_samples != first.contract.window_samples:
+                raise RunError(
+                    "runs that are trained together may differ in seed, learning rate, epochs and folds alone"
+                )
+        self.devices = Devices(first.config.train.parallel)
+        self.batch_size = max(plan.batch_size for plan in plans)
+        used = np.unique(np.concatenate([plan.splits.training for plan in plans]))
+        self._places = [np.searchsorted(used, plan.splits.training) for plan in plans]
+        data, window = first.config.data, first.contract.window_samples
+        self._feed = make_feed(data.feed, first.prepared, used, window, self.devices)
+        self._program = program(first.config, first.contract, self._feed.take, self.devices, runs=len(plans))
+        self._train = training_steps(self._program, masked=self._may_be_invalid())
+        most = max(len(plan.learning_rates) for plan in plans)
+        rates = [np.pad(plan.learning_rates, (0, shared_size(most) - len(plan.learning_rates))) for plan in plans]
+        normalisation = stacked([plan.contract.normalisation for plan in plans])
+        label = first.prepared.label
+        weights = np.stack([label_weights(first.contract.target, label[plan.splits.training]) for plan in plans])
+        placed = self.devices.put_everywhere((normalisation, weights, np.stack(rates)))
+        self._inputs = (self._feed.arrays, placed)
+        self.validation = Evaluator(
+            first.prepared,
+            [plan.splits.validation for plan in plans],
+            first.config,
+            [plan.contract for plan in plans],
+            self.devices,
+            weights,
+        )
+
+    def _may_be_invalid(self) -> bool:
+        """Whether a training batch can have an invalid sample: short record, gap in all leads, or padding row."""
+        gapless = all(plan.prepared.gapless[plan.splits.training].all() for plan in self.plans)
+        long_enough = all(plan.samples.min() >= plan.contract.window_samples for plan in self.plans)
+        full = (
+            all(plan.batch_size == self.batch_size for plan in self.plans) and self.batch_size % len(self.devices) == 0
+        )
+        return not (gapless and long_enough and full)
 
     def initial_state(self) -> TrainState:
-        """The state before the first step, on all devices."""
-        example = jnp.zeros((1, self.contract.window_samples, len(self.contract.leads)))
-        train = self.config.train
-        return self.place(init_state(self._network, self._optimizer, example, seed=train.seed, ema=train.ema))
+        """The states before the first step, on all devices; all arrays have a leading axis of runs."""
+        seeds = np.array([plan.config.train.seed for plan in self.plans], np.uint32)
+        return self.place(self._program.initial(seeds))
 
     def place(self, tree: Any) -> Any:
-        """Copies a state or variables to all devices."""
-        return self._devices.put_everywhere(tree)
+        """Copies states or variables to all devices."""
+        return self.devices.put_everywhere(tree)
 
     def train(
-        self, state: TrainState, first: int, stop: int, advance: Callable[[], None]
+        self, state: TrainState, steps: Sequence[int], number: int, advance: Callable[[int], None]
     ) -> tuple[TrainState, np.ndarray]:
-        """Takes the steps from `first` up to `stop` and calls `advance` after each; returns state and losses.
+        """Takes the next `number` steps of each run and calls `advance` with the number of steps taken since.
 
         Nothing is copied from the devices between the steps.
+
+        Args:
+            state: of all runs.
+            steps: the number of steps that each run has taken before.
+            number: of steps.
+            advance: shows the progress.
+
+        Returns:
+            The states, and the losses [number, R].
         """
+
+        def rows_at(step: int) -> sampler.Rows:
+            rows = []
+            for plan, places, before in zip(self.plans, self._places, steps, strict=True):
+                own = plan.rows_at(before + step)
+                multiple = -(-self.batch_size // len(self.devices)) * len(self.devices)
+                rows.append(sampler.padded(own._replace(record=places[own.record].astype(np.int32)), multiple))
+            return stacked(rows)
+
         losses: list[Any] = []
         with jax.transfer_guard("disallow"):
-            for item in self._feed.stream(self._rows_at, first, stop):
-                state, metrics = self._step(state, self._inputs, item)
-                losses.append(metrics["loss"])
+            for items, count, taken in self._feed.stream(rows_at, number):
+                state, loss = self._train(state, self._inputs, items, count)
+                losses.append((loss, taken))
                 if len(losses) > AHEAD:
-                    jax.block_until_ready(losses[-1 - AHEAD])
-                advance()
-        return state, np.array(jax.device_get(losses))
+                    jax.block_until_ready(losses[-1 - AHEAD][0])
+                advance(taken)
+        return state, np.concatenate([np.asarray(jax.device_get(loss))[:taken] for loss, taken in losses])
 
-    def validate(self, variables: Variables) -> tuple[np.ndarray, float]:
-        """Probabilities [N, K] of the validation records and mean loss of their windows; variables on all devices."""
-        probability, losses = self.validation.predict(self._predict, variables)
-        return probability, float(losses.astype(np.float64).mean())
+    def validate(self, variables: Any) -> list[tuple[np.ndarray, float]]:
+        """Probabilities [N, K] of the validation records of each run, and mean loss of their windows."""
+        predicted = self.validation.predict(variables)
+        return [(probability, float(losses.astype(np.float64).mean())) for probability, losses in predicted]

@@ -45,11 +45,11 @@ Step = Callable[[TrainState, Batch, Normalisation, ArrayLike], tuple[TrainState,
 
 
 def init_state(
-    network: nn.Module, optimizer: optax.GradientTransformation, example: Array, *, seed: int, ema: float
+    network: nn.Module, optimizer: optax.GradientTransformation, example: Array, *, seed: ArrayLike, ema: float
 ) -> TrainState:
     """Makes the state before the first step; only the shape of `example` [B, T, L] is used."""
     key = jax.random.key(seed)
-    variables = jax.jit(lambda k: network.init(k, jnp.zeros_like(example), train=False))(key)
+    variables = network.init(key, jnp.zeros_like(example), train=False)
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     averaged = {"params": params, "batch_stats": batch_stats} if ema else {}
     return TrainState(

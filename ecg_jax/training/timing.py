@@ -8,9 +8,8 @@ import jax.numpy as jnp
 
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.dataset.splits import split_records
 from ecg_jax.models.resnet import build_network
-from ecg_jax.training.setup import TrainingSetup
+from ecg_jax.training.setup import TrainingSetup, make_plan
 
 CALLS, WARM_UP_CALLS = 100, 10
 MEASURED_SECONDS = 1.0  # of training steps, about
@@ -19,23 +18,22 @@ MEASURED_SECONDS = 1.0  # of training steps, about
 def run_seconds(config: RunConfig) -> tuple[float, float]:
     """Seconds that a run will take, and seconds before its first step is done, which are mostly compilation."""
     start = time.perf_counter()
-    prepared = open_prepared(config.data.path)
-    splits = split_records(prepared, config.data)
-    setup = TrainingSetup(config, prepared, splits)
-    state, _ = setup.train(setup.initial_state(), 0, 1, lambda: None)
+    plan = make_plan(config, open_prepared(config.data.path))
+    setup, all_steps = TrainingSetup([plan]), plan.steps_until(config.train.epochs)
+    state, _ = setup.train(setup.initial_state(), [0], 1, lambda steps: None)
     setup.validate(state.variables)
     before = time.perf_counter() - start
     timed, steps, first, done = 0.0, 1, 1, 1
-    while timed < MEASURED_SECONDS / 2 and first < setup.steps_until(config.train.epochs):
+    while timed < MEASURED_SECONDS / 2 and first < all_steps:
         start = time.perf_counter()
-        state, _ = setup.train(state, first, first + steps, lambda: None)
+        state, _ = setup.train(state, [first], steps, lambda steps: None)
         timed, first, done = time.perf_counter() - start, first + steps, steps
         steps *= 2
     step = timed / done if timed else before
     start = time.perf_counter()
     setup.validate(state.variables)
     validation = time.perf_counter() - start
-    return setup.steps_until(config.train.epochs) * step + config.train.epochs * validation, before
+    return all_steps * step + config.train.epochs * validation, before
 
 
 def latency_ms(config: RunConfig, *, window_samples: int, leads: int, labels: int) -> float:

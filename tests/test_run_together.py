@@ -1,0 +1,129 @@
+"""Runs that are trained together, as one program: each is the run that it would have been alone."""
+
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfig, RunConfig, TrainConfig, with_fields
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.errors import RunError
+from ecg_jax.training.loop import run_together
+from ecg_jax.training.result import read_predictions
+from ecg_jax.training.setup import TrainingSetup, make_plan
+from ecg_jax.training.workdir import read_metrics
+from ecg_jax.training.writer import RunWriter
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def configs(synthetic_set) -> list[RunConfig]:
+    """Runs of one network that differ in seed, learning rate, folds, training share, and in their numbers of steps."""
+    base = RunConfig(
+        data=DataConfig(path=synthetic_set, window_seconds=2.0),
+        model=ModelConfig(depth=1, channels=4, kernel=3, strides=(1, 2), dropout=0.1, shortcut="pool"),
+        train=TrainConfig(epochs=2, batch_size=16, loss="weighted"),
+        augment=AugmentConfig(gain=0.1, lead_drop=0.1, mixup=0.3),
+        evaluate=EvaluateConfig(resamples=50),
+    )
+    others = [
+        {"train.seed": 1, "data.test_folds": (3,), "data.validation_folds": (2,)},
+        {"train.seed": 1, "train.learning_rate": 1e-3, "train.epochs": 3},
+        {"data.training_share": 0.5, "train.epochs": 4},
+    ]
+    return [base, *(with_fields(base, values) for values in others)]
+
+
+@pytest.fixture(scope="module")
+def together(configs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("together")
+    return folder, run_together(runs_in(folder, configs), console=QUIET)
+
+
+def runs_in(folder, configs):
+    return {folder / str(number): config for number, config in enumerate(configs)}
+
+
+def state_after_ten_steps(configs):
+    prepared = open_prepared(configs[0].data.path)
+    setup = TrainingSetup([make_plan(config, prepared) for config in configs])
+    state, losses = setup.train(setup.initial_state(), [0] * len(configs), 10, lambda steps: None)
+    return jax.device_get(state), losses
+
+
+def test_after_ten_steps_every_array_is_that_of_a_run_alone(configs):
+    states, losses = state_after_ten_steps(configs)
+    for number, config in enumerate(configs):
+        state, own_losses = state_after_ten_steps([config])
+        np.testing.assert_allclose(losses[:, number], own_losses[:, 0], rtol=1e-4)
+        own = jax.tree.map(lambda x: x[0], state)
+        of_run = jax.tree.map(lambda x, number=number: x[number], states)
+        jax.tree_util.tree_map_with_path(assert_close, own, of_run)
+
+
+def assert_close(path, expected, actual):
+    difference = np.linalg.norm(np.float64(actual) - np.float64(expected))
+    assert difference <= 1e-4 * max(np.linalg.norm(np.float64(expected)), 1e-2), jax.tree_util.keystr(path)
+
+
+def test_each_run_has_its_own_files_and_the_result_of_a_run_alone(configs, together, tmp_path):
+    folder, results = together
+    alone = run_together({tmp_path / "1": configs[1]}, console=QUIET)[tmp_path / "1"]
+    result = results[folder / "1"]
+    assert result.config == alone.config
+    assert result.train.steps == alone.train.steps
+    for number in range(len(configs)):
+        assert json.loads((folder / str(number) / "result.json").read_text())["split"] == "validation"
+    ids, probability, label = read_predictions(folder / "1" / "predictions_validation.csv")
+    ids_alone, probability_alone, label_alone = read_predictions(tmp_path / "1" / "predictions_validation.csv")
+    np.testing.assert_array_equal(ids, ids_alone)
+    np.testing.assert_array_equal(label, label_alone)
+    np.testing.assert_allclose(probability, probability_alone, atol=1e-3)
+
+
+def test_every_epoch_of_every_run_has_its_line(configs, together):
+    folder, _ = together
+    for number, config in enumerate(configs):
+        lines = read_metrics(folder / str(number))
+        assert [line["epoch"] for line in lines] == list(range(1, config.train.epochs + 1))
+
+
+def test_runs_that_are_stopped_in_the_middle_go_on_to_the_same_end(configs, together, tmp_path, monkeypatch):
+    folder, _ = together
+    calls = []
+
+    def end_epoch(writer, line, **values):
+        calls.append(line)
+        if len(calls) == 4:  # some runs have ended their first epoch more often than others
+            raise KeyboardInterrupt
+        original(writer, line, **values)
+
+    original = RunWriter.end_epoch
+    monkeypatch.setattr(RunWriter, "end_epoch", end_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        run_together(runs_in(tmp_path, configs), console=QUIET)
+    monkeypatch.undo()
+    run_together(runs_in(tmp_path, configs), console=QUIET)
+    for number in range(len(configs)):
+        name = f"{number}/predictions_validation.csv"
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_loss_that_is_not_finite_ends_its_own_run_alone(configs, tmp_path):
+    diverging = with_fields(configs[0], {"train.learning_rate": 1e30, "train.clip_norm": 0.0})
+    good = with_fields(configs[0], {"train.clip_norm": 0.0})
+    results = run_together({tmp_path / "good": good, tmp_path / "bad": diverging}, console=QUIET)
+    assert results[tmp_path / "good"].train.best_epoch > 0
+    assert "the loss is nan" in str(results[tmp_path / "bad"])
+    assert not (tmp_path / "bad" / "result.json").exists()
+
+
+def test_runs_of_different_networks_are_refused(configs, tmp_path):
+    other = replace(configs[0], model=replace(configs[0].model, channels=8))
+    with pytest.raises(RunError, match="trained together may differ in"):
+        run_together({tmp_path / "a": configs[0], tmp_path / "b": other}, console=QUIET)
+    assert not (tmp_path / "a").exists()
