@@ -10,7 +10,7 @@ from ecg_jax.models.conv import Conv1D, average_pool, coarser, max_pool, relu
 
 lengths = st.sampled_from((1, 2, 7, 12))  # each new one is compiled
 masks = lengths.flatmap(lambda length: st.lists(st.booleans(), min_size=length, max_size=length))
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=20, deadline=None)
 
 
 def plain_convolution(x, kernel, stride, dilation):
@@ -32,10 +32,17 @@ def mask_of(valid):
 
 
 @few
-@given(lengths, st.sampled_from((1, 4, 7)), st.integers(1, 3), st.sampled_from((1, 3)), st.integers(0, 99))
-def test_convolution_equals_the_plain_sum(length, taps, stride, dilation, seed):
+@given(
+    st.sampled_from(("direct", "matmul")),
+    lengths,
+    st.sampled_from((1, 4, 7)),
+    st.integers(1, 3),
+    st.sampled_from((1, 3)),
+    st.integers(0, 99),
+)
+def test_convolution_equals_the_plain_sum(formulation, length, taps, stride, dilation, seed):
     x = np.random.default_rng(seed).normal(size=(length, 2))
-    layer = Conv1D(3, taps, stride, dilation)
+    layer = Conv1D(3, taps, stride, dilation, formulation)
     variables = layer.init(jax.random.key(seed), jnp.zeros((1, length, 2)))
     y = layer.apply(variables, jnp.asarray(x[None], jnp.float32))
     expected = plain_convolution(x, np.asarray(variables["params"]["kernel"], np.float64), stride, dilation)
