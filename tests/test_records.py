@@ -1,5 +1,9 @@
 """Recordings: leads, resampling, quantisation, checks."""
 
+import sys
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from wfdb_writing import RAMP, write_record
 
+from ecg_jax.errors import DataError
 from ecg_jax.records import MISSING, Record, Rejected, load, quantise
 from ecg_jax.records.leads import arrange
 from ecg_jax.records.resample import resample
@@ -95,6 +100,22 @@ def test_a_gap_is_bridged_before_the_filter():
     level = record_of(np.full((1000, 1), 5.0), missing, rate_hz=500.0, leads=("I",))  # 0 in the gap
     got = resample(level, 100.0)
     np.testing.assert_allclose(got.signal_mv[~got.missing], 5.0, atol=1e-4)
+
+
+@given(rate_hz=RATES, samples=st.integers(1, 4), value=st.floats(-5, 5, width=32))
+def test_the_shortest_records_are_finite_at_their_new_rate(rate_hz, samples, value):
+    got = resample(record_of(np.full((samples, 2), value), rate_hz=rate_hz), 100.0).signal_mv
+    np.testing.assert_allclose(got, value, atol=0.01)
+
+
+def test_resampling_a_few_leads_at_a_time_changes_no_bit(monkeypatch):
+    generator = np.random.default_rng(5)
+    record = record_of(generator.normal(size=(900, 5)), generator.random((900, 5)) < 0.1, rate_hz=257, leads="abcde")
+    whole = resample(record, 100.0)
+    monkeypatch.setattr(sys.modules[resample.__module__], "BLOCK_SAMPLES", 1800)
+    parts = resample(record, 100.0)
+    assert (parts.signal_mv == whole.signal_mv).all()
+    assert (parts.missing == whole.missing).all()
 
 
 @given(signal_mv=arrays(np.float32, (20, 2), elements=st.floats(-50, 50, width=32)), missing=arrays(bool, (20, 2)))
@@ -221,3 +242,35 @@ def test_a_missing_lead_is_a_counted_warning(tmp_path):
     result = load(write_record(tmp_path, digital=RAMP), leads=("I", "V6"), rate_hz=100)
     assert isinstance(result, Record)
     assert result.warnings == ("lead V6 missing",)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [(ZeroDivisionError("x"), "unexpected"), (MemoryError(), "too large"), (KeyError(), "unexpected")],
+)
+def test_whatever_a_reader_raises_is_the_rejection_of_its_record(monkeypatch, fault, kind):
+    def read(path, key, leads):
+        raise fault
+
+    monkeypatch.setitem(READERS, "wfdb", read)
+    result = load(Path("x"), leads=("I",), rate_hz=100, record_id="name")
+    assert (result.record, result.kind) == ("name", kind)
+    assert result.remedy
+
+
+def test_a_rate_that_cannot_be_reached_is_the_rejection_of_its_record(tmp_path):
+    result = load(write_record(tmp_path, rate="100000", digital=RAMP), leads=("I",), rate_hz=2)
+    assert result.reason == "rate unusable: 100000 Hz cannot be resampled to 2 Hz"
+
+
+def test_a_full_disk_stops_everything_and_rejects_no_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(DataError, match=r"no file can be written in .*TMPDIR"):
+        load(write_record(tmp_path), leads=("I",), rate_hz=100)
+
+
+@pytest.mark.parametrize("gain", ["1e-40/mV", "1e-38/mV", "1e-300/V", "1e-45/uV"])
+def test_a_voltage_that_is_not_finite_is_refused_also_where_it_is_derived(tmp_path, gain):
+    path = write_record(tmp_path, digital=np.arange(400).reshape(200, 2), gain=gain)
+    for leads in (("I", "II"), ("III",), ("aVR", "V1")):
+        assert load(path, leads=leads, rate_hz=100).kind in ("gain unusable", "amplitude impossible")

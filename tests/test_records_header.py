@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from wfdb_writing import damaged
 
 from ecg_jax.errors import Unusable, UserError
 from ecg_jax.records.wfdb_header import MOST_BYTES, MOST_SEGMENTS, MOST_SIGNALS, Segment, parse_header
@@ -186,17 +187,7 @@ VALID = (
 )
 
 
-@st.composite
-def damaged(draw):
-    """A valid header in which some bytes are replaced, removed or repeated."""
-    raw = bytearray(draw(st.sampled_from(VALID)))
-    for _ in range(draw(st.integers(1, 6))):
-        at, count = draw(st.integers(0, len(raw))), draw(st.integers(0, 8))
-        raw[at : at + count] = draw(st.one_of(st.binary(max_size=8), st.just(bytes(raw[at : at + 60]) * count)))
-    return bytes(raw)
-
-
-@given(raw=st.one_of(damaged(), st.binary()), name=st.text(max_size=9))
+@given(raw=st.one_of(damaged(VALID), st.binary()), name=st.text(max_size=9))
 @example(raw=b"\0" * 99, name="")
 @example(raw=b"r 1 1\nr.dat 16 " + b"(" * 999, name="r")
 @example(raw=b"r/1 1\n" + b"/" * 9999 + b" 1", name="r")

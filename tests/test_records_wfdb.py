@@ -1,13 +1,16 @@
 """WFDB files: silent defaults of wfdb are detected and named; common irregularities of real sets are read."""
 
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
 import wfdb
-from wfdb_writing import checksum, edit_header, write_record
+from hypothesis import given
+from hypothesis import strategies as st
+from wfdb_writing import checksum, damaged, edit_header, write_record
 
-from ecg_jax.records import Record, Rejected, load, read_wfdb
+from ecg_jax.records import STANDARD_LEADS, Record, Rejected, load, read_wfdb
 
 
 @pytest.mark.parametrize("unit", ["mV", "mv", "MV", "uV", "UV", "µV", "μV", "nV", "V", "v"])
@@ -154,6 +157,57 @@ def test_a_lead_that_stands_twice_is_taken_once_and_said(tmp_path):
     assert record.warnings == ("a lead twice, the first is used",)
 
 
+def test_a_negative_gain_turns_the_lead_over_and_is_said(tmp_path):
+    path = edit_header(write_record(tmp_path), "1000/mV", "-1000/mV")
+    assert read_wfdb(path).signal_mv[0].tolist() == [-1, 2]
+    assert read_wfdb(path).warnings == ("negative gain: lead I",)
+
+
+@pytest.mark.parametrize("gain", ["1E3/mV", "+1000./mV", "1000", "1000/", "1000(0.0)/mV"])
+def test_a_gain_is_a_number_in_any_form(tmp_path, gain):
+    assert read_wfdb(write_record(tmp_path, gain=gain)).signal_mv[0].tolist() == [1, 2]
+
+
+def test_a_rejected_gain_is_shown_as_it_stands(tmp_path):
+    reason = read_wfdb(write_record(tmp_path, gain="1000,0/mV")).reason
+    assert reason == "gain unusable: lead I has gain 1000,0/mV, so its voltage is unknown"
+
+
+def test_signals_beyond_the_announced_ones_are_left_out_where_the_file_fits(tmp_path):
+    path = write_record(tmp_path, leads=("I",))
+    with path.with_suffix(".hea").open("a") as header:
+        header.write("r1.dat 16 1000/mV 16 0 0 0 0 II\n")
+    record = read_wfdb(path)
+    assert (record.leads, record.signal_mv[0].tolist()) == (("I",), [1])
+    assert record.warnings == ("more signals described than announced, which are left out",)
+    path = edit_header(write_record(tmp_path, "r2"), "r2 2", "r2 1")
+    assert read_wfdb(path).reason == "header unreadable: it announces 1 signals and describes 2"
+
+
+def test_the_signals_of_a_file_stand_together(tmp_path):
+    path = write_record(tmp_path, leads=("I", "II", "III"))
+    edit_header(path, f"1000/mV 16 0 2000 {checksum(np.full(200, 2000))}", "1000/mV 16 0 2000 0")
+    header = path.with_suffix(".hea")
+    first, one, two, three = header.read_text().splitlines()
+    header.write_text("\n".join([first, one, two.replace("r1.dat", "~"), three]))
+    assert read_wfdb(path).reason == "header unreadable: the signals of r1.dat do not stand together"
+
+
+def test_a_signal_without_a_file_is_missing(tmp_path):
+    path = write_record(tmp_path, leads=("I",), first_line="r1 2 100 200")
+    with path.with_suffix(".hea").open("a") as header:
+        header.write("~ 0 1000/mV 16 0 0 0 0 II\n")
+    assert read_wfdb(path).missing.all(axis=0).tolist() == [False, True]
+
+
+def test_a_lead_without_a_name_is_told_and_can_be_read(tmp_path):
+    path = write_record(tmp_path, leads=("",))
+    result = read_wfdb(path, leads=("I",))
+    assert result.reason == "leads absent: it has a lead without a name"
+    assert '--leads ""' in result.remedy
+    assert read_wfdb(path, leads=("",)).signal_mv[0].tolist() == [1]
+
+
 def test_a_pressure_beside_the_ecg_does_no_harm_where_it_is_not_asked_for(tmp_path):
     path = write_record(tmp_path, leads=("ABP", "II"))
     edit_header(path, "/mV", "/mmHg")
@@ -188,14 +242,112 @@ def test_a_record_in_segments_is_read_as_one_with_its_gap_missing(tmp_path):
     assert record.missing[:, 1].tolist() == (expected == 0).tolist()
 
 
+def write_segments(folder, lines, *, record_line):
+    """Segments s1 with 100 samples of 1 and 2 mV and s2 with 200 of 3 and 6 mV, and a record r of these `lines`."""
+    write_record(folder, "s1", digital=np.full((100, 2), [1000, 2000]))
+    write_record(folder, "s2", digital=np.full((200, 2), [600, 1200]), gain="200/mV")
+    (folder / "r.hea").write_text("\n".join([record_line, *lines]) + "\n")
+    return folder / "r"
+
+
+@pytest.mark.parametrize("first", [[], ["~ 100"]])
+def test_a_gap_is_missing_in_a_record_without_a_layout_too(tmp_path, first):
+    lines = [*first, "s1 100", "~ 50", "s2 200"]
+    record = read_wfdb(write_segments(tmp_path, lines, record_line=f"r/{len(lines)} 2 100 {350 + 100 * len(first)}"))
+    assert isinstance(record, Record), record
+    expected = np.repeat([0.0, 1, 0, 3], [100 * len(first), 100, 50, 200])
+    np.testing.assert_allclose(record.signal_mv, expected[:, None] * [1, 2], rtol=1e-6)
+    assert (record.missing == (expected == 0)[:, None]).all()
+
+
+def test_a_segment_may_stand_in_a_record_twice(tmp_path):
+    path = write_segments(tmp_path, ["s1 100", "s2 200", "s1 100"], record_line="r/3 2 100 400 12-May-2020 12:33:59")
+    np.testing.assert_allclose(read_wfdb(path).signal_mv[:, 0], np.repeat([1, 3, 1], [100, 200, 100]), rtol=1e-6)
+
+
+def test_a_lead_has_another_place_and_unit_in_each_segment_of_a_record_with_a_layout(tmp_path):
+    path = write_segments(tmp_path, ["layout 0", "s1 100", "s2 200"], record_line="r/3 3 100 300")
+    write_record(tmp_path, "s1", digital=np.full((100, 2), [2000, 1000]), leads=("II", "I"), gain="1000(-500)/uV")
+    layout = ["layout 3 100", *(f"~ 0 7/mmHg 0 0 0 0 0 {lead}" for lead in ("ABP", "I", "II"))]
+    (tmp_path / "layout.hea").write_text("\n".join(layout))
+    record = read_wfdb(path, leads=("I", "II"))
+    assert isinstance(record, Record), record
+    assert record.unused_leads == ("ABP",)
+    np.testing.assert_allclose(record.signal_mv[:, 0], np.repeat([0.0015, 3], [100, 200]), rtol=1e-6)
+    np.testing.assert_allclose(record.signal_mv[:, 1], np.repeat([0.0025, 6], [100, 200]), rtol=1e-6)
+
+
+SEGMENTS_REFUSED = {
+    "fewer than announced": ("r/3 2 100 300", ["s1 100", "s2 200"], "it announces 3 segments and lists 2"),
+    "more, and no length": ("r/1 2 100", ["s1 100", "s2 200"], "it announces 1 segments and lists 2"),
+    "lengths that do not add up": ("r/2 2 100 400", ["s1 100", "s2 200"], "300 samples together"),
+    "shorter than its header": ("r/2 2 100 250", ["s1 50", "s2 200"], "s1 has 50 samples by the record's header, 100"),
+    "longer than its header": ("r/2 2 100 350", ["s1 150", "s2 200"], "s1 has 150 samples by the record's header, 100"),
+    "another rate": ("r/2 2 125 300", ["s1 100", "s2 200"], "s1 has 100 Hz, the record 125 Hz"),
+    "segments in a segment": ("r/1 2 100 100", ["r 100"], "r consists of segments"),
+    "a layout with samples": ("r/2 2 100 200", ["s1 0", "s2 200"], "s1 is 0 samples long, but has signal files"),
+    "a segment that is away": ("r/2 2 100 200", ["s1 100", "s3 100"], "file missing: s3.hea"),
+    "gaps alone": ("r/1 2 100 200", ["~ 200"], "no signals"),
+    "a gap of 100 million": ("r/3 2 100", ["s1 100", "~ 100000000", "s2 200"], "too large: it would have 200,000,000"),
+    "a segment a million times": ("r/99999 2 100", ["s1 100"] * 99999, "too large: it would have 19,999,600 samples"),
+}
+
+
+@pytest.mark.parametrize("what", SEGMENTS_REFUSED)
+def test_segments_that_contradict_each_other_are_refused_with_the_reason(tmp_path, what):
+    record_line, lines, fault = SEGMENTS_REFUSED[what]
+    result = read_wfdb(write_segments(tmp_path, lines, record_line=record_line))
+    assert isinstance(result, Rejected)
+    assert fault in result.reason
+    assert result.remedy
+
+
+def test_segments_of_other_leads_need_a_layout(tmp_path):
+    path = write_segments(tmp_path, ["s1 100", "s2 200"], record_line="r/2 2 100 300")
+    edit_header(tmp_path / "s2", "0 II", "0 V1")
+    assert read_wfdb(path).reason == "segments unusable: s2 has the leads i, v1, the segment before it has others"
+
+
+def test_a_lead_keeps_its_samples_per_frame_in_all_segments(tmp_path):
+    path = write_segments(tmp_path, ["s1 100", "s2 200"], record_line="r/2 2 100 300")
+    (tmp_path / "s2.dat").write_bytes(bytes(200 * 10))
+    header = tmp_path / "s2.hea"
+    header.write_text(header.read_text().replace(".dat 16 ", ".dat 16x2 "))
+    assert "lead I changes its number of samples per frame" in read_wfdb(path).reason
+
+
+def test_segments_beyond_the_announced_ones_are_left_out_and_said(tmp_path):
+    record = read_wfdb(write_segments(tmp_path, ["s1 100", "s2 200"], record_line="r/1 2 100 100"))
+    assert record.warnings == ("more segments listed than announced, which are left out",)
+    assert len(record.signal_mv) == 100
+
+
+def test_a_wrong_checksum_in_any_segment_is_a_warning(tmp_path):
+    path = write_segments(tmp_path, ["s1 100", "s2 200"], record_line="r/2 2 100 300")
+    edit_header(tmp_path / "s2", f" {checksum(np.full(200, 1200))} 0 II", " 1 0 II")
+    assert read_wfdb(path).warnings == ("wrong checksum",)
+
+
+def test_memory_follows_the_files_and_not_what_a_header_claims(tmp_path):
+    path = write_segments(tmp_path, ["s1 100", "~ 4900000", "s2 200"], record_line="r/3 2 100")
+    assert isinstance(read_wfdb(path), Record)  # just within the limit
+    for asked, gap in ((("I", "II"), 10**8), (STANDARD_LEADS, 4_900_000)):
+        (tmp_path / "r.hea").write_text(f"r/3 2 100\ns1 100\n~ {gap}\ns2 200\n")
+        tracemalloc.start()
+        result = read_wfdb(path, leads=asked)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert result.kind == "too large"
+        assert peak < 1e6
+
+
 def test_a_segment_without_gain_rejects_the_whole_record(tmp_path):
-    write_record(tmp_path, "s1")
-    write_record(tmp_path, "s2", gain="0/mV")
-    (tmp_path / "all.hea").write_text("all/2 2 100 400\ns1 200\ns2 200\n")
-    assert read_wfdb(tmp_path / "all").kind == "gain unusable"
+    path = write_segments(tmp_path, ["s1 100", "s2 200"], record_line="r/2 2 100 300")
+    edit_header(tmp_path / "s2", "200/mV", "0/mV")
+    assert read_wfdb(path).kind == "gain unusable"
 
 
-@pytest.mark.parametrize("form", ["212", "80", "24", "32"])
+@pytest.mark.parametrize("form", ["212", "80", "24", "32", "508", "516", "524"])
 def test_other_formats_are_read_as_wfdb_writes_them(tmp_path, form):
     signal_mv = np.random.default_rng(3).uniform(-0.5, 0.5, (300, 2))
     wfdb.wrsamp("r1", 360, ["mV", "mV"], ["MLII", "V1"], signal_mv, fmt=[form, form], write_dir=os.fspath(tmp_path))
@@ -203,6 +355,48 @@ def test_other_formats_are_read_as_wfdb_writes_them(tmp_path, form):
     assert isinstance(record, Record), record
     np.testing.assert_allclose(record.signal_mv, signal_mv, atol=0.006)  # half a step of 8 bits
     assert record.warnings == ()
+
+
+HEADERS = (
+    b"r1 2 100 20\nr1.dat 16 1000/mV 16 0 0 0 0 I\nr1.dat 16 1000/mV 16 0 0 0 0 II\n",
+    b"r1 2 50 10 9:00:00\nr1.dat 212x2:1 200/mV 12 0 0 0 0 I\nr1.dat 212 200/mV 12 0 0 0 0 II\n",
+    b"r1 1 500\nr1.dat 80 100(5)/uV 8 0 0 0 0 II\n",
+    b"r1/3 2 100 70\nr2 20\n~ 30\nr2 20\n",
+)
+
+
+@given(
+    header=damaged(HEADERS),
+    data=st.one_of(st.binary(max_size=99), st.binary(min_size=80, max_size=80)),
+    leads=st.sampled_from([("I", "II"), ("III", "V1"), STANDARD_LEADS]),
+)
+def test_whatever_the_files_hold_a_record_is_finite_or_refused_in_one_line(tmp_path_factory, header, data, leads):
+    folder = tmp_path_factory.mktemp("damaged")
+    write_record(folder, "r2", digital=np.arange(40).reshape(20, 2))
+    (folder / "r1.hea").write_bytes(header)
+    (folder / "r1.dat").write_bytes(data)
+    result = load(folder / "r1", leads=leads, rate_hz=100)
+    if isinstance(result, Rejected):
+        assert result.reason.isprintable()
+        assert result.kind != "unexpected"
+        assert "Error" not in result.reason
+    else:
+        assert result.signal_mv.shape == result.missing.shape == (len(result.signal_mv), len(leads))
+        assert np.isfinite(result.signal_mv).all()
+
+
+def test_real_records_are_as_wfdb_reads_them(real_data):
+    sets = ("ptb_xl/records100", "ptb_xl/records500", "cinc2017", "cinc2021", "cinc2025", "ludb", "mitdb")
+    for path in (path for name in sets for path in sorted((real_data / name).rglob("*.hea"))[:6]):
+        try:
+            official = wfdb.rdrecord(os.fspath(path.with_suffix("")))
+        except ValueError:  # a record called E00271.mat, or a month as a word
+            continue
+        record = read_wfdb(path)
+        assert record.leads == tuple(official.sig_name)
+        assert record.rate_hz == official.fs
+        np.testing.assert_allclose(record.signal_mv, np.nan_to_num(official.p_signal), atol=1e-6)
+        assert (record.missing == np.isnan(official.p_signal)).all()
 
 
 def test_every_real_record_can_be_read(real_data):

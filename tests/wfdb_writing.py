@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
 
 RAMP = np.arange(400, dtype=np.int16).reshape(200, 2)  # two leads of 200 samples in which no two are equal
 
@@ -75,3 +76,17 @@ def _block(form: int, samples: list[int]) -> int:
     if form == 311:
         return first | second << 10 | third << 20
     return first << 1 | third % 32 << 11 | (second << 1 | third >> 5 << 11) << 16
+
+
+@st.composite
+def damaged(draw, valid: tuple[bytes, ...]) -> bytes:
+    """One of the `valid` files in which some bytes are replaced, removed or repeated."""
+    raw = bytearray(draw(st.sampled_from(valid)))
+    for _ in range(draw(st.integers(1, 6))):
+        at, count = draw(st.integers(0, len(raw))), draw(st.integers(0, 8))
+        pasted = bytes(raw[at : at + 60]) * count
+        raw[at : at + count] = draw(st.one_of(st.binary(max_size=8), st.just(pasted), st.sampled_from(PASTED)))
+    return bytes(raw)
+
+
+PASTED = (b"0", b"-1", b"99999999", b"1e40", b"1e-40", b"nan", b"/", b"x16", b"+24", b":5", b"~", b"../", b" ", b"\n")

@@ -93,9 +93,9 @@ def read_header(path: Path) -> Header:
     """
     if not path.exists():
         raise _missing(path)
-    _plain_size(path)
+    size_bytes = _plain_size(path)
     with path.open("rb") as file:
-        return parse_header(file.read(MOST_BYTES + 1), path.name.removesuffix(".hea"))
+        return parse_header(file.read(min(size_bytes, MOST_BYTES) + 1), path.name.removesuffix(".hea"))
 
 
 def locate(folder: Path, name: str) -> Path:

@@ -7,6 +7,7 @@ where no rate is given, and compare neither checksums nor file sizes.
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,24 @@ LARGEST_FILL = 10_000_000, 10  # samples of a record that stand in no file: alwa
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The whole record, or a segment of it."""
+class _Segment:
+    """A segment of a record, or the whole of it, as its header says."""
 
+    folder: Path
     header: Header
-    starts: Sequence[int]  # the frames of the record at which it begins; a segment may stand there several times
+    starts: list[int]  # the frames of the record at which it begins; a segment may stand there several times
+
+    @cached_property
+    def leads(self) -> list[str]:
+        """In lower case."""
+        return [same_lead(signal.lead) for signal in self.header.signals]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A segment whose header and files have been judged."""
+
+    segment: _Segment
     leads: Mapping[str, Signal]  # those to read, by their names in lower case
     files: Sequence[SignalFile]  # those with the leads to read
     frames: int
@@ -66,15 +80,15 @@ def read_wfdb(path: Path, record_id: str | None = None, *, leads: Sequence[str] 
 
 def _read(path: Path, record_id: str, leads: Sequence[str] | None) -> Record:
     header = read_header(path)
-    frames, headers = header.length, {path: (header, [0])}
+    frames, segments = header.length, [_Segment(path.parent, header, [0])]
     if header.segments:
-        frames, headers = _segments(path.parent, header)
-    names = {}  # as spelled first, by their lower case
-    for part, _ in headers.values():
-        for signal in part.signals:
-            names.setdefault(same_lead(signal.lead), signal.lead.strip())
+        frames, segments = _segments(path.parent, header)
+    names: dict[str, str] = {}  # as spelled first, by their lower case
+    for segment in segments:
+        for name, signal in zip(segment.leads, segment.header.signals, strict=True):
+            names.setdefault(name, signal.lead.strip())
     wanted = _wanted(names, leads)
-    parts = [_part(folder.parent, part, starts, wanted) for folder, (part, starts) in headers.items()]
+    parts = [_part(segment, wanted) for segment in segments]
     frames = parts[0].frames if frames is None else frames
     per_frame = _samples_per_frame(parts, wanted)
     rates_hz = _rates_hz(header, per_frame)
@@ -86,7 +100,7 @@ def _read(path: Path, record_id: str, leads: Sequence[str] | None) -> Record:
     signals_mv = {name: np.full(frames * per_frame[name], np.nan, np.float32) for name in wanted}  # [T] each
     for part in parts:
         for name, part_mv in _read_part(part, warnings):
-            for start in part.starts:
+            for start in part.segment.starts:
                 begin = start * per_frame[name]
                 signals_mv[name][begin : begin + len(part_mv)] = part_mv
     records = [_lead(signals_mv.pop(name), rates_hz[name], max(rates_hz.values())) for name in wanted]
@@ -101,51 +115,43 @@ def _read(path: Path, record_id: str, leads: Sequence[str] | None) -> Record:
     )
 
 
-def _segments(folder: Path, header: Header) -> tuple[int, dict[Path, tuple[Header, list[int]]]]:
-    """Length of the record in frames; and by path, the header of each segment and the frames at which it begins."""
+def _segments(folder: Path, header: Header) -> tuple[int, list[_Segment]]:
+    """Length of the record in frames, and its segments without the gaps."""
     if header.extra_lines and header.length is None:  # the lengths cannot tell whether the others belong to it
         count = len(header.segments)
         detail = f"it announces {count} segments and lists {count + header.extra_lines}"
         raise Unusable(f"header unreadable: {detail}", "correct the number of segments in the record line")
-    found: dict[Path, tuple[Header, list[int]]] = {}
-    start, variable = 0, header.segments[0].length == 0
-    for at, segment in enumerate(header.segments):
-        if segment.name != "~":
-            path = locate(folder, f"{segment.name}.hea")
-            if path not in found:
-                found[path] = read_header(path), []
-            part, starts = found[path]
-            fault = _layout_fault(part) if variable and at == 0 else _segment_fault(part, segment.length)
-            if part.frames_hz != header.frames_hz:
-                fault = f"has {_rate_text(part)}, the record {_rate_text(header)}"
-            if not variable and _leads_of(part) != _leads_of(next(iter(found.values()))[0]):
-                fault = f"has the leads {lead_list(_leads_of(part))}, the segment before it has others"
+    found: dict[str, _Segment] = {}
+    start, layout = 0, header.segments[0].length == 0
+    for at, line in enumerate(header.segments):
+        if line.name != "~":
+            if line.name not in found:
+                path = locate(folder, f"{line.name}.hea")
+                found[line.name] = _Segment(path.parent, read_header(path), [])
+            segment, first = found[line.name], next(iter(found.values()))
+            fault = _segment_fault(segment.header, header, line.length, is_layout=layout and at == 0)
+            if not layout and segment.leads != first.leads:
+                fault = f"has the leads {lead_list(segment.leads)}, the segment before it has others"
             if fault:
-                reason = f"segments unusable: {shown(segment.name)} {fault}"
+                reason = f"segments unusable: {shown(line.name)} {fault}"
                 raise Unusable(reason, "correct the headers or download the record again")
-            starts.append(start)
-        start += segment.length
-    return start, found
+            segment.starts.append(start)
+        start += line.length
+    return start, list(found.values())
 
 
-def _layout_fault(layout: Header) -> str:
-    return "is 0 samples long, but has signal files" if any(signal.has_samples for signal in layout.signals) else ""
-
-
-def _segment_fault(part: Header, frames: int) -> str:
-    if part.segments:
+def _segment_fault(segment: Header, record: Header, frames: int, *, is_layout: bool) -> str:
+    if segment.segments:
         return "consists of segments"
-    if part.length != frames:
-        return f"has {frames} samples by the record's header, {part.length or 'no stated number'} by its own"
+    if segment.frames_hz != record.frames_hz:
+        rates = [f"{header.frames_hz:g} Hz" if header.frames_hz else "no rate" for header in (segment, record)]
+        return f"has {rates[0]}, the record {rates[1]}"
+    if is_layout:
+        has_samples = any(signal.has_samples for signal in segment.signals)
+        return "is 0 samples long, but has signal files" if has_samples else ""
+    if segment.length != frames:
+        return f"has {frames} samples by the record's header, {segment.length or 'no stated number'} by its own"
     return ""
-
-
-def _rate_text(header: Header) -> str:
-    return f"{header.frames_hz:g} Hz" if header.frames_hz else "no rate"
-
-
-def _leads_of(header: Header) -> list[str]:
-    return [same_lead(signal.lead) for signal in header.signals]
 
 
 def _wanted(names: Mapping[str, str], leads: Sequence[str] | None) -> list[str]:
@@ -161,18 +167,18 @@ def _wanted(names: Mapping[str, str], leads: Sequence[str] | None) -> list[str]:
     return wanted
 
 
-def _part(folder: Path, header: Header, starts: Sequence[int], wanted: Collection[str]) -> _Part:
-    """Judges the header and the files of a segment, or of a record without segments, before anything is read."""
+def _part(segment: _Segment, wanted: Collection[str]) -> _Part:
+    """Judges the header and the files of a segment before anything is read."""
+    header = segment.header
     leads: dict[str, Signal] = {}
     warnings = []
-    for signal in header.signals:
-        name = same_lead(signal.lead)
+    for name, signal in zip(segment.leads, header.signals, strict=True):
         if name in leads:
             warnings.append("a lead twice, the first is used")
         elif name in wanted:
             leads[name] = signal
             warnings += _check_calibration(signal)
-    files = signal_files(folder, header, list(leads.values()))
+    files = signal_files(segment.folder, header, list(leads.values()))
     lengths = [file.frames for file in files]
     frames = header.length if header.length is not None else min(lengths, default=0)
     longer = [file for file in files if check_frames(file, frames)]
@@ -188,7 +194,7 @@ def _part(folder: Path, header: Header, starts: Sequence[int], wanted: Collectio
         warnings.append("more signals described than announced, which are left out")
     if longer:
         warnings.append("signal file longer than its header says")
-    return _Part(header, starts, leads, files, frames, warnings)
+    return _Part(segment, leads, files, frames, warnings)
 
 
 def _samples_per_frame(parts: Sequence[_Part], wanted: Sequence[str]) -> dict[str, int]:
@@ -249,7 +255,7 @@ def _read_part(part: _Part, warnings: list[str]) -> Iterator[tuple[str, np.ndarr
         leads = {name: signal for name, signal in part.leads.items() if signal.file == file.signals[0].file}
         read = read_samples(file, list(leads.values()), part.frames)
         for (name, signal), samples in zip(leads.items(), read, strict=True):
-            if part.header.length is not None and _checksum_differs(signal, samples):
+            if part.segment.header.length is not None and _checksum_differs(signal, samples):
                 warnings.append("wrong checksum")
             if _has_other_mark(signal, samples):
                 warnings.append(f"samples of -32768, perhaps not recorded: {signal.title}")
