@@ -9,6 +9,7 @@ from ecg_jax.errors import Rejected
 __all__ = ["MISSING", "Quantised", "Record", "Rejected", "quantise"]
 
 MISSING = -32768  # int16 value of a sample that was not recorded
+BLOCK_ROWS = 2**16  # that are quantised at a time, so that a long record needs no copies of its length
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ def quantise(record: Record) -> Quantised:
     Missing samples become `MISSING`. A lead without a measurable amplitude (below 1 nV) gets scale 0.001 and zeros,
     because division by a scale of 0 is undefined and a tiny scale would amplify rounding noise.
     """
-    peak_mv = np.abs(record.signal_mv).max(axis=0, initial=0.0)  # [L]
+    highest_mv, lowest_mv = record.signal_mv.max(axis=0, initial=0.0), record.signal_mv.min(axis=0, initial=0.0)
+    peak_mv = np.maximum(highest_mv, -lowest_mv)  # [L]
     scale_mv = np.where(peak_mv < 1e-6, 1e-3, peak_mv / 32767).astype(np.float32)
-    steps = np.clip(np.rint(record.signal_mv / scale_mv), -32767, 32767).astype(np.int16)
-    signal = np.where(record.missing, np.int16(MISSING), steps)
+    signal = np.full(record.signal_mv.shape, MISSING, np.int16)
+    for rows in (slice(at, at + BLOCK_ROWS) for at in range(0, len(signal), BLOCK_ROWS)):
+        steps = np.clip(np.rint(record.signal_mv[rows] / scale_mv), -32767, 32767).astype(np.int16)
+        np.copyto(signal[rows], steps, where=~record.missing[rows])
     return Quantised(signal, scale_mv, record.warnings, record.unused_leads)

@@ -8,8 +8,8 @@ import numpy as np
 from ecg_jax.errors import Unusable
 from ecg_jax.records.record import Record
 
-BLOCK_SAMPLES = 2**22
-"""Samples that are resampled at a time: 32 MB in 64 bits."""
+BLOCK_SAMPLES = 2**20
+"""Samples that are resampled at a time: 8 MB in 64 bits."""
 
 
 def ratio(rate_hz: float, to_hz: float) -> Fraction:
@@ -35,9 +35,10 @@ def resample(record: Record, to_hz: float) -> Record:
         raise Unusable(reason, "choose a larger rate (--rate-hz), or leave the record out")
     samples, leads = record.signal_mv.shape
     new_samples = -(-samples * change.numerator // change.denominator)
-    signal_mv, missing = np.zeros((new_samples, leads), np.float32), np.zeros((new_samples, leads), bool)
+    signal_mv, missing = np.zeros((new_samples, leads), np.float32), np.ones((new_samples, leads), bool)
+    recorded = np.flatnonzero(~record.missing.all(axis=0))
     step = max(BLOCK_SAMPLES // max(samples, new_samples, 1), 1)  # leads at a time, as the filter takes 64 bits
-    for block in (slice(at, at + step) for at in range(0, leads, step)):
+    for block in (recorded[at : at + step] for at in range(0, len(recorded), step)):
         missing[:, block] = _carry(record.missing[:, block], change, new_samples)
         filtered = _filter(bridge(record.signal_mv[:, block].astype(np.float64), record.missing[:, block]), change)
         signal_mv[:, block] = np.where(missing[:, block], 0, filtered)

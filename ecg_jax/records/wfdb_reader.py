@@ -56,6 +56,15 @@ class _Part:
     frames: int
     warnings: Sequence[str]
 
+    @property
+    def samples_held(self) -> int:
+        """Of the leads to read."""
+        return sum(file.samples_held(self.leads_in(file).values(), self.frames) for file in self.files)
+
+    def leads_in(self, file: SignalFile) -> dict[str, Signal]:
+        """Those of the leads to read that stand in the file."""
+        return {name: signal for name, signal in self.leads.items() if signal.file == file.signals[0].file}
+
 
 def read_wfdb(path: Path, record_id: str | None = None, *, leads: Sequence[str] | None = None) -> Record | Rejected:
     """Reads one record; a trailing .hea, .dat or .mat is accepted.
@@ -222,9 +231,7 @@ def _check_fill(frames: int, parts: Sequence[_Part], per_frame: Mapping[str, int
     """Rejects a record of no samples, and one that is almost all gaps, as memory should follow the files."""
     if not frames:
         raise Unusable("empty: it has no samples", "download it again")
-    recorded = sum(
-        part.frames * signal.samples_per_frame for part in parts for signal in part.leads.values() if signal.has_samples
-    )
+    recorded = sum(part.samples_held for part in parts)
     columns = max(len(per_frame), asked)
     fill = (frames * max(per_frame.values()) * len(per_frame) - recorded) * columns // len(per_frame)
     if fill > max(LARGEST_FILL[0], LARGEST_FILL[1] * recorded):
@@ -252,7 +259,7 @@ def _check_calibration(signal: Signal) -> list[str]:
 def _read_part(part: _Part, warnings: list[str]) -> Iterator[tuple[str, np.ndarray]]:
     """Name and millivolts [T] of each lead of a part, NaN where nothing was recorded; adds to `warnings`."""
     for file in part.files:
-        leads = {name: signal for name, signal in part.leads.items() if signal.file == file.signals[0].file}
+        leads = part.leads_in(file)
         read = read_samples(file, list(leads.values()), part.frames)
         for (name, signal), samples in zip(leads.items(), read, strict=True):
             if part.segment.header.length is not None and _checksum_differs(signal, samples):
