@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from ecg_jax.errors import Unusable
+from ecg_jax.formatting import visible
 
 MOST_BYTES = 4 * 2**20  # of a header; a record of 100,000 segments has half of it
 MOST_SIGNALS = 1_024  # body surface maps have some 250
@@ -134,9 +135,8 @@ def parse_header(raw: bytes, name: str = "") -> Header:
 
 
 def shown(text: str, most: int = 60) -> str:
-    """Text from a file for a message: in one line, without control characters, at most `most` characters."""
-    visible = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:most])
-    return visible + ("..." if len(text) > most else "")
+    """Text from a file for a message: on one line, and only its first `most` characters."""
+    return visible(text[:most]) + ("..." if len(text) > most else "")
 
 
 def _lines(raw: bytes) -> tuple[list[str], list[str]]:
