@@ -60,6 +60,9 @@ class GridArgs:
     """A worker that does not report for this time counts as dead, and another worker trains its trial."""
     retry_failed: bool = False
     """Try failed trials again."""
+    together: int | None = None
+    """Number of runs of a scale that are trained as one program; by default 1 on CPU, and on accelerators the number
+    that takes the most examples per second, which is measured for each scale."""
     dry_run: bool = False
     """List the trials with their costs, and train nothing."""
     allow_code: bool = False
@@ -154,6 +157,8 @@ def train_study(
     args = replace(args, storage=given_storage(args.storage, args.storage_file), storage_file=None)
     if not args.lease_seconds >= 1:
         raise ConfigError(f"--lease-seconds is {args.lease_seconds:g}; give 1 or more")
+    if args.together is not None and args.together < 1:
+        raise ConfigError(f"--together is {args.together}; give 1 or more")
     if args.run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     study, runner = _study_of(args), runner or Runner()
@@ -173,6 +178,7 @@ def train_study(
     if more := [scale.name for scale in folder.plan().rates if scale.to_dict() not in given]:
         say(f"earlier commands added more scales ({', '.join(more)}); they are in {args.workdir}/grids")
     settings = {"storage": args.storage, "lease_seconds": args.lease_seconds, "retry_failed": args.retry_failed}
+    settings["together"] = args.together
     work(folder, conclude=conclude or (lambda *_: None), runner=runner, **settings)
     return folder
 

@@ -36,18 +36,18 @@ def main(args: Args, runner=None) -> None:
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.inference import evaluate
     from ecg_jax.study.cross_fit import fold_parts, summary
-    from ecg_jax.study.runner import Runner, compiled_folder
+    from ecg_jax.study.runner import Runner, compiled_folder, successful
     from ecg_jax.training.result import read_result
 
     runner, prepared = runner or Runner(), open_prepared(args.run.data.path)
     runner.keep_compiled(compiled_folder())
-    validation, test = [], []
+    validation, test, console = [], [], PlainConsole(stderr=True)
     for seed in range(args.seeds):
         runs = {}
         for folds, fold_before in fold_parts(sorted(set(prepared.folds.tolist())), args.parts):
             fields = {"data.test_folds": folds, "data.validation_folds": (fold_before,), "train.seed": seed}
             runs[args.workdir / f"seed_{seed}" / f"test_{folds[0]}"] = with_fields(args.run, fields)
-        validation.append(runner.finish(runs, predict=False, console=PlainConsole(stderr=True), plots=True))
+        validation.append(successful(runner.finish(runs, predict=False, console=console, plots=True)))
         if args.test:
             test.append([read_result(run, "test") or evaluate(run, allow_code=True) for run in runs])  # of these args
     found = summary(validation, test, prepared)

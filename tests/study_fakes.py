@@ -11,7 +11,7 @@ from ecg_jax.analysis.axes import READY_MADE, Scale
 from ecg_jax.config import DataConfig, RunConfig, from_dict
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
-from ecg_jax.errors import RunError
+from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.models import Cost
 from ecg_jax.study.design import Grid, Study, make_grid, make_study
@@ -33,15 +33,28 @@ class Fakes:
     def __init__(self, fails: Any = None, best_rate: float = 3e-3, before: Any = None):
         self.trained: list[str] = []
         self.predicted: list[str] = []
+        self.together: list[int] = []  # the number of runs in each call
+        self.fastest = 1  # the number of runs together that a measurement finds
         self.fails, self.best_rate, self.before = fails, best_rate, before
 
     @property
     def runner(self) -> Runner:
         """Measures what is known of a scale, so that nothing is timed."""
-        return Runner(self.train, self.predict, macs_latency, lambda config: (60.0, 0.0), lambda folder: None)
+        measures = (macs_latency, lambda config: (60.0, 0.0), lambda folder: None, lambda configs: self.fastest)
+        return Runner(self.train, self.predict, *measures)
 
-    def train(self, config: RunConfig, workdir: Path, *, console: Console, plots: bool) -> Any:
+    def train(self, runs: dict[Path, RunConfig], *, console: Console, plots: bool) -> dict[Path, Any]:
         del console, plots
+        self.together.append(len(runs))
+        results: dict[Path, Any] = {}
+        for workdir, config in runs.items():
+            try:
+                results[workdir] = self.train_run(config, workdir)
+            except (ConfigError, RunError) as error:
+                results[workdir] = error
+        return results
+
+    def train_run(self, config: RunConfig, workdir: Path) -> Any:
         if (finished := read_result(workdir)) is not None:
             return finished
         if self.before:

@@ -114,6 +114,32 @@ def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(synthetic_set, tmp
     assert states(folder) == ["done"] * 4
 
 
+def test_together_the_seeds_of_a_scale_are_trained_in_one_call(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set, with_levels(GRID, seeds=3))
+    fakes = worked(folder, Fakes(), together=2)
+    assert fakes.together == [2, 2, 1, 1]  # two seeds of each scale, then the third ones
+    assert states(folder) == ["done"] * 6
+
+
+def test_by_default_as_many_runs_as_are_fastest_are_trained_together(synthetic_set, tmp_path):
+    fakes = Fakes()
+    fakes.fastest = 4
+    folder = begun(tmp_path, synthetic_set, with_levels(GRID, seeds=3), folds=(1, 2))
+    assert worked(folder, fakes).together == [4, 4, 2, 2]  # two seeds of two folds, then one
+
+
+def test_a_trial_with_more_runs_than_are_trained_together_is_trained_in_parts(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set, with_levels(GRID, seeds=1, channels=(4,)), folds=(1, 2, 3))
+    assert worked(folder, Fakes(), together=2).together == [2, 1]
+
+
+def test_of_trials_together_one_that_fails_fails_alone(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set)
+    fakes = Fakes(fails=lambda config: (config.model.channels, config.train.seed) == (4, 1))
+    worked(folder, fakes, together=2)
+    assert states(folder) == ["done", "done", "failed", "done"]
+
+
 def test_a_failed_trial_is_retried_once_and_not_for_ever(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set)
     always = Fakes(fails=lambda config: config.model.channels == 4)
@@ -351,13 +377,14 @@ counts = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: counts.update([event.rpartition("/")[2]]))
 from ecg_jax.experiment import GridArgs, read_arguments, train_study
 from ecg_jax.training import loop
-trained = loop.run
-def run(config, workdir, **settings):
+trained = loop.run_together
+def run_together(runs, **settings):
     before = counts.copy()
-    result = trained(config, workdir, **settings)
+    results = trained(runs, **settings)
+    (workdir,) = runs
     print("compiled", workdir.parent.name, (counts - before)["cache_misses"], (counts - before)["cache_hits"])
-    return result
-loop.run = run
+    return results
+loop.run_together = run_together
 train_study(read_arguments(GridArgs, sys.argv[1:]))
 """
 
@@ -375,7 +402,7 @@ def test_the_whole_with_real_training_compiles_a_scale_once_draws_nothing_and_re
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("compiled")]
     assert [line[1] for line in lines] == [f"d1_c4_k3_lr0.003_s{s}" for s in (0, 0, 1, 1)]
     assert int(lines[0][2]) > 0, "the first has to be compiled"
-    assert [int(line[2]) for line in lines[2:]] == [0, 0], "nothing of a scale seen before"
+    assert [line[2:] for line in lines[2:]] == [["0", "0"]] * 2, "nothing of a scale seen before, not even from files"
     assert list((tmp_path / "cache" / "ecg_jax" / "compiled").rglob("*-cache"))
     assert not list((tmp_path / "study").rglob("*-cache")), "what is compiled is executed, so no study brings it along"
     folders = [tmp_path / "study" / "trials" / f"d1_c4_k3_lr0.003_s{s}" / f"fold_{f}" for s in (0, 1) for f in (3, 5)]

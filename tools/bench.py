@@ -213,8 +213,7 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
     from ecg_jax.experiment import GridArgs, train_study
     from ecg_jax.report.write import conclude_study
     from ecg_jax.study.design import without_stem_pool
-    from ecg_jax.study.runner import Runner
-    from ecg_jax.training import run
+    from ecg_jax.study.runner import Runner, train
 
     if workdir.exists():
         raise UserError(f"{workdir} exists; give a new folder, since finished trials would not be trained again")
@@ -228,9 +227,9 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
 
     def timed_run(*arguments: Any, **settings: Any) -> Any:
         start = time.perf_counter()
-        result = run(*arguments, **settings)
+        results = train(*arguments, **settings)
         runs.append(time.perf_counter() - start)
-        return result
+        return results
 
     began = time.perf_counter()
     train_study(args, conclude=conclude_study, runner=Runner(timed_run))

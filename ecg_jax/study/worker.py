@@ -1,4 +1,4 @@
-"""A worker of a study: it claims one trial after the other, trains it and releases it.
+"""A worker of a study: it claims one trial after the other, or several of one scale, trains and releases them.
 
 Any number of workers share the folder of a study. A worker that is killed leaves its attempt without a heartbeat; after
 the lease another worker continues the trial from its last checkpoint.
@@ -9,16 +9,20 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
 
 import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from rich.console import Console
 
+from ecg_jax.analysis.axes import Scale
+from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.errors import ConfigError, DataError, RunError
+from ecg_jax.errors import ConfigError, DataError, RunError, UserError
 from ecg_jax.study.design import Trial
 from ecg_jax.study.runner import Runner, compiled_folder
 from ecg_jax.study.storage import StorageAway
@@ -26,10 +30,12 @@ from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Tas
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
 from ecg_jax.study.workdir import TRIAL, StudyFolder, cached_progress, mean_macro_auroc
 from ecg_jax.terminal import PlainConsole, say, tell
+from ecg_jax.training.result import RunResult
 
 Conclude = Callable[[StudyFolder, Console], None]
 """`conclude(folder, console)` is called once nothing is left to train: it writes the report."""
 REPORT = "report.html"  # the last file that `conclude` writes
+MOST_TOGETHER = 32  # runs that are measured as one program
 NEVER_DEFINED = "macro AUROC is not defined: no label has both classes in the validation folds"
 
 
@@ -41,6 +47,7 @@ def work(
     storage: str = "",
     lease_seconds: float = LEASE_SECONDS,
     retry_failed: bool = False,
+    together: int | None = None,
     console: Console | None = None,
 ) -> None:
     """Trains the unfinished trials of a study until all are finished, by this worker or by others.
@@ -52,6 +59,7 @@ def work(
         storage: the URL of the storage if it has a password; by default that of the study.
         lease_seconds: time without a heartbeat after which this worker counts as dead and others take over its trial.
         retry_failed: try trials again that have failed until now.
+        together: number of runs of a scale that are trained as one program; by default the fastest on this machine.
         console: where progress is shown; by default standard error.
 
     Raises:
@@ -67,7 +75,7 @@ def work(
         retried = {task.name: task.progress.failed_at for task in before if task.state == "failed"}
     settings = {"create": True, "begun": folder.begun, "patience_seconds": lease_seconds}
     queue = open_trial_queue(folder.path, folder.name, storage or folder.storage, **settings)
-    worker = _Worker(folder, queue, runner, progress_of, retried, lease_seconds, console)
+    worker = _Worker(folder, queue, runner, progress_of, retried, lease_seconds, together, console)
     was_busy = worker.work_until_done()
     failed = [task for task in worker.tasks() if task.state == "failed"]
     if not was_busy:
@@ -88,7 +96,10 @@ class _Worker:
     progress_of: ProgressOf
     retried: Retried
     lease_seconds: float
+    together: int | None
     console: Console
+    fastest: dict[Scale, int] = field(default_factory=dict)
+    """The measured number of runs that are trained as one program."""
 
     def tasks(self) -> list[Task]:
         """All tasks with their present states."""
@@ -109,61 +120,93 @@ class _Worker:
             if is_finished(listed):
                 return was_busy
             was_busy = True
-            free = next((task for task in listed if task.state == "free"), None)
-            if free is not None:
+            free = [task for task in listed if task.state == "free"]
+            if free:
                 is_waiting = False
                 done = sum(task.state == "done" for task in listed)
-                self.attempt(free, f"{done} of {len(listed)} done")
+                self.attempt(self.group(free), f"{done} of {len(listed)} done")
                 continue
             if not is_waiting:
                 self.print("no trial is free: waiting for those of other workers")
             is_waiting = True
             time.sleep(min(self.lease_seconds / 6, 5.0))
 
-    def attempt(self, task: Task, progress: str) -> None:
-        """Claims a task, trains it and ends the attempt, unless the process is killed.
+    def group(self, free: Sequence[Task]) -> list[Task]:
+        """The first free task, and others of its scale as far as their runs are trained together with its own."""
+        scale, stage = free[0].scale, free[0].stage
+        group = [task for task in free if (task.scale, task.stage) == (scale, stage)]
+        runs = [len(self.runs(task)) for task in group]
+        together = self.together or self.fastest.get(scale)
+        if together is None:
+            configs = [config for task in group for config in self.runs(task).values()]
+            together = self.fastest[scale] = self.runner.measure_together(configs[:MOST_TOGETHER])
+        return [task for task, before in zip(group, accumulate(runs), strict=True) if before <= max(together, runs[0])]
+
+    def runs(self, task: Task) -> dict[Path, RunConfig]:
+        """The workdirs and configs of the runs of a task."""
+        configs = self.folder.study.runs(task.trial).values()
+        runs = dict(zip(self.folder.run_folders(task.trial), configs, strict=True))
+        return dict(list(runs.items())[:1]) if task.stage == "rate" else runs
+
+    def attempt(self, group: Sequence[Task], progress: str) -> None:
+        """Claims tasks of one scale, trains them and ends the attempts, unless the process is killed.
 
         The reason of an earlier failure stays in the trial's folder until the trial is done or fails for another one:
         an attempt that is stopped has not repaired anything.
         """
-        trial, worker = task.trial, f"{platform.node()}:{os.getpid()}"
-        key = self.folder.study.trial_key(trial)
-        attempt = self.queue.claim(task, key=key, worker=worker, lease_seconds=self.lease_seconds)
-        if attempt is None:
+        claimed = {task: attempt for task in group if (attempt := self.claim(task)) is not None}
+        if not claimed:
             return
-        if self.progress_of(trial, task.stage).done:  # another worker finished it before the claim
-            self.queue.release(attempt)
-            return
-        try:
-            self.print("", f"{task.name}{' (its rate)' if task.stage == 'rate' else ''}: {progress}")
-            with heartbeats(lambda: self.queue.heartbeat(attempt), self.lease_seconds / 6, self.lease_seconds):
-                value, failure = self.train_or_fail(task)
-            self.folder.write_trial(trial, failure)
-        except BaseException:  # whatever it is: a trial that nobody trains must not look as if somebody did
-            with suppress(StorageAway):
-                self.queue.release(attempt, patiently=False)
-            raise
-        if value is None:
-            self.queue.release(attempt)
-        else:
-            self.queue.complete(attempt, value)
 
-    def train_or_fail(self, task: Task) -> tuple[float | None, str | None]:
-        """Trains a task; returns its validation macro AUROC, or the reason of its failure."""
+        def heartbeat() -> None:
+            for attempt in claimed.values():
+                self.queue.heartbeat(attempt)
+
+        try:
+            names = ", ".join(f"{task.name}{' (its rate)' if task.stage == 'rate' else ''}" for task in claimed)
+            self.print("", f"{names}: {progress}")
+            with heartbeats(heartbeat, self.lease_seconds / 6, self.lease_seconds):
+                ended = self.train_or_fail(list(claimed))
+            for task, (_, failure) in ended.items():
+                self.folder.write_trial(task.trial, failure)
+        except BaseException:  # whatever it is: a trial that nobody trains must not look as if somebody did
+            for attempt in claimed.values():
+                with suppress(StorageAway):
+                    self.queue.release(attempt, patiently=False)
+            raise
+        for task, (value, _) in ended.items():
+            if value is None:
+                self.queue.release(claimed[task])
+            else:
+                self.queue.complete(claimed[task], value)
+
+    def claim(self, task: Task) -> Attempt | None:
+        """Claims a task; None if another worker has it or finished it before the claim."""
+        key, worker = self.folder.study.trial_key(task.trial), f"{platform.node()}:{os.getpid()}"
+        attempt = self.queue.claim(task, key=key, worker=worker, lease_seconds=self.lease_seconds)
+        if attempt is not None and self.progress_of(task.trial, task.stage).done:
+            self.queue.release(attempt)
+            return None
+        return attempt
+
+    def train_or_fail(self, group: Sequence[Task]) -> Mapping[Task, tuple[float | None, str | None]]:
+        """Trains tasks; returns for each its validation macro AUROC, or the reason of its failure."""
         from jax.errors import JaxRuntimeError  # a scale that does not fit into memory
 
         self.check_data()
-        self.make_room(task.trial)
+        for task in group:
+            self.make_room(task.trial)
+        ended: Mapping[Task, tuple[float | None, str | None]]
         try:
-            value = self.train(task)
+            ended = self.train(group)
         except (ConfigError, RunError, JaxRuntimeError) as error:
+            ended = dict.fromkeys(group, (None, str(error).strip().partition("\n")[0] or type(error).__name__))
+        if any(failure for _, failure in ended.values()) or any(self.folder.foreign(task.trial) for task in group):
             self.check_data()  # the cause may be a set that was exchanged meanwhile
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            self.print(f"{task.name} failed: {reason}")
-            return None, reason
-        if self.folder.foreign(task.trial):
-            self.check_data()
-        return value, None
+        for task, (_, failure) in ended.items():
+            if failure is not None:
+                self.print(f"{task.name} failed: {failure}")
+        return ended
 
     def check_data(self) -> None:
         """Refuses another set at the place of the data, on which all further trials would be trained.
@@ -194,24 +237,24 @@ class _Worker:
         if not (self.folder.trial_folder(trial) / TRIAL).is_file():
             self.folder.write_trial(trial)
 
-    def train(self, task: Task) -> float:
-        """Trains the runs of a task and, at the rate of the scale, predicts their test folds.
+    def train(self, group: Sequence[Task]) -> dict[Task, tuple[float | None, str | None]]:
+        """Trains the runs of tasks and, at the rate of their scale, predicts the test folds.
 
         Returns:
-            The validation macro AUROC, averaged over the runs.
-
-        Raises:
-            UserError: a run failed, or in no validation fold a label has both classes.
+            The validation macro AUROC of each task, averaged over its runs, or why it failed.
         """
-        configs = self.folder.study.runs(task.trial).values()
-        runs = dict(zip(self.folder.run_folders(task.trial), configs, strict=True))
-        if task.stage == "rate":
-            runs = dict(list(runs.items())[:1])
-        results = self.runner.finish(runs, predict=task.stage == "whole", console=self.console)
-        value = mean_macro_auroc(results)
-        if value is None:
-            raise RunError(NEVER_DEFINED)
-        return value
+        runs = {workdir: config for task in group for workdir, config in self.runs(task).items()}
+        together = max(self.together or self.fastest[group[0].scale], 1)
+        whole = group[0].stage == "whole"
+        results = self.runner.finish(runs, predict=whole, console=self.console, together=together)
+        ended: dict[Task, tuple[float | None, str | None]] = {}
+        for task in group:
+            own = [results[workdir] for workdir in self.runs(task)]
+            failed = [result for result in own if isinstance(result, UserError)]
+            value = None if failed else mean_macro_auroc([result for result in own if isinstance(result, RunResult)])
+            failure = str(failed[0]) if failed else NEVER_DEFINED if value is None else None
+            ended[task] = (value, failure)
+        return ended
 
     def print(self, *lines: str) -> None:
         """Prints lines for the user."""

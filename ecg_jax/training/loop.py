@@ -13,7 +13,7 @@ from rich.console import Console
 from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import Splits
-from ecg_jax.errors import RunError
+from ecg_jax.errors import ConfigError, RunError, UserError
 from ecg_jax.evaluation.scores import SCORES
 from ecg_jax.evaluation.summary import point_values
 from ecg_jax.evaluation.thresholds import fit_thresholds
@@ -105,14 +105,14 @@ def run(
     """
     config = _with_functions(config, network=network, loss=loss, augment=augment)
     result = run_together({workdir: config}, console=console, plots=plots)[workdir]
-    if isinstance(result, RunError):
+    if isinstance(result, UserError):
         raise result
     return result
 
 
 def run_together(
     runs: Mapping[Path, RunConfig], *, console: Console | None = None, plots: bool = True
-) -> dict[Path, RunResult | RunError]:
+) -> dict[Path, RunResult | UserError]:
     """Trains several runs of one network as one program, each in its workdir as by `run`.
 
     Each run gets the result that it would have alone, up to rounding. The seconds of a step are divided among the runs
@@ -124,29 +124,35 @@ def run_together(
         plots: whether curves are drawn.
 
     Returns:
-        The result of each run, or why it failed: a loss that is not finite ends its own run alone.
+        The result of each run, or why it failed: its folds cannot be used, its workdir holds another run, or its loss
+        is not finite. The others go on.
 
     Raises:
-        DataError, ConfigError: the prepared set or the folds cannot be used.
-        RunError: a workdir holds another run, or the runs differ in more than that.
+        DataError: the prepared set cannot be read.
+        RunError: the runs differ in more than that.
     """
     console = console or PlainConsole(stderr=True)
-    results: dict[Path, RunResult | RunError] = {}
+    results: dict[Path, RunResult | UserError] = {}
     trainings: list[_Training] = []
     prepared: PreparedSet | None = None
     for workdir, config in runs.items():
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
         if prepared is None or prepared.path != config.data.path:
             prepared = open_prepared(config.data.path)
-        plan = make_plan(config, prepared)
-        check_config(workdir, config)
-        check_fingerprint(workdir, prepared.fingerprint)
-        finished = read_result(workdir)
+        try:
+            plan = make_plan(config, prepared)
+            check_config(workdir, config)
+            check_fingerprint(workdir, prepared.fingerprint)
+            finished = read_result(workdir)
+            if finished is None:
+                _check_best_metric(config.train.best_metric, prepared, plan.splits)
+        except (ConfigError, RunError) as error:
+            results[workdir] = error
+            continue
         if finished is not None:
             tell(console, f"{workdir} is finished: nothing to do")
             results[workdir] = finished
             continue
-        _check_best_metric(config.train.best_metric, prepared, plan.splits)
         tell(console, plan.splits.describe())
         writer = RunWriter(workdir, plots=plots) if jax.process_index() == 0 else SilentWriter(workdir)
         trainings.append(_Training(plan, writer))
@@ -155,7 +161,7 @@ def run_together(
     return {workdir: results[workdir] for workdir in runs}
 
 
-def _run_all(trainings: Sequence[_Training], console: Console) -> dict[Path, RunResult | RunError]:
+def _run_all(trainings: Sequence[_Training], console: Console) -> dict[Path, RunResult | UserError]:
     setup = TrainingSetup([training.plan for training in trainings])
     state = _restored(setup, trainings, console)
     try:
@@ -298,10 +304,10 @@ def _is_better(value: float, best: float, metric: str) -> bool:
     return value < best if metric == "loss" else value > best
 
 
-def _finish(setup: TrainingSetup, trainings: Sequence[_Training]) -> dict[Path, RunResult | RunError]:
+def _finish(setup: TrainingSetup, trainings: Sequence[_Training]) -> dict[Path, RunResult | UserError]:
     """Predicts the validation splits with the best variables and writes the results of the runs."""
     some = next((training.best for training in trainings if training.best is not None), None)
-    results: dict[Path, RunResult | RunError] = {}
+    results: dict[Path, RunResult | UserError] = {}
     if some is not None:
         best = [some if training.best is None else training.best for training in trainings]
         validated = setup.validate(setup.place(stacked(best)))

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +10,39 @@ import jax.numpy as jnp
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.models.resnet import build_network
-from ecg_jax.training.setup import TrainingSetup, make_plan
+from ecg_jax.training.setup import RunPlan, TrainingSetup, make_plan
 
 CALLS, WARM_UP_CALLS = 100, 10
+MEASURED_CALLS = 4
 MEASURED_SECONDS = 1.0  # of training steps, about
+
+
+def fastest_together(configs: Sequence[RunConfig]) -> int:
+    """How many of these runs take the most examples per second as one program: a power of two; 1 on CPU.
+
+    A larger number must be 5 % faster than the next smaller one, and fit into memory.
+    """
+    number, best, speed = 1, 1, 0.0
+    prepared = open_prepared(configs[0].data.path)
+    while number <= len(configs) and jax.default_backend() != "cpu":
+        try:
+            now = _examples_per_second([make_plan(config, prepared) for config in configs[:number]])
+        except jax.errors.JaxRuntimeError:
+            break
+        if now < 1.05 * speed:
+            break
+        number, best, speed = 2 * number, number, now
+    return best
+
+
+def _examples_per_second(plans: Sequence[RunPlan]) -> float:
+    """Of all runs together, over a few calls after the first."""
+    setup = TrainingSetup(plans)
+    steps = MEASURED_CALLS * setup.devices.steps_per_call
+    state, _ = setup.train(setup.initial_state(), [0] * len(plans), steps, lambda steps: None)
+    start = time.perf_counter()
+    setup.train(state, [steps] * len(plans), steps, lambda steps: None)
+    return len(plans) * steps * setup.batch_size / (time.perf_counter() - start)
 
 
 def run_seconds(config: RunConfig) -> tuple[float, float]:
