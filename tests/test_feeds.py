@@ -13,7 +13,7 @@ from ecg_jax.dataset import sampler
 from ecg_jax.dataset.batch import MISSING
 from ecg_jax.dataset.feeds import HostFeed, ResidentFeed
 from ecg_jax.dataset.sampler import Rows
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, DataError
 from ecg_jax.training.devices import Devices
 
 WINDOW = 90
@@ -94,6 +94,16 @@ def test_padding_rows_hold_nothing(kind):
     assert (last.signal[padding] == MISSING).all()
     assert not last.valid[padding].any()
     assert not last.label[padding].any()
+
+
+@pytest.mark.parametrize("kind", [ResidentFeed, HostFeed])
+def test_a_record_that_cannot_be_read_is_the_error_of_its_reader(kind, monkeypatch):
+    def read(indices):
+        raise DataError("the set is damaged; prepare it again")
+
+    monkeypatch.setattr(SET, "read", read)
+    with pytest.raises(DataError, match=r"^the set is damaged; prepare it again$"):
+        batches(kind, TRAINING, 0, 1)
 
 
 def test_without_tensorflow_the_host_feed_names_the_package_to_install(monkeypatch):

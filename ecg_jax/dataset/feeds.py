@@ -20,7 +20,7 @@ from flax import struct
 from ecg_jax.dataset.batch import AnyArray, Batch
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.sampler import Rows
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, UserError
 from ecg_jax.records.record import MISSING, Quantised
 
 RESIDENT_SHARE = 0.4  # largest share of the device's memory for the records; the rest is for activations
@@ -172,16 +172,25 @@ class HostFeed:
         """Yields, for each of `number` steps, its batches and the number 1, on the devices; reading runs ahead."""
         import tensorflow as tf
 
+        failed: list[UserError] = []  # TensorFlow replaces an exception of `read` by one of its own
+
         def read(step: np.int64) -> tuple[np.ndarray, ...]:
-            return self._batches(rows_at(int(step)))
+            try:
+                return self._batches(rows_at(int(step)))
+            except UserError as error:
+                failed.append(error)
+                raise
 
         types = (tf.int16, tf.float32, tf.bool, tf.float32, tf.float32)
         batches = tf.data.Dataset.range(number).map(
             lambda step: tf.numpy_function(read, [step], types), num_parallel_calls=tf.data.AUTOTUNE
         )
         one = self._devices.put_everywhere(np.int32(1))
-        for fields in batches.prefetch(2).as_numpy_iterator():
-            yield self._devices.put_rows(Batch(*fields)), one, 1
+        try:
+            for fields in batches.prefetch(2).as_numpy_iterator():
+                yield self._devices.put_rows(Batch(*fields)), one, 1
+        except tf.errors.OpError as error:
+            raise (failed[0] if failed else error) from error.__cause__
 
     @staticmethod
     def take(arrays: Any, item: Batch) -> Batch:
