@@ -9,6 +9,7 @@ from html import unescape
 import browser
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.metrics import roc_auc_score
 from study_fakes import GRID, Fakes, begun, scale_of, with_levels, worked
 
@@ -16,9 +17,12 @@ from ecg_jax.analysis import analyse
 from ecg_jax.analysis.axes import READY_MADE, Axis
 from ecg_jax.cli import main
 from ecg_jax.config import DataConfig, RunConfig
+from ecg_jax.dataset.prepare import prepare
+from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.report import sentences
 from ecg_jax.report.html_page import About, page
 from ecg_jax.report.write import conclude_study, validation_means, with_latency, with_test, write_report
+from ecg_jax.sources import Synthetic
 from ecg_jax.study import runner
 from ecg_jax.study.design import Study, Trial, make_grid
 from ecg_jax.study.latency import machine
@@ -171,6 +175,15 @@ def test_before_the_first_trial_the_report_says_that_nothing_is_finished(synthet
     written = write_report(tmp_path)
     assert written.answer[-1] == "No seed is finished at every scale yet."
     assert "0 finished trials" in written.page.read_text()
+
+
+def test_where_no_macro_auroc_is_defined_the_report_says_so(tmp_path):
+    """Six test records have no label with two records of each class."""
+    prepare(PrepareConfig(Synthetic(records=60), tmp_path / "set", workers=1), Console(quiet=True))
+    worked(begun(tmp_path / "study", tmp_path / "set"), Fakes())
+    written = write_report(tmp_path / "study", runner=Fakes().runner)
+    assert written.answer[0].startswith("Macro AUROC is not defined on these test records")
+    assert "The macro AUROC of these networks is not known." in written.page.read_text()
 
 
 def test_until_its_rate_is_chosen_a_scale_is_shown_at_its_best_rate():

@@ -14,7 +14,7 @@ from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.predictions import Score, StudyPredictions
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import split_by_folds
-from ecg_jax.errors import RunError
+from ecg_jax.errors import DataError, RunError
 from ecg_jax.evaluation.pooling import decide
 from ecg_jax.evaluation.scores import SCORES
 from ecg_jax.files import write_text
@@ -82,17 +82,31 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
     foreign = [why for trial in every if (why := folder.foreign(trial)) is not None]
     predictions = None
     if seeds:
-        prepared = open_prepared(data or folder.study.base.data.path)
-        if prepared.fingerprint != folder.study.fingerprint:
-            raise RunError(
-                f"{folder.path} is a study of the set {folder.study.fingerprint}, {prepared.path} is another one "
-                f"({prepared.fingerprint}); put that set back, or give its new place with --data"
-            )
+        prepared = _open_data(folder, data)
         trials = [Trial(scale, rates[scale], seed) for scale in kept for seed in seeds]
         predictions = _read_predictions(folder, trials, rows, prepared)
     left_out = {scale.name: reason for scale, reason in failed.items()}
     notes = (*(f"left out: {why}; {AGAIN}" for why in foreign), *_notes(plan, kept, left_out, seeds))
     return StudyResults(rows, predictions, tuple(seeds), left_out, notes)
+
+
+def _open_data(folder: StudyFolder, data: Path | None) -> PreparedSet:
+    """The set of a study, at `data` if it was moved.
+
+    Raises:
+        DataError: it cannot be read.
+        RunError: it is another set.
+    """
+    try:
+        prepared = open_prepared(data or folder.study.base.data.path)
+    except DataError as error:
+        raise DataError(f"{error}; if the set of {folder.path} was moved, give its new place with --data") from error
+    if prepared.fingerprint != folder.study.fingerprint:
+        raise RunError(
+            f"{folder.path} is a study of the set {folder.study.fingerprint}, {prepared.path} is another one "
+            f"({prepared.fingerprint}); put that set back, or give its new place with --data"
+        )
+    return prepared
 
 
 def write_trials(path: Path, rows: Sequence[Row]) -> None:

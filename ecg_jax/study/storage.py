@@ -178,8 +178,8 @@ def storage_errors(storage: str) -> Iterator[None]:
     except (UserError, OSError, DuplicatedStudyError, UpdateFinishedTrialError):
         raise
     except (StorageInternalError, SQLAlchemyError) as error:
-        reason = _first_line(error.__cause__ or error)
-        raise StorageAway(reason) from error
+        cause = error.__cause__ or error
+        raise StorageAway(_first_line(getattr(cause, "orig", cause))) from error
     except Exception as error:  # whatever damaged entries make of Optuna
         reason = f"{type(error).__name__}: {_first_line(error)}"
         if is_url(storage):

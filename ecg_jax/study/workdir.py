@@ -129,7 +129,9 @@ class StudyFolder:
         except FileNotFoundError:
             return {}
         except UNREADABLE as error:
-            raise RunError(f"{path} cannot be read ({error}); delete it") from error
+            raise RunError(
+                f"{path} cannot be read ({error}); delete it, and start the study's command again"
+            ) from error
         return values
 
     def write_trial(self, trial: Trial, failure: str | None = None) -> None:

@@ -36,7 +36,10 @@ Conclude = Callable[[StudyFolder, Console], None]
 """`conclude(folder, console)` is called once nothing is left to train: it writes the report."""
 REPORT = "report.html"  # the last file that `conclude` writes
 MOST_TOGETHER = 32  # runs that are measured as one program
-NEVER_DEFINED = "macro AUROC is not defined: no label has both classes in the validation folds"
+NEVER_DEFINED = (
+    "macro AUROC is not defined: no label has both classes in the validation folds; "
+    "choose other --data.validation-folds or --folds in a new --workdir"
+)
 
 
 def work(
@@ -154,15 +157,18 @@ class _Worker:
         The reason of an earlier failure stays in the trial's folder until the trial is done or fails for another one:
         an attempt that is stopped has not repaired anything.
         """
-        claimed = {task: attempt for task in group if (attempt := self.claim(task)) is not None}
-        if not claimed:
-            return
+        claimed: dict[Task, Attempt] = {}
 
         def heartbeat() -> None:
             for attempt in claimed.values():
                 self.queue.heartbeat(attempt)
 
         try:
+            for task in group:
+                if (attempt := self.claim(task)) is not None:
+                    claimed[task] = attempt
+            if not claimed:
+                return
             names = ", ".join(f"{task.name}{' (its rate)' if task.stage == 'rate' else ''}" for task in claimed)
             self.print("", f"{names}: {progress}")
             with heartbeats(heartbeat, self.lease_seconds / 6, self.lease_seconds):
@@ -321,7 +327,8 @@ def heartbeats(
                 why = str(error).partition("\n")[0]
                 if time.monotonic() - renewed < lease_seconds:
                     if not waiting:
-                        say(f"the lease could not be renewed, trying again: {why}", file=sys.stderr)
+                        what = error.what if isinstance(error, StorageAway) else why
+                        say(f"the lease could not be renewed: {what}; trying again", file=sys.stderr)
                     waiting = True
                     continue
             if not stop.is_set():
