@@ -148,6 +148,7 @@ DAMAGED = {
     "no keys": b"{}",
     "wrong types": b'{"key": 1, "failure": [], "name": [], "study": 3, "depths": 7, "metrics": 0}',
     "endless": b"[" * 100_000,
+    "a pipe": None,
 }
 
 
@@ -165,7 +166,12 @@ def test_a_damaged_file_is_one_line_that_names_it_and_its_advice_helps(name, dam
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     path = tmp_path / name if name == "study.json" else tmp_path / "trials" / NAMES[3] / name
     path = next((tmp_path / "grids").iterdir()) if name == "grids" else path
-    path.write_bytes(DAMAGED[damage])
+    content = DAMAGED[damage]
+    if content is None:
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
     with pytest.raises(RunError) as refused:
         load_results(open_study(tmp_path))
     assert path.name in str(refused.value)

@@ -243,6 +243,8 @@ def read_object(path: Path) -> dict[str, Any]:
         FileNotFoundError: there is no file.
         ValueError: it is not UTF-8, not JSON, or another value.
     """
+    if path.exists() and not path.is_file():  # to read a pipe is to wait for ever
+        raise ValueError("it is not a file")
     values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     if not isinstance(values, dict):
         raise ValueError("it is not a JSON object")
