@@ -517,3 +517,20 @@ def test_no_worker_is_given_up_for_the_time_of_an_outage(synthetic_set, tmp_path
         worked(folder, Fakes(), lease_seconds=60)
     assert heard
     assert other.attempts()[0].running
+
+
+def test_a_worker_that_is_stopped_while_it_claims_trials_gives_those_back_that_it_has(
+    synthetic_set, tmp_path, monkeypatch
+):
+    folder = begun(tmp_path, synthetic_set, with_levels(GRID, channels=(4,)))
+    claim = TrialQueue.claim
+
+    def stopped(queue, task, **about):
+        if task.seed == 1:
+            raise KeyboardInterrupt
+        return claim(queue, task, **about)
+
+    monkeypatch.setattr(TrialQueue, "claim", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        worked(folder, Fakes(), together=2)
+    assert [attempt.running for attempt in queue_of(folder).attempts()] == [False]
