@@ -177,6 +177,7 @@ def train_study(
     given = [scale.to_dict() for grid in grids for scale in grid.scales()]
     if more := [scale.name for scale in folder.plan().rates if scale.to_dict() not in given]:
         say(f"earlier commands added more scales ({', '.join(more)}); they are in {args.workdir}/grids")
+    say(f"progress, from any terminal: {command('ecg-jax', 'study', args.workdir)}", file=sys.stderr)
     settings = {"storage": args.storage, "lease_seconds": args.lease_seconds, "retry_failed": args.retry_failed}
     settings["together"] = args.together
     work(folder, conclude=conclude or (lambda *_: None), runner=runner, **settings)

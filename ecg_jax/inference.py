@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ecg_jax.config import Functions, RunConfig, flags
+from ecg_jax.config import RunConfig, flags
 from ecg_jax.dataset.batch import InputContract
 from ecg_jax.dataset.feeds import InMemory, Recordings
 from ecg_jax.dataset.prepared import open_prepared
@@ -93,19 +93,14 @@ def load(workdir: Path, *, allow_code: bool = False) -> Model:
     check_allowed(config.functions.named, workdir / CONFIG, allow_code=allow_code)
     checkpoint = read_checkpoint(folder) if result else None
     if result is None or checkpoint is None:
-        raise RunError(f"the run in {workdir} is not finished; to continue: {_train_command(workdir, config)}")
+        again = command("ecg-jax", "train", "--data", config.data.path, "--workdir", workdir, *flags(config))
+        raise RunError(f"the run in {workdir} is not finished; to continue: {again}")
     contract = InputContract.from_json(checkpoint["meta"]["contract"])
     network = build_network(config, len(contract.target.names))
     example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads)), jnp.float32)
     shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
     like = {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}
     return Model(config, contract, read_checkpoint(folder, best=like)["best"], result)
-
-
-def _train_command(workdir: Path, config: RunConfig) -> str:
-    if config.functions != Functions():
-        return "start the script that began it again"
-    return command("ecg-jax", "train", "--data", config.data.path, "--workdir", workdir, *flags(config))
 
 
 def _no_record(path: str) -> Rejected | None:

@@ -20,7 +20,7 @@ REMEDIES = {
     errno.EROFS: "cannot be written on a read-only file system; choose another path",
     errno.ENOSPC: "cannot be written, because the disk is full; free some space and start the same command again",
 }
-BORDER = re.compile(r"\x1b\[[\d;]*m|^[│|] ?|[│|]$")
+BORDER = re.compile(r"\x1b\[[\d;]*m|[│╭╮╰╯]")
 RULE = re.compile(r"^ *[─-]{9,} *$", re.MULTILINE)
 REPLACED = {
     r" \(applied to [^)]*\)": "",
@@ -69,15 +69,15 @@ def refuse_in_one_line(program: str, help_command: str) -> Iterator[None]:
 
 def sentence(box: str) -> str:
     """The first part of a box, without its title, and what it suggests."""
-    rows = [BORDER.sub("", row.strip()) for row in box.splitlines()[1:-1]]
-    first, *others = RULE.split("\n".join(rows))
+    _title, _, rows = box.partition("\n")
+    first, *others = [part for part in RULE.split(BORDER.sub(" ", rows)) if part.strip()] or [box]
     first = " ".join(first.split()).rstrip(".")
     for unclear, clear in REPLACED.items():
         first = re.sub(unclear, clear, first)
     parts = [first]
     for other in others:
         text = " ".join(other.split())
-        flags = re.findall(r"^ {3,6}(--[\w.-]+)", other, re.MULTILINE)
+        flags = re.findall(r"^ {6,7}(--[\w.-]+)", other, re.MULTILINE)
         if text.startswith(("Available", "Unrecognized")):
             parts.append(text)
         elif text.startswith(("Perhaps", "Arguments similar")) and flags:

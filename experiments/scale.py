@@ -15,8 +15,9 @@ def main(args: GridArgs) -> None:
     """Trains what is missing, then writes the report."""
     from ecg_jax.report.write import conclude_study
 
-    if train_study(args, conclude=conclude_study) is not None:
-        next_step("ecg-jax", "recommend", args.workdir)
+    if (folder := train_study(args, conclude=conclude_study)) is not None:
+        allowed = ["--allow-code"] if folder.study.base.functions.named else []
+        next_step("ecg-jax", "recommend", folder.path, *allowed)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,10 @@ def test_rich_reads_no_markup_in_a_line_or_a_table(name):
     assert shown.getvalue().count(visible(name)) == 5
 
 
-def test_the_summary_of_a_set_shows_its_labels_and_folder_as_they_are(synthetic_set):
+def test_the_summary_of_a_set_shows_its_labels_and_folder_as_they_are(synthetic_set, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x[v2]").mkdir()
+    Path("x[v2]/rejected.csv").touch()
     prepared = open_prepared(synthetic_set)
     label = np.ones((len(prepared), len(NAMES)), np.uint8)
     counts = prepared.about["counts"] | {"rejected": {"[bold]": 1}}
