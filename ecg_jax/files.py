@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ecg_jax.errors import DataError
 
@@ -37,6 +38,17 @@ def write_new(path: Path, text: str) -> bool:
     finally:
         temporary.unlink()
     return True
+
+
+def open_lock(path: Path) -> IO[bytes]:
+    """An open lock file, which is created if it is missing.
+
+    Raises:
+        DataError: it is a link, or something else than a file: what it leads to must not be changed.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise DataError(f"{path} is not a plain file; remove it, and start the same command again")
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b")
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from rich.console import Console
 from study_fakes import GRID, Fakes, begun, queue_of, with_levels, worked
 
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.errors import DataError, RunError
+from ecg_jax.errors import DataError, RunError, UserError
 from ecg_jax.experiment import finished_predictions
 from ecg_jax.report.recommend import advise
+from ecg_jax.report.write import conclude_study
 from ecg_jax.study.latency import forget, latencies
 from ecg_jax.study.results import load_results
 from ecg_jax.study.status import show
@@ -315,18 +316,19 @@ def test_a_study_in_a_folder_of_any_name_has_a_plain_name(synthetic_set, tmp_pat
     assert len(worked(folder, Fakes()).trained) == 4
 
 
-@pytest.mark.parametrize("name", ["journal.log", "journal.log.lock"])
+@pytest.mark.parametrize("name", ["journal.log", "journal.log.lock", "report.lock"])
 @pytest.mark.parametrize("kind", ["link", "fifo"])
-def test_a_journal_that_is_no_plain_file_is_not_opened(kind, name, synthetic_set, tmp_path):
+def test_a_journal_or_lock_that_is_no_plain_file_is_not_opened(kind, name, synthetic_set, tmp_path):
     folder, target = begun(tmp_path / "study", synthetic_set), tmp_path / "target"
     target.write_text("precious")
     place = folder.path / name
     place.symlink_to(target) if kind == "link" else os.mkfifo(place)
-    with pytest.raises(RunError, match=f"{name} is not a plain file; remove it"):
-        worked(folder, Fakes())
+    with pytest.raises(UserError, match=f"{name} is not a plain file; remove it"):
+        worked(folder, Fakes(), conclude=conclude_study)
     assert target.read_text() == "precious"
     place.unlink()
-    assert len(worked(folder, Fakes()).trained) == 4
+    worked(folder, Fakes())
+    assert load_results(folder).seeds == (0, 1)
 
 
 # --- workers ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from ecg_jax.analysis.influence import macro_auroc, other_metrics
 from ecg_jax.analysis.predictions import COSTS, StudyPredictions
 from ecg_jax.analysis.summary import analyse
 from ecg_jax.config import flags
-from ecg_jax.files import write_bytes, write_text
+from ecg_jax.files import open_lock, write_bytes, write_text
 from ecg_jax.report import charts, sentences
 from ecg_jax.report.html_page import About, figures, page
 from ecg_jax.study.design import Trial
@@ -92,7 +92,7 @@ def write_report(
 
 def conclude_study(folder: StudyFolder, console: Console) -> None:
     """Writes the report and prints its answer; of several workers that finish together, one does."""
-    with (folder.path / "report.lock").open("w") as lock:
+    with open_lock(folder.path / "report.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

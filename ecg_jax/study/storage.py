@@ -5,15 +5,15 @@ Optuna and SQLAlchemy are imported where they are used: a process that only read
 
 import fcntl
 import importlib.util
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ecg_jax.errors import ConfigError, RunError, UserError
+from ecg_jax.files import open_lock
 from ecg_jax.terminal import say
 
 if TYPE_CHECKING:
@@ -144,9 +144,8 @@ def open_storage(folder: Path, storage: str) -> "BaseStorage":
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if not is_url(storage):
         journal = folder.resolve() / storage
-        for file in (journal, _lock_of(journal)):
-            if file.is_symlink() or (file.exists() and not file.is_file()):
-                raise RunError(f"{file} is not a plain file; remove it, and start the study's command again")
+        if journal.is_symlink() or (journal.exists() and not journal.is_file()):
+            raise RunError(f"{journal} is not a plain file; remove it, and start the study's command again")
         return JournalStorage(JournalFileBackend(str(journal), lock_obj=_KernelLock(journal)))  # pyright: ignore[reportArgumentType]: by its methods
     if importlib.util.find_spec("psycopg") is None:
         raise ConfigError("--storage postgresql needs the extra: pip install 'ecg-jax[postgresql]'")
@@ -214,11 +213,11 @@ class _KernelLock:
 
     def __init__(self, journal: Path):
         self._journal = journal
-        self._held: int | None = None
+        self._held: IO[bytes] | None = None
 
     def acquire(self) -> bool:
         """Waits until no other process holds the lock."""
-        self._held = os.open(_lock_of(self._journal), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        self._held = open_lock(self._journal.with_name(f"{self._journal.name}.lock"))
         fcntl.flock(self._held, fcntl.LOCK_EX)
         _cut_partial_line(self._journal)
         return True
@@ -226,12 +225,8 @@ class _KernelLock:
     def release(self) -> None:
         """Releases the lock."""
         if self._held is not None:
-            os.close(self._held)
+            self._held.close()
             self._held = None
-
-
-def _lock_of(journal: Path) -> Path:
-    return journal.with_name(f"{journal.name}.lock")
 
 
 def _cut_partial_line(journal: Path) -> None:
