@@ -28,7 +28,7 @@ from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.summary import summary
 from ecg_jax.errors import ConfigError, DataError, UserError
 from ecg_jax.files import staging
-from ecg_jax.records import MISSING
+from ecg_jax.records import MISSING, quantise
 from ecg_jax.sources import Cinc2017, FunctionSource, PtbXl, Synthetic, WfdbFolder
 from ecg_jax.target import Target
 
@@ -234,6 +234,17 @@ def test_the_report_names_leads_that_no_record_has_and_leads_that_nobody_asked_f
     assert "leads that no record has: DII, V1; choose others with --leads" in report
     assert "leads that were not asked for: I 80; choose them with --leads" in report
     assert "lead V1 missing" not in report  # 80 times, and said above
+
+
+def test_a_record_with_two_warnings_of_one_kind_is_counted_once_and_named_twice(request_for, monkeypatch):
+    def warned(record):
+        return quantise(dataclasses.replace(record, warnings=("odd: in I", "odd: in II", "old")))
+
+    monkeypatch.setattr(parallel_load, "quantise", warned)
+    prepared = prepare(request_for(), quiet())
+    assert prepared.about["counts"]["warnings"] == {"odd": RECORDS, "old": RECORDS}
+    assert len(listed(prepared, "warnings.csv")) == 3 * RECORDS
+    assert "read with a warning: odd 80 (r00, r01, r02, ...); old 80 (r00, r01" in reported(request_for())
 
 
 def test_the_report_of_a_finished_set_is_that_of_its_making(request_for):

@@ -189,9 +189,9 @@ def _write_beside(
         fingerprint=fingerprint_of(content, rate_hz=rate_hz, leads=leads, target=listing.target),
         counts=Counts(
             kept=len(collected.rows),
-            left_out=_by_kind(rejected.reason for rejected in listing.left_out),
-            rejected=_by_kind(rejected.reason for rejected in collected.rejected),
-            warnings=_by_kind(warning for _, warning in collected.warnings),
+            left_out=_by_kind((rejected.record, rejected.reason) for rejected in listing.left_out),
+            rejected=_by_kind((rejected.record, rejected.reason) for rejected in collected.rejected),
+            warnings=_by_kind(collected.warnings),
             unused_leads=dict(sorted(collected.unused_leads.items())),
         ),
         content=content,
@@ -208,8 +208,10 @@ def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str
         table.writerows(rows)
 
 
-def _by_kind(reasons: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(reason.partition(":")[0] for reason in reasons).items()))
+def _by_kind(reasons: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """The number of records by kind, from records and reasons: a record may have several reasons of one kind."""
+    kinds = {(record, reason.partition(":")[0]) for record, reason in reasons}
+    return dict(sorted(Counter(kind for _, kind in kinds).items()))
 
 
 def _finished(config: PrepareConfig, console: Console) -> PreparedSet:
@@ -256,12 +258,12 @@ def _report(prepared: PreparedSet, console: Console) -> None:
 
 def _listed(counts: Mapping[str, int], table: Path) -> str:
     """Counts by kind with the first names of each from a table beside the set; older versions did not write all."""
-    names: dict[str, list[str]] = {}
+    names: dict[str, dict[str, None]] = {}
     if table.is_file():
         with table.open(newline="", encoding="utf-8", errors="replace") as file:
             for record, reason, *_ in (row for row in csv.reader(file) if len(row) > 1):
-                names.setdefault(reason.partition(":")[0], []).append(record)
-    listed = "; ".join(f"{kind} {count:,}{_first_names(names.get(kind, ()))}" for kind, count in counts.items())
+                names.setdefault(reason.partition(":")[0], {})[record] = None
+    listed = "; ".join(f"{kind} {count:,}{_first_names([*names.get(kind, ())])}" for kind, count in counts.items())
     return f"{listed}; all of them in {table}" if names else listed
 
 
