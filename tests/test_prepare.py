@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from wfdb_writing import RAMP, edit_header, write_record
 
-from ecg_jax.dataset import parallel_load
+from ecg_jax.dataset import parallel_load, tfds_writer
 from ecg_jax.dataset.folds import assign_folds
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
@@ -359,6 +360,19 @@ def test_what_a_killed_prepare_left_is_cleared_even_beside_a_finished_set(reques
     (tmp_path / ".set.preparing" / "source").mkdir(parents=True)
     prepare(request_for(), quiet())
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_full_disk_is_an_error_of_files_and_leaves_nothing(request_for, tmp_path, monkeypatch):
+    class Full(tfds_writer.ArrayRecordWriter):
+        def close(self):
+            super().close()
+            raise RuntimeError("write() failed: No space left on device; writing somewhere; at byte 8192")
+
+    monkeypatch.setattr(tfds_writer, "ArrayRecordWriter", Full)
+    with pytest.raises(OSError, match="No space left on device") as full:
+        prepare(request_for(), quiet())
+    assert full.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_at_once_on_one_target_do_not_spoil_each_other(request_for):

@@ -199,9 +199,9 @@ def test_patient_and_fold_are_taken_where_the_table_has_them(labelled):
         ("record,labels\na/x,AF\nb/x,nan\n", "line 3 has the label 'nan', which stands for a missing value; leave"),
         (
             "record,labels\na/x,AF;PVC\nb/x,'AF, PVC'\n".replace("'", '"'),
-            "line 3 has the label 'AF, PVC' beside AF",
+            "line 3 has the label 'AF, PVC', and there are labels 'AF' and",
         ),
-        ("record,labels\na/x,1\nb/x,1.0\n", "line 3 has the label 1.0, .* line 2 has 1; write one of them"),
+        ("record,labels\na/x,1\nb/x,1.0\n", "line 3 has the label '1.0', .* line 2 the same without .0; write one"),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused_with_its_line(labelled, text, message):

@@ -1,5 +1,7 @@
 """Writes examples as a TFDS data set. May import tensorflow_datasets; never loads TensorFlow."""
 
+import errno
+import os
 from collections.abc import Iterable
 from itertools import chain, islice
 from pathlib import Path
@@ -39,6 +41,9 @@ def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels:
         examples: dictionaries with the fields of `features`.
         leads: L.
         labels: K.
+
+    Raises:
+        OSError: the files cannot be written.
     """
     fields: Any = features(leads=leads, labels=labels)
     serializer = tfds.core.ExampleSerializer(fields.get_serialized_info())
@@ -54,14 +59,18 @@ def write_tfds(folder: Path, examples: Iterable[Example], *, leads: int, labels:
         path = template.sharded_filepath(shard_index=len(lengths), num_shards=None)
         writer = ArrayRecordWriter(str(path), "group_size:1")
         lengths.append(0)
-        for example in islice(chain([first], left), SHARD):
-            # the order of the fields in a message is that of a hash table, unless it is asked to be deterministic
-            message = serializer.get_tf_example(fields.encode_example(example))
-            content = message.SerializeToString(deterministic=True)
-            writer.write(content)
-            lengths[-1] += 1
-            n_bytes += len(content)
-        writer.close()
+        try:
+            for example in islice(chain([first], left), SHARD):
+                # the order of the fields in a message is that of a hash table, unless it is asked to be deterministic
+                message = serializer.get_tf_example(fields.encode_example(example))
+                content = message.SerializeToString(deterministic=True)
+                writer.write(content)
+                lengths[-1] += 1
+                n_bytes += len(content)
+            writer.close()
+        except RuntimeError as error:  # of array_record, with the words for an error number, such as of a full disk
+            number = next((number for number in errno.errorcode if os.strerror(number) in str(error)), errno.EIO)
+            raise OSError(number, os.strerror(number), str(path)) from error
     split = tfds.core.SplitInfo(name=SPLIT, shard_lengths=lengths, num_bytes=n_bytes, filename_template=template)
     identity = tfds.core.DatasetIdentity(
         name="ecg", version=tfds.core.Version("1.0.0"), data_dir=str(folder), module_name=""

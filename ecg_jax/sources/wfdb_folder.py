@@ -49,7 +49,7 @@ class WfdbFolder(FolderSource):
                 left_out.append(self._left_out(row["record"], where, outside=record_id is None))
                 continue
             if record_id in refs:
-                again = f"{where} names {record_id} a second time, after {places[record_id]}"
+                again = f"{where} names {shortened(record_id)} a second time, after {places[record_id]}"
                 raise DataError(f"{again}; keep one row for each record")
             refs[record_id] = RecordRef(record_id, self.root / record_id, labels, row.get("patient", ""), fold)
             places[record_id] = where
@@ -72,7 +72,9 @@ class WfdbFolder(FolderSource):
             return record_id
         paths = self._paths_by_name.get(record_id, [record_id])
         if len(paths) > 1:
-            raise DataError(f"{where}: {record_id} is both {paths[0]} and {paths[1]}; give the path below {self.root}")
+            raise DataError(
+                f"{where}: {shortened(record_id)} is both {paths[0]} and {paths[1]}; give the path below {self.root}"
+            )
         return paths[0]
 
     def _left_out(self, name: str, where: str, *, outside: bool) -> Rejected:
@@ -136,12 +138,13 @@ def _labels(cell: str, where: str) -> frozenset[str]:
 def _check_spellings(first_place: Mapping[str, str]) -> None:
     """Refuses labels that are probably others: `AF, PVC` beside AF and PVC, `1.0` beside 1."""
     for label, where in first_place.items():
+        has = f"{where} has the label '{shortened(label)}'"
         parts = [part.strip() for part in label.split(",")]
         if len(parts) > 1 and all(part in first_place for part in parts):
-            raise DataError(f"{where} has the label '{label}' beside {parts[0]} and {parts[1]}; separate labels by ;")
+            raise DataError(f"{has}, and there are labels '{shortened(parts[0])}' and others in it; separate them by ;")
         whole = label.removesuffix(".0")
         if whole != label and whole in first_place:
-            raise DataError(f"{where} has the label {label}, {first_place[whole]} has {whole}; write one of them")
+            raise DataError(f"{has}, {first_place[whole]} the same without .0; write one of them")
 
 
 def _fold(cell: str, where: str) -> int | None:
