@@ -73,8 +73,17 @@ def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
     return steps, parameters
 
 
-def theirs(config: ModelConfig, batch: int) -> tuple[Steps, int]:
-    """Training steps of the PyTorch network on the same kind of device, and the number of its parameters."""
+def theirs(
+    config: ModelConfig, shape: tuple[int, int, int], labels: int = LABELS, *, compiled: bool = False
+) -> tuple[Steps, int]:
+    """Training steps of the PyTorch network on the same kind of device, and the number of its parameters.
+
+    Args:
+        config: of the network.
+        shape: of a batch [B, T, L].
+        labels: number of labels.
+        compiled: whether the network is compiled by `torch.compile`.
+    """
     import jax
 
     try:
@@ -82,20 +91,22 @@ def theirs(config: ModelConfig, batch: int) -> tuple[Steps, int]:
     except ImportError as error:
         raise UserError("the benchmark compares with PyTorch: pip install 'ecg-jax[bench]'") from error
     device = "cuda" if jax.default_backend() == "gpu" else "cpu"
-    network = torch_network(torch, config).to(device)
+    batch, samples, leads = shape
+    network = torch_network(torch, config, leads, labels).to(device)
     groups = [
         {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": DECAY},
         {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=RATE, betas=BETAS, eps=EPSILON)
     loss_of = torch.nn.BCEWithLogitsLoss()
-    x = torch.randn(batch, LEADS, SAMPLES, device=device)
-    label = torch.randint(0, 2, (batch, LABELS), device=device).float()
+    x = torch.randn(batch, leads, samples, device=device)
+    label = torch.randint(0, 2, (batch, labels), device=device).float()
+    forward = torch.compile(network) if compiled else network
 
     def steps(number: int) -> None:
         for _ in range(number):
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(network(x), label)
+            loss = loss_of(forward(x), label)
             loss.backward()
             optimizer.step()
         if device == "cuda":
@@ -104,7 +115,7 @@ def theirs(config: ModelConfig, batch: int) -> tuple[Steps, int]:
     return steps, sum(p.numel() for p in network.parameters())
 
 
-def torch_network(torch: Any, config: ModelConfig) -> Any:
+def torch_network(torch: Any, config: ModelConfig, leads: int = LEADS, labels: int = LABELS) -> Any:
     """The network of a default `ModelConfig` with the given depth, channels and kernel, from PyTorch layers."""
     nn = torch.nn
     if not (isinstance(config.depth, int) and isinstance(config.kernel, int)):
@@ -126,14 +137,14 @@ def torch_network(torch: Any, config: ModelConfig) -> Any:
             return torch.relu(self.body(x) + self.shortcut(x))
 
     channels = config.channels
-    layers = convolution(LEADS, channels, config.stem_kernel, config.stem_stride)
+    layers = convolution(leads, channels, config.stem_kernel, config.stem_stride)
     layers += [nn.ReLU(inplace=True), nn.MaxPool1d(3, 2, padding=1)]
     for stage, first_stride in enumerate(config.strides):
         width = config.channels * 2**stage
         for stride in (first_stride, *[1] * (config.depth - 1)):
             layers.append(Block(channels, width, config.kernel, stride))
             channels = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(channels, LABELS))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(channels, labels))
 
 
 def interleaved(arms: list[Steps], rounds: int) -> list[list[float]]:
@@ -183,7 +194,10 @@ def step(
         scale: dict[str, Any] = dict(zip(("depth", "channels", "kernel"), cell, strict=True))
         config, batch = ModelConfig(**scale), SMALL_BATCH.get(cell, 64)
         with console.status(f"depth, channels, kernel: {cell}"):
-            (our_steps, our_size), (their_steps, their_size) = ours(config, batch, masked=masked), theirs(config, batch)
+            (our_steps, our_size), (their_steps, their_size) = (
+                ours(config, batch, masked=masked),
+                theirs(config, (batch, SAMPLES, LEADS)),
+            )
             if our_size != their_size:
                 raise RuntimeError(f"the networks differ: {our_size:,} parameters against {their_size:,}")
             times = interleaved([our_steps, their_steps], rounds)
@@ -238,8 +252,27 @@ def study(data: Path, workdir: Path, epochs: int = 90) -> None:
     print(f"overhead: {whole / sum(runs):.3f} times the runs")
 
 
+def device(
+    json_path: Annotated[Path, tyro.conf.arg(name="json")],
+    minutes: float = 8.0,
+    cells: tuple[tuple[int, int, int], ...] = CELLS,
+    shape: tuple[int, int, int] = (64, SAMPLES, LEADS),
+) -> None:
+    """Measures the accelerator of this machine: steps, runs together, accuracy; compares with PyTorch.
+
+    Args:
+        json_path: Output file for the results; a Markdown file with tables is written beside it.
+        minutes: Time after which no other measurement begins.
+        cells: Depth, channels and kernel of each scale, all in one list: 1 16 3 2 32 7.
+        shape: Windows, samples and leads of a batch.
+    """
+    from bench_device import measure
+
+    measure(cells, json_path, minutes=minutes, shape=shape, labels=LABELS)
+
+
 if __name__ == "__main__":
     try:
-        tyro.extras.subcommand_cli_from_dict({"step": step, "study": study}, description=__doc__)
+        tyro.extras.subcommand_cli_from_dict({"step": step, "study": study, "device": device}, description=__doc__)
     except UserError as error:
         sys.exit(str(error))

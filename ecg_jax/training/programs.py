@@ -78,13 +78,10 @@ class Program:
 
     @cached_property
     def initial(self) -> Callable[..., Any]:
-        """`initial(seeds [R]) -> state`, the state before the first step."""
+        """`initial(seed) -> state` of one run before the first step; the formulation changes no parameter."""
         optimizer, example = make_optimizer(self.config.train), jnp.zeros((1, *self.window))
-
-        def state_of(seed: Any) -> Any:
-            return init_state(self.network, optimizer, example, seed=seed, ema=self.config.train.ema)
-
-        return jax.jit(self.together(state_of, (0,)))
+        network, ema = build_network(self.config, len(self.target.names)), self.config.train.ema
+        return jax.jit(lambda seed: init_state(network, optimizer, example, seed=seed, ema=ema))
 
     @cached_property
     def evaluation(self) -> Callable[..., Any]:

@@ -137,8 +137,8 @@ class TrainingSetup:
 
     def initial_state(self) -> TrainState:
         """The states before the first step, on all devices; all arrays have a leading axis of runs."""
-        seeds = np.array([plan.config.train.seed for plan in self.plans], np.uint32)
-        return self.place(self._program.initial(seeds))
+        seeds = [np.uint32(plan.config.train.seed) for plan in self.plans]
+        return self.place(stacked([self._program.initial(seed) for seed in seeds]))
 
     def place(self, tree: Any) -> Any:
         """Copies states or variables to all devices."""

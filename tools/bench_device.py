@@ -1,0 +1,285 @@
+"""What an accelerator does with our training steps: a script for a bare machine, its parts in the order of their worth.
+
+Each part has a time limit of its own and is written to the JSON file as soon as it has ended. Called by `bench.py`.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ecg_jax.config import ModelConfig, RunConfig, TrainConfig
+from ecg_jax.dataset.batch import Batch, InputContract
+from ecg_jax.target import Target
+from ecg_jax.training.devices import Devices
+from ecg_jax.training.programs import program, training_steps
+
+Cell = tuple[int, int, int]
+SECONDS = 0.5  # of timed steps for each figure
+ROUNDS = 3
+
+
+@dataclass
+class Report:
+    """The results so far; written after each part."""
+
+    path: Path
+    ends: float  # by the monotonic clock
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def part(self, name: str, seconds: float, measure: Callable[[Callable[[], bool]], Iterator[Any]]) -> None:
+        """Runs a part; `measure` yields results and ends when the function that it gets says that its time is over."""
+        began, found = time.monotonic(), self.results.setdefault(name, [])
+        limit = min(began + seconds, self.ends)
+        try:
+            for result in measure(lambda: time.monotonic() > limit):
+                found.append(result)
+                print(name, json.dumps(result), flush=True)
+                self.write()
+        except ImportError as error:
+            print(f"{name}: not measured, the package {error.name} is not installed", flush=True)
+        self.results.setdefault("seconds", {})[name] = round(time.monotonic() - began, 1)
+        self.write()
+
+    def write(self) -> None:
+        """Writes all results."""
+        self.path.write_text(json.dumps(self.results, indent=1) + "\n", encoding="utf-8")
+
+
+@dataclass
+class Steps:
+    """Compiled training steps of some runs of a scale, with their inputs on the devices."""
+
+    run: Callable[..., Any]
+    arguments: list[Any]
+    per_call: int
+    runs: int
+    flops: float
+    bytes: float
+
+    def __call__(self, calls: int) -> None:
+        """Takes `calls` times `per_call` steps and waits until they are finished."""
+        state, *rest = self.arguments
+        for _ in range(calls):
+            state, _ = self.run(state, *rest)
+        jax.block_until_ready(state)
+        self.arguments[0] = state
+
+
+def compiled_steps(
+    cell: Cell,
+    precision: str,
+    *,
+    shape: tuple[int, int, int],
+    labels: int,
+    runs: int = 1,
+    devices: Devices | None = None,
+) -> Steps:
+    """Compiles the steps of a scale; `shape` is that of a batch, [B, T, L]."""
+    batch, samples, leads = shape
+    devices = devices or Devices()
+    model = ModelConfig(depth=cell[0], channels=cell[1], kernel=cell[2], precision=precision)  # type: ignore[arg-type]
+    config = RunConfig(model=model, train=TrainConfig(ema=0.0, clip_norm=0.0))
+    names = tuple(f"label {number}" for number in range(labels))
+    mean, std = (0.0,) * leads, (0.2,) * leads
+    leads_named = tuple(f"lead {number}" for number in range(leads))
+    contract = InputContract(100.0, leads_named, Target("multilabel", names), samples, mean, std)
+    random, per_call = np.random.default_rng(0), devices.steps_per_call
+    rows = Batch(
+        signal=random.normal(0, 200, shape).astype(np.int16),
+        scale_mv=np.full((batch, leads), 1e-3, np.float32),
+        valid=np.ones((batch, samples), bool),
+        label=random.integers(0, 2, (batch, labels)).astype(np.float32),
+        weight=np.ones(batch, np.float32),
+    )
+    built = program(config, contract, _same_rows, devices, runs=runs)
+    state = jax.tree.map(lambda x: np.stack([x] * runs), built.initial(np.uint32(0)))
+    normalisation = jax.tree.map(lambda x: np.stack([x] * runs), contract.normalisation)
+    of_run = (normalisation, np.ones((runs, labels), np.float32), np.full((runs, 1), 3e-3, np.float32))
+    arguments = [
+        devices.put_everywhere(state),
+        devices.put_everywhere((rows, of_run)),
+        devices.put_rows(np.ones((per_call, runs, batch), np.float32)),
+        devices.put_everywhere(np.int32(per_call)),
+    ]
+    run = training_steps(built, masked=False).lower(*arguments).compile()
+    cost = run.cost_analysis() or {}
+    return Steps(run, arguments, per_call, runs, cost.get("flops", 0.0), cost.get("bytes accessed", 0.0))
+
+
+def _same_rows(arrays: Any, item: Any) -> Batch:
+    """Every step of every run takes the same rows, so that nothing but the step is timed."""
+    return arrays
+
+
+def seconds_per_step(steps: Callable[[int], None], per_call: int) -> float:
+    """Median of three rounds after a warm-up."""
+    steps(2)
+    start = time.perf_counter()
+    steps(1)
+    calls = max(1, min(100, int(SECONDS / ROUNDS / (time.perf_counter() - start))))
+    rounds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        steps(calls)
+        rounds.append((time.perf_counter() - start) / calls / per_call)
+    return statistics.median(rounds)
+
+
+def measure(cells: Sequence[Cell], path: Path, *, minutes: float, shape: tuple[int, int, int], labels: int) -> None:
+    """Runs all parts, or as many as the minutes allow, and writes them to `path` and, as tables, beside it."""
+    steps = StepsOf(shape, labels)
+    report = Report(path, time.monotonic() + 60 * minutes)
+    report.results |= {"device": jax.devices()[0].device_kind, "jax": jax.__version__, "shape": shape, "labels": labels}
+    report.part("card", 20, card)
+    report.part("steps", 150, lambda late: step_speeds(cells, steps, late))
+    report.part("PyTorch", 90, lambda late: torch_speeds(cells, steps, late))
+    report.part("together", 90, lambda late: together_speeds(cells[0], steps, late))
+    report.part("accuracy", 40, lambda late: accuracy(cells[0], steps, late))
+    report.part("compiled PyTorch", 120, lambda late: torch_speeds(cells[:3], steps, late, compiled=True))
+    path.with_suffix(".md").write_text(tables(report.results), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class StepsOf:
+    """Shape of the batches, and number of labels."""
+
+    shape: tuple[int, int, int]
+    labels: int
+
+    def __call__(self, cell: Cell, precision: str = "float32", **options: Any) -> Steps:
+        """Compiled steps of a scale."""
+        return compiled_steps(cell, precision, shape=self.shape, labels=self.labels, **options)
+
+    def all(self, wanted: Sequence[tuple[Any, ...]], build: Callable[..., Any]) -> Iterator[tuple[Any, Any]]:
+        """Builds in parallel, since compiling waits for the processor, and yields in order."""
+        with ThreadPoolExecutor(8) as pool:
+            futures = [pool.submit(build, *arguments) for arguments in wanted]
+            built = [(arguments, future.result()) for arguments, future in zip(wanted, futures, strict=True)]
+        yield from built
+
+
+def card(late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """Measured rates of matrix products in TFLOP/s and of a copy in GB/s (bytes read and written)."""
+    size = 8192 if jax.default_backend() != "cpu" else 256
+    for precision in ("bfloat16", "float32"):
+        matrix = jax.random.normal(jax.random.key(0), (size, size), precision)
+        product = jax.jit(lambda a: a @ a)
+        seconds = seconds_per_step(lambda n, f=product, a=matrix: [f(a) for _ in range(n)][-1].block_until_ready(), 1)
+        yield {"matrix product": precision, "tflops": round(2 * size**3 / seconds / 1e12, 1)}
+    values = jnp.ones(16 * size**2, jnp.float32)
+    copy = jax.jit(lambda x: x + 1)
+    seconds = seconds_per_step(lambda n: [copy(values) for _ in range(n)][-1].block_until_ready(), 1)
+    yield {"copy_gb_per_second": round(2 * values.nbytes / seconds / 1e9)}
+
+
+def step_speeds(cells: Sequence[Cell], steps: StepsOf, late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """Our steps of each scale in float32 and bfloat16."""
+    wanted = [(cell, precision) for precision in ("float32", "bfloat16") for cell in cells]
+    for (cell, precision), built in steps.all(wanted, steps):
+        if late():
+            return
+        seconds = seconds_per_step(built, built.per_call)
+        memory = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+        yield {
+            "cell": cell,
+            "precision": precision,
+            "ms": round(1e3 * seconds, 4),
+            "examples_per_second": round(steps.shape[0] / seconds),
+            "flops": built.flops,
+            "bytes": built.bytes,
+            "peak_memory_bytes": memory,
+        }
+
+
+def together_speeds(cell: Cell, steps: StepsOf, late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """Our steps of one scale with several runs in one program."""
+    numbers = (1, 2, 4, 8, 16, 32)
+    wanted = [(cell, number) for number in numbers]
+    for (_, number), built in steps.all(wanted, lambda cell, number: steps(cell, runs=number)):
+        if late():
+            return
+        seconds = seconds_per_step(built, built.per_call)
+        yield {"cell": cell, "runs": number, "examples_per_second": round(number * steps.shape[0] / seconds)}
+
+
+def accuracy(cell: Cell, steps: StepsOf, late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """Largest relative difference of a parameter array after one step here and on CPU, in its norm."""
+    states = []
+    for device in (jax.devices()[0], jax.devices("cpu")[0]):
+        built = steps(cell, devices=Devices(devices=(device,)))
+        state, inputs, items, count = built.arguments
+        state, _ = built.run(state, inputs, items, jax.device_put(jnp.ones_like(count), count.sharding))
+        states.append(jax.device_get(state.params))
+    differences = jax.tree.map(lambda a, b: float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-6)), *states)
+    yield {"cell": cell, "steps": 1, "largest_difference": max(jax.tree.leaves(differences))}
+
+
+def torch_speeds(
+    cells: Sequence[Cell], steps: StepsOf, late: Callable[[], bool], *, compiled: bool = False
+) -> Iterator[dict[str, Any]]:
+    """PyTorch's steps of each scale; tensor cores may be used for float32, as in our steps."""
+    import torch  # pyright: ignore[reportMissingImports]: the extra [bench]
+    from bench import theirs
+
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+    for cell in cells:
+        if late():
+            return
+        model = ModelConfig(depth=cell[0], channels=cell[1], kernel=cell[2])
+        run, _ = theirs(model, steps.shape, steps.labels, compiled=compiled)
+        seconds = seconds_per_step(run, 1)
+        yield {"cell": cell, "ms": round(1e3 * seconds, 4), "examples_per_second": round(steps.shape[0] / seconds)}
+
+
+def tables(results: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    rates = {
+        rate.get("matrix product", "copy"): rate.get("tflops", rate.get("copy_gb_per_second"))
+        for rate in results["card"]
+    }
+    eager = {tuple(row["cell"]): row["examples_per_second"] for row in results.get("PyTorch", ())}
+    compiled = {tuple(row["cell"]): row["examples_per_second"] for row in results.get("compiled PyTorch", ())}
+    ours = {(tuple(row["cell"]), row["precision"]): row for row in results.get("steps", ())}
+    lines = [
+        f"{results['device']}, jax {results['jax']}; matrix products {rates['bfloat16']:g} TFLOP/s in bfloat16 and "
+        f"{rates['float32']:g} in float32, copy {rates['copy']:g} GB/s",
+        "",
+        "| depth, channels, kernel | float32 | of limit | eager PyTorch | ratio | compiled | ratio | bfloat16 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (cell, precision), row in ours.items():
+        if precision != "float32":
+            continue
+        speed, half = row["examples_per_second"], ours.get((cell, "bfloat16"), {}).get("examples_per_second")
+        limit_ms = 1e3 * max(row["flops"] / rates["float32"] / 1e12, row["bytes"] / rates["copy"] / 1e9)
+        texts = [f"{', '.join(map(str, cell))}", f"{speed:,}", f"{limit_ms / row['ms']:.0%}"]
+        for theirs in (eager.get(cell), compiled.get(cell)):
+            texts += [f"{theirs:,}", f"{speed / theirs:.2f}"] if theirs else ["", ""]
+        lines.append(f"| {' | '.join([*texts, f'{half:,}' if half else ''])} |")
+    for name, theirs in (("eager", eager), ("compiled", compiled)):
+        ratios = [
+            ours[cell, "float32"]["examples_per_second"] / theirs[cell] for cell in theirs if (cell, "float32") in ours
+        ]
+        if ratios:
+            mean = statistics.geometric_mean(ratios)
+            lines += ["", f"Geometric mean of the {len(ratios)} ratios to {name} PyTorch: {mean:.2f}."]
+    lines += ["", "| runs together | examples/s of all | against one |", "|---|---|---|"]
+    together = results.get("together", ())
+    for row in together:
+        against = row["examples_per_second"] / together[0]["examples_per_second"]
+        lines.append(f"| {row['runs']} | {row['examples_per_second']:,} | {against:.2f} |")
+    for row in results.get("accuracy", ()):
+        lines += [
+            "",
+            f"Largest difference to the CPU after one step, in the norm of an array: {row['largest_difference']:.1e}.",
+        ]
+    return "\n".join(lines) + "\n"
