@@ -37,11 +37,11 @@ class Report:
 
     def part(self, name: str, seconds: float, measure: Callable[[Callable[[], bool]], Iterator[Any]]) -> None:
         """Runs a part; `measure` yields results and ends when the function that it gets says that its time is over."""
-        began, found = time.monotonic(), self.results.setdefault(name, [])
-        limit = min(began + seconds, self.ends)
+        began = time.monotonic()
         if began > self.ends:
             print(f"{name}: not measured, the time is over", flush=True)
             return
+        found, limit = self.results.setdefault(name, []), min(began + seconds, self.ends)
         try:
             for result in measure(lambda: time.monotonic() > limit):
                 found.append(result)
