@@ -83,8 +83,8 @@ def cost(
         prepared = open_prepared(data)
         leads, labels, rate_hz = len(prepared.leads), len(prepared.labels), prepared.rate_hz
     for name, value in {"leads": leads, "labels": labels, "rate-hz": rate_hz, "window-seconds": window_seconds}.items():
-        if value <= 0:
-            raise ConfigError(f"--{name} is {value:g}; give more than 0")
+        if not 0 < value <= 100_000:
+            raise ConfigError(f"--{name} is {value}; give more than 0, up to 100000")
     window_samples = DataConfig(window_seconds=window_seconds).window_samples(rate_hz)
     known = cost_of(model, leads=leads, labels=labels, window_samples=window_samples, rate_hz=rate_hz)
     say(

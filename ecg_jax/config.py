@@ -13,7 +13,45 @@ from typing import Annotated, Any, Literal
 import dacite
 import tyro
 
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, reason_of
+
+WIDEST = 2**16  # channels of a layer
+MOST_STAGES = 32
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a number may have: from `low` to `high`, or between them where a limit is excluded."""
+
+    low: float
+    high: float
+    whole: bool = False
+    above: bool = False
+    """Whether `low` is excluded."""
+    below: bool = False
+    """Whether `high` is excluded."""
+
+    def __contains__(self, value: Any) -> bool:
+        inside = self.low <= value <= self.high and not (self.above and value == self.low)  # NaN is not inside
+        return inside and not (self.below and value == self.high) and not (self.whole and value != int(value))
+
+    def __str__(self) -> str:
+        first = f"more than {self.low}," if self.above else f"{'a whole number from ' if self.whole else ''}{self.low}"
+        return f"{first} {'up to, but below,' if self.below else 'up to' if self.above else 'to'} {self.high}"
+
+
+def _number(default: Any, low: float, high: float, *, above: bool = False, below: bool = False) -> Any:
+    """A field whose number, or each number of a tuple, must be in a range; whole if the default is."""
+    first = default[0] if isinstance(default, tuple) and default else default
+    return field(default=default, metadata={"range": Range(low, high, not isinstance(first, float), above, below)})
+
+
+def _check_ranges(part: str, config: Any) -> None:
+    for knob in dataclasses.fields(config):
+        allowed, value = knob.metadata.get("range"), getattr(config, knob.name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        holds = allowed is None or all(number in allowed for number in numbers)
+        _require(holds, f"--{part}.{knob.name.replace('_', '-')} is {value}; give {allowed}")
 
 
 def _require(holds: bool, message: str) -> None:
@@ -27,21 +65,19 @@ class DataConfig:
 
     path: Annotated[Path, tyro.conf.arg(aliases=("--data",))] = Path()
     """Folder of a prepared set."""
-    window_seconds: float = 10.0
+    window_seconds: float = _number(10.0, 0, 3600, above=True)
     """Length of the window that the network sees, in seconds; shorter records are padded, and the padding is masked."""
     test_folds: tuple[int, ...] | None = None
     """Folds that are only read by `evaluate`; by default the last fold of the set; the flag without a number: none."""
     validation_folds: tuple[int, ...] | None = None
     """Folds on which the epoch and the thresholds are chosen; by default the fold before the test folds, cyclically."""
-    training_share: float = 1.0
+    training_share: float = _number(1.0, 0, 1, above=True)
     """Share of the training patients whose records are used; a larger share contains the patients of a smaller one."""
     feed: Annotated[Literal["auto", "host", "resident"], tyro.conf.arg(aliases=("--feed",))] = "auto"
     """`resident` keeps the set in device memory, `host` reads it through tf.data; `auto`: resident if the set fits."""
 
     def __post_init__(self) -> None:
-        _require(self.window_seconds > 0, f"--data.window-seconds is {self.window_seconds:g}; give more than 0")
-        share = self.training_share
-        _require(0 < share <= 1, f"--data.training-share is {share:g}; give more than 0, up to 1")
+        _check_ranges("data", self)
 
     def window_samples(self, rate_hz: float) -> int:
         """Length of the window in samples."""
@@ -52,21 +88,21 @@ class DataConfig:
 class ModelConfig:
     """Scale and shape of a 1-D ResNet. Depth, channels and kernel can be varied independently."""
 
-    depth: int | tuple[int, ...] = 2
+    depth: int | tuple[int, ...] = _number(2, 1, 1000)
     """Residual blocks in each stage (D): one number for all stages, or one for each."""
-    channels: int = 32
+    channels: int = _number(32, 1, WIDEST)
     """Channels in the first stage (C)."""
-    kernel: int | tuple[int, ...] = 7
+    kernel: int | tuple[int, ...] = _number(7, 1, 10_000)
     """Kernel length of the block convolutions, in samples (K): one number, or one for each convolution of a block."""
-    growth: float = 2.0
+    growth: float = _number(2.0, 0, 16, above=True)
     """Factor by which the channels grow from one stage to the next."""
-    strides: tuple[int, ...] = (1, 2, 2, 2)
+    strides: tuple[int, ...] = _number((1, 2, 2, 2), 1, 1000)
     """Stride of each stage; the number of strides is the number of stages."""
-    stem_kernel: int = 7
+    stem_kernel: int = _number(7, 1, 10_000)
     """Kernel length of the stem convolutions, in samples."""
-    stem_stride: int = 2
+    stem_stride: int = _number(2, 1, 1000)
     """Stride of the first stem convolution."""
-    stem_channels: tuple[int, ...] = ()
+    stem_channels: tuple[int, ...] = _number((), 1, WIDEST)
     """Channels of each stem convolution; by default there is one, with as many channels as the first stage."""
     stem_pool: bool = True
     """Whether maximum pooling (3 samples, stride 2) follows the stem."""
@@ -74,26 +110,29 @@ class ModelConfig:
     """`basic`: two convolutions; `bottleneck`: kernels 1, K and 1, and four times as many channels after the last."""
     shortcut: Literal["conv", "pool"] = "conv"
     """Of a block with a stride: a strided 1x1 convolution, or average pooling (and a 1x1 one if channels change)."""
-    dilation: int = 1
+    dilation: int = _number(1, 1, 1000)
     """Distance between the samples that a block convolution reads."""
-    dropout: float = 0.0
+    dropout: float = _number(0.0, 0, 1, below=True)
     """Dropout probability between the convolutions of a block."""
     head: Literal["gap", "concat", "attention", "flatten"] = "gap"
     """From [T, C] to the labels: mean over T; maximum and mean, then a hidden layer; weighted mean; all samples."""
-    head_hidden: int = 128
+    head_hidden: int = _number(128, 1, WIDEST)
     """Width of the hidden layer in the `concat` head."""
-    head_dropout: float = 0.0
+    head_dropout: float = _number(0.0, 0, 1, below=True)
     """Dropout probability before the last layer (in `concat` also half of it before the hidden layer)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of the activations; parameters and sums for the normalisation are always float32."""
 
     def __post_init__(self) -> None:
-        for knob in ("depth", "channels", "kernel", "stem_kernel", "stem_stride", "dilation", "head_hidden"):
-            value = getattr(self, knob)
-            least = min(value, default=0) if isinstance(value, tuple) else value
-            _require(least >= 1, f"--model.{knob.replace('_', '-')} is {value}; give whole numbers from 1 up")
+        _check_ranges("model", self)
         convolutions = 2 if self.block == "basic" else 3
-        _require(bool(self.strides) and min(self.strides) >= 1, "--model.strides: give one whole number a stage")
+        stages = len(self.strides)
+        _require(1 <= stages <= MOST_STAGES, f"--model.strides gives {stages} stages; give 1 to {MOST_STAGES} numbers")
+        last = self.channels * self.growth ** (stages - 1)
+        _require(
+            last <= WIDEST,
+            f"--model.growth {self.growth} gives stage {stages} {last:.0f} channels; the most are {WIDEST}",
+        )
         _require(
             isinstance(self.depth, int) or len(self.depth) == len(self.strides),
             f"--model.depth {self.depth} does not fit --model.strides {self.strides}: give one number a stage",
@@ -102,36 +141,31 @@ class ModelConfig:
             isinstance(self.kernel, int) or len(self.kernel) == convolutions,
             f"--model.kernel {self.kernel}: a {self.block} block takes one number or {convolutions}",
         )
-        _require(all(c >= 1 for c in self.stem_channels), "--model.stem-channels: give whole numbers from 1 up")
-        _require(self.growth > 0, f"--model.growth is {self.growth:g}; give more than 0")
-        for knob in ("dropout", "head_dropout"):
-            value = getattr(self, knob)
-            _require(0 <= value < 1, f"--model.{knob.replace('_', '-')} is {value:g}; give a share from 0 up to 1")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How the parameters are fitted."""
 
-    epochs: int = 30
+    epochs: int = _number(30, 1, 100_000)
     """Passes over the training records; each pass takes one random window of every record."""
-    batch_size: int = 64
+    batch_size: int = _number(64, 1, 1_000_000)
     """Windows in one step, summed over all devices."""
-    seed: int = 0
+    seed: int = _number(0, 0, 2**32 - 1)
     """Random seed of the initial parameters, order of records, windows, augmentation and dropout."""
     loss: Literal["auto", "bce", "cross_entropy", "weighted", "focal"] = "auto"
     """`auto`: cross-entropy if the labels exclude each other, else binary; `weighted`: rare classes count more."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or SGD with Nesterov momentum 0.9."""
-    learning_rate: float = 3e-3
+    learning_rate: float = _number(3e-3, 0, 1000, above=True)
     """The highest learning rate of the schedule."""
     schedule: Literal["one_cycle", "warmup_cosine"] = "one_cycle"
     """`one_cycle` warms up for 30 % of the steps, `warmup_cosine` for 5 %; then both decay as a cosine."""
-    weight_decay: float = 1e-2
+    weight_decay: float = _number(1e-2, 0, 100)
     """Decoupled weight decay of convolution and dense kernels; normalisation parameters and biases do not decay."""
-    clip_norm: float = 1.0
+    clip_norm: float = _number(1.0, 0, 1_000_000)
     """Largest norm of the gradient; 0: no clipping."""
-    ema: float = 0.99
+    ema: float = _number(0.99, 0, 1, below=True)
     """Decay of the moving average of the parameters, which is evaluated; 0: the last parameters are evaluated."""
     best_metric: Literal["macro_auroc", "macro_auprc", "macro_f1", "loss", "cinc2017"] = "macro_auroc"
     """Validation metric by which the best epoch is chosen."""
@@ -141,55 +175,45 @@ class TrainConfig:
     """Whether TensorBoard event files are written too (needs the extra [tensorboard])."""
 
     def __post_init__(self) -> None:
-        for knob in ("epochs", "batch_size"):
-            value = getattr(self, knob)
-            _require(value >= 1, f"--train.{knob.replace('_', '-')} is {value}; give a whole number from 1 up")
-        _require(0 <= self.seed < 2**32, f"--train.seed is {self.seed}; give a whole number from 0 up to 2**32 - 1")
-        _require(self.learning_rate > 0, f"--train.learning-rate is {self.learning_rate:g}; give more than 0")
-        _require(0 <= self.ema < 1, f"--train.ema is {self.ema:g}; give a number from 0 up to 1")
+        _check_ranges("train", self)
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """Random changes of the training windows, drawn for each window separately; 0 turns a change off."""
 
-    gain: float = 0.0
+    gain: float = _number(0.0, 0, 1)
     """Largest relative change of amplitude: 0.2 multiplies by 0.8 to 1.2."""
-    sign: float = 0.0
+    sign: float = _number(0.0, 0, 1)
     """Probability that the sign of all leads is inverted."""
-    noise: float = 0.0
+    noise: float = _number(0.0, 0, 100)
     """Largest standard deviation of white noise, in standard deviations of the signal."""
-    baseline: float = 0.0
+    baseline: float = _number(0.0, 0, 100)
     """Largest amplitude of a slow wave (0.05-0.5 Hz) added to each lead, in standard deviations of the signal."""
-    time_mask: float = 0.0
+    time_mask: float = _number(0.0, 0, 1)
     """Largest share of the window that is set to zero."""
-    lead_drop: float = 0.0
+    lead_drop: float = _number(0.0, 0, 1)
     """Probability that a lead is set to zero (never all leads)."""
-    mixup: float = 0.0
+    mixup: float = _number(0.0, 0, 100)
     """Alpha of the Beta distribution from which the weights of two mixed windows are drawn."""
 
     def __post_init__(self) -> None:
-        for knob, most in (("gain", 1), ("sign", 1), ("time_mask", 1), ("lead_drop", 1)):
-            value = getattr(self, knob)
-            _require(0 <= value <= most, f"--augment.{knob.replace('_', '-')} is {value:g}; give 0 to {most}")
-        for knob in ("noise", "baseline", "mixup"):
-            _require(getattr(self, knob) >= 0, f"--augment.{knob} is {getattr(self, knob):g}; give 0 or more")
+        _check_ranges("augment", self)
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
     """How the windows of a record are combined into one prediction."""
 
-    overlap: float = 0.5
+    overlap: float = _number(0.5, 0, 1, below=True)
     """Share by which neighbouring windows overlap."""
     pool: Literal["mean", "max"] = "mean"
     """How the probabilities of the windows are combined into that of the record."""
-    resamples: int = 1000
+    resamples: int = _number(1000, 20, 100_000)
     """Number of bootstrap resamples of patients for each 95 % interval."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.overlap < 1, f"--evaluate.overlap is {self.overlap:g}; give a share from 0 up to 1")
-        _require(self.resamples >= 20, f"--evaluate.resamples is {self.resamples}; an interval needs 20 or more")
+        _check_ranges("evaluate", self)
 
 
 @dataclass(frozen=True)
@@ -235,9 +259,32 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
     if not isinstance(values, dict):
         raise ConfigError(f"{kind.__name__} cannot be read from this JSON: it is not an object")
     try:
-        return dacite.from_dict(kind, values, dacite.Config(strict=True, cast=[tuple, Path], type_hooks={float: float}))
-    except dacite.DaciteError as error:
-        raise ConfigError(f"{kind.__name__} cannot be read from this JSON: {error}") from error
+        return dacite.from_dict(kind, values, _READING)
+    except (dacite.DaciteError, ArithmeticError, TypeError, ValueError) as error:
+        raise ConfigError(f"{kind.__name__} cannot be read from this JSON: {reason_of(error)}") from error
+
+
+def _as_int(value: Any) -> Any:
+    if isinstance(value, bool):  # Python counts it among the whole numbers
+        raise TypeError(f"{value} is not a number")
+    return value
+
+
+def _as_float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):  # 1.0 may be written as 1
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _as_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):  # a text would become its letters
+        raise TypeError(f"{value!r} is not a list")
+    return value
+
+
+_LISTS = (tuple[int, ...], tuple[float, ...], tuple[str, ...])
+_HOOKS = {int: _as_int, float: _as_float, **dict.fromkeys(_LISTS, _as_list)}
+_READING = dacite.Config(strict=True, cast=[tuple, Path], type_hooks=_HOOKS)
 
 
 def same_run(config: RunConfig) -> RunConfig:

@@ -19,6 +19,10 @@ class RunError(UserError):
     """A run that cannot continue: another config in the workdir, a loss that is not finite."""
 
 
+class InUseError(UserError):
+    """A folder in which another process is working."""
+
+
 @dataclass(frozen=True)
 class Rejected:
     """A recording that is not used: a value, not an exception, so that it can be counted and listed.
@@ -46,3 +50,9 @@ class Unusable(DataError):
 
     def __str__(self) -> str:
         return f"{self.reason}; {self.remedy}"
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of Python or of another package says, as a part of one line."""
+    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+    return first if len(first) <= 200 else f"{first[:200]}..."

@@ -114,8 +114,8 @@ def test_runs_that_are_stopped_in_the_middle_go_on_to_the_same_end(configs, toge
 
 
 def test_a_loss_that_is_not_finite_ends_its_own_run_alone(configs, tmp_path):
-    diverging = with_fields(configs[0], {"train.learning_rate": 1e30, "train.clip_norm": 0.0})
-    good = with_fields(configs[0], {"train.clip_norm": 0.0})
+    good = with_fields(configs[0], {"train.clip_norm": 0.0, "train.weight_decay": 100.0})
+    diverging = with_fields(good, {"train.learning_rate": 1000.0})
     results = run_together({tmp_path / "good": good, tmp_path / "bad": diverging}, console=QUIET)
     assert results[tmp_path / "good"].train.best_epoch > 0
     assert "the loss is nan" in str(results[tmp_path / "bad"])
