@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 
 from ecg_jax.errors import UserError
+from ecg_jax.interrupts import second_interrupt_ends
 from ecg_jax.terminal import say
 
 REMEDIES = {
@@ -17,8 +18,11 @@ REMEDIES = {
     errno.EISDIR: "is a folder; give a file",
     errno.ENOTDIR: "cannot exist, because a part of this path is a file; give a folder",
     errno.EACCES: "may not be read or written; change its permissions or choose another path",
+    errno.EPERM: "may not be read or written; change its permissions or choose another path",
     errno.EROFS: "cannot be written on a read-only file system; choose another path",
     errno.ENOSPC: "cannot be written, because the disk is full; free some space and start the same command again",
+    errno.EDQUOT: "cannot be written, because your quota is used up; free some space and start the same command again",
+    errno.EFBIG: "cannot be written, because files may not be so large here; raise `ulimit -f` and start it again",
 }
 BORDER = re.compile(r"\x1b\[[\d;]*m|[│╭╮╰╯]")
 RULE = re.compile(r"^ *[─-]{9,} *$", re.MULTILINE)
@@ -37,8 +41,10 @@ def fail_in_one_line(program: str) -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no error
+    stopped = f"{program}: stopped; the same command continues it"
     try:
-        yield
+        with second_interrupt_ends(stopped):
+            yield
     except BrokenPipeError:  # such as `ecg-jax predict ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
         sys.exit(1)
@@ -50,7 +56,7 @@ def fail_in_one_line(program: str) -> Iterator[None]:
         say(f"{program}: {error.filename or 'a file'} {remedy}" if remedy else f"{program}: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        say(f"{program}: stopped; the same command continues it", file=sys.stderr)
+        say(stopped, file=sys.stderr)
         sys.exit(130)
 
 

@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from test_files import no_file_larger_than
 from wfdb_writing import RAMP, edit_header, write_record
 
 from ecg_jax.dataset import parallel_load, tfds_writer
@@ -27,7 +28,7 @@ from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.summary import summary
-from ecg_jax.errors import ConfigError, DataError, UserError
+from ecg_jax.errors import ConfigError, DataError, InUseError, UserError
 from ecg_jax.files import staging
 from ecg_jax.records import MISSING, quantise
 from ecg_jax.sources import Cinc2017, FunctionSource, PtbXl, Synthetic, WfdbFolder
@@ -377,7 +378,7 @@ def test_a_full_disk_is_an_error_of_files_and_leaves_nothing(request_for, tmp_pa
 
 def test_two_at_once_on_one_target_do_not_spoil_each_other(request_for):
     request = request_for()
-    with staging(request.to), pytest.raises(DataError, match="is being prepared by another process"):
+    with staging(request.to), pytest.raises(InUseError, match="set is being prepared by process"):
         prepare(request, quiet())
     assert len(prepare(request, quiet())) == RECORDS
 
@@ -599,3 +600,11 @@ def test_real_cinc2017_keeps_every_record_with_a_counted_warning(real_data, tmp_
     assert (counts["kept"], counts["rejected"], counts["warnings"]) == (100, {}, {"wrong checksum": 100})
     assert np.bincount(prepared.folds)[1:].tolist() == [20] * 5
     assert (prepared.label.sum(axis=1) == 1).all()
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing(request_for, tmp_path):
+    for size in (100, 20_000):
+        with no_file_larger_than(size), pytest.raises((DataError, OSError), match=r"File too large"):
+            prepare(request_for(), quiet())
+        assert not list(tmp_path.iterdir())
+    assert len(prepare(request_for(), quiet())) == RECORDS

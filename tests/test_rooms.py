@@ -25,14 +25,15 @@ FLOORS = {
     "synthetic": 0,
     "records": -1,
     "presets": 0,
-    "files": -1,
+    "files": -2,
+    "interrupts": -1,
     "config": -1,
     "import_path": -1,
     "formatting": -2,
     "terminal": -1,
     "mistakes": 0,
     "target": -2,
-    "errors": -2,
+    "errors": -3,
 }
 
 

@@ -1,0 +1,63 @@
+"""Ctrl-C: one stops a command after it has cleaned up, a second one ends it at once; both without a traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+STUBBORN = """
+import hashlib, sys
+from pathlib import Path
+from ecg_jax.files import staging
+from ecg_jax.mistakes import fail_in_one_line
+
+with fail_in_one_line("ecg-jax prepare"), staging(Path(sys.argv[1])) as folder:
+    (folder / "half").touch()
+    try:
+        print("ready", flush=True)
+        WAIT
+    finally:
+        print("stopping", flush=True)
+        CLEAN_UP
+"""
+BUSY = "hashlib.pbkdf2_hmac('sha512', b'', b'', 10**9)"  # minutes in one step of Python, as if compiling
+
+
+def interrupted(tmp_path, *, wait, clean_up="pass", after):
+    """Starts a process, interrupts it after each of the lines that it prints, and `again` until it ends."""
+    code = STUBBORN.replace("WAIT", wait).replace("CLEAN_UP", clean_up)
+    command = [sys.executable, "-c", code, tmp_path / "set"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for line in after:
+                while line != "again" and process.stdout.readline().strip() != line:
+                    pass
+                os.kill(process.pid, signal.SIGINT)
+            for _ in range(600):
+                if process.poll() is None:
+                    time.sleep(0.1)
+                    if after[-1] == "again":  # the kernel makes one of two interrupts that follow too closely
+                        os.kill(process.pid, signal.SIGINT)
+        finally:
+            process.kill()
+        return process.returncode, process.stderr.read().splitlines(), sorted(path.name for path in tmp_path.iterdir())
+
+
+STOPPED = (130, ["ecg-jax prepare: stopped; the same command continues it"], [])
+
+
+def test_one_interrupt_stops_in_one_line_after_the_clean_up(tmp_path):
+    assert interrupted(tmp_path, wait="import time; time.sleep(100)", after=["ready"]) == STOPPED
+
+
+@pytest.mark.parametrize("slow", ["import time; time.sleep(100)", BUSY])
+def test_a_second_interrupt_ends_a_slow_clean_up_at_once_without_temporary_files(tmp_path, slow):
+    waits = {"wait": "import time; time.sleep(100)", "clean_up": slow}
+    assert interrupted(tmp_path, **waits, after=["ready", "stopping"]) == STOPPED
+
+
+def test_two_interrupts_end_a_process_that_is_deep_in_one_step(tmp_path):
+    assert interrupted(tmp_path, wait=BUSY, after=["ready", "again"]) == STOPPED
