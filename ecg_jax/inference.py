@@ -1,5 +1,6 @@
 """A finished run as a function: `load(workdir)`, then records -> probabilities. Called by `evaluate` and `predict`."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from ecg_jax.import_path import check_allowed
 from ecg_jax.models.resnet import build_network
 from ecg_jax.records import Quantised, Rejected, quantise
 from ecg_jax.records import load as load_record
-from ecg_jax.terminal import command
+from ecg_jax.terminal import command, say
 from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import Evaluator
@@ -87,20 +88,28 @@ def load(workdir: Path, *, allow_code: bool = False) -> Model:
         allow_code: import the functions that its config names, if it names any.
 
     Raises:
-        RunError: the run is not finished, or its own functions are not allowed or cannot be imported.
+        RunError: the run is not finished, its checkpoints are damaged, or its own functions are not allowed or cannot
+            be imported.
     """
     config, result, folder = read_config(workdir), read_result(workdir), workdir / CHECKPOINTS
     check_allowed(config.functions.named, workdir / CONFIG, allow_code=allow_code)
-    checkpoint = read_checkpoint(folder) if result else None
-    if result is None or checkpoint is None:
-        again = command("ecg-jax", "train", "--data", config.data.path, "--workdir", workdir, *flags(config))
+    again = command("ecg-jax", "train", "--data", config.data.path, "--workdir", workdir, *flags(config))
+    if result is None:
         raise RunError(f"the run in {workdir} is not finished; to continue: {again}")
-    contract = InputContract.from_json(checkpoint["meta"]["contract"])
+    again = f"delete {workdir / result.file_name}, and train again: {again}"
+    checkpoint = read_checkpoint(folder)
+    if checkpoint is None:
+        raise RunError(f"{folder} has no checkpoint; {again}")
+    contract = checkpoint.contract
     network = build_network(config, len(contract.target.names))
     example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads)), jnp.float32)
     shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
     like = {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}
-    return Model(config, contract, read_checkpoint(folder, best=like)["best"], result)
+    whole = read_checkpoint(folder, best=like) or checkpoint
+    say(*(f"{note}; the one before is used" for note in whole.damaged), file=sys.stderr)
+    if whole.course.best_epoch != result.train.best_epoch or result.per_label.keys() != set(contract.target.names):
+        raise RunError(f"the last whole checkpoint in {folder} does not belong to {result.file_name}; {again}")
+    return Model(config, contract, whole.best, result)
 
 
 def _no_record(path: str) -> Rejected | None:

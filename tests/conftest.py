@@ -44,6 +44,30 @@ def synthetic_set(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def config(synthetic_set):
+    """Three short epochs of a tiny network, with all that draws at random switched on."""
+    from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfig, RunConfig, TrainConfig
+
+    return RunConfig(
+        data=DataConfig(path=synthetic_set, window_seconds=2.0),
+        model=ModelConfig(depth=1, channels=4, kernel=3, strides=(1, 2), dropout=0.1),
+        train=TrainConfig(epochs=3, batch_size=16),
+        augment=AugmentConfig(gain=0.1, lead_drop=0.1, mixup=0.3),
+        evaluate=EvaluateConfig(resamples=50),
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(config, tmp_path_factory):
+    """The result of a run of that config."""
+    from rich.console import Console
+
+    from ecg_jax.training import run
+
+    return run(config, tmp_path_factory.mktemp("runs") / "finished", console=Console(quiet=True))
+
+
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """URL of a PostgreSQL server of our own on loopback; a test that needs it is skipped where none is installed."""
     candidates = [*Path("/usr/lib/postgresql").glob("*/bin"), *map(Path, os.environ["PATH"].split(os.pathsep))]

@@ -7,58 +7,20 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from rich.console import Console
+from run_content import content
 
-from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfig, RunConfig, TrainConfig, to_dict
+from ecg_jax.config import TrainConfig, to_dict
 from ecg_jax.errors import RunError
 from ecg_jax.training import run
 from ecg_jax.training.checkpoint import Checkpoints
 from ecg_jax.training.workdir import read_metrics
 
 QUIET = Console(quiet=True)
-
-
-@pytest.fixture(scope="session")
-def config(synthetic_set) -> RunConfig:
-    """Three short epochs of a tiny network, with all that draws at random switched on."""
-    return RunConfig(
-        data=DataConfig(path=synthetic_set, window_seconds=2.0),
-        model=ModelConfig(depth=1, channels=4, kernel=3, strides=(1, 2), dropout=0.1),
-        train=TrainConfig(epochs=3, batch_size=16),
-        augment=AugmentConfig(gain=0.1, lead_drop=0.1, mixup=0.3),
-        evaluate=EvaluateConfig(resamples=50),
-    )
-
-
-@pytest.fixture(scope="session")
-def finished(config, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("runs") / "finished"
-    return run(config, workdir, console=QUIET)
-
-
-def content(workdir: Path) -> dict[str, bytes]:
-    """All that two equal runs must have in common: wall-clock figures are taken out."""
-    result = json.loads((workdir / "result.json").read_text())
-    result["train"] = {key: result["train"][key] for key in ("steps", "best_epoch")}
-    result["config"]["data"].pop("path")
-    lines = [{**line, "seconds": 0} for line in read_metrics(workdir)]
-    kept = {"result": json.dumps(result).encode(), "metrics": json.dumps(lines).encode()}
-    kept["predictions"] = (workdir / "predictions_validation.csv").read_bytes()
-    newest = max((int(step.name) for step in (workdir / "checkpoints").iterdir()), default=0)
-    kept["step"] = str(newest).encode()
-    kept["variables"] = variables_of(workdir)
-    return kept
-
-
-def variables_of(workdir: Path) -> bytes:
-    from ecg_jax.inference import load
-
-    return b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(load(workdir).variables))
 
 
 def test_a_run_leaves_all_there_is_to_know(finished, config):
@@ -136,7 +98,7 @@ def test_another_data_set_in_the_same_workdir_is_refused(finished, config, tmp_p
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_path):
-    wild = replace(config, train=replace(config.train, learning_rate=1e30, clip_norm=0.0, epochs=50))
+    wild = replace(config, train=TrainConfig(learning_rate=1000.0, weight_decay=100.0, clip_norm=0.0, epochs=50))
     with pytest.raises(RunError, match=r"the loss is \S+ at step \d+"):
         run(wild, tmp_path / "wild", console=QUIET)
     assert not (tmp_path / "wild" / "result.json").exists()

@@ -49,7 +49,7 @@ def training_curves(
         metrics: the lines of `metrics.jsonl`, in order: `epoch`, `train_loss`, `validation_loss`,
             `validation_macro_auroc`, `learning_rate`; None or a missing key leaves a gap.
         title: text above the panels.
-        best_epoch: the epoch that the run chose; by default that of the highest AUROC.
+        best_epoch: the epoch that the run chose, marked if it has a line; by default that of the highest AUROC.
 
     Raises:
         ValueError: `metrics` is empty.
@@ -80,10 +80,12 @@ def _draw_training(metrics: Sequence[Mapping[str, float | None]], title: str, be
     loss_axes.legend(fontsize=8, frameon=False)
     auroc_axes.plot(epoch, auroc, color=VERMILION, linestyle="--", **dot)
     if not np.isnan(auroc).all():
-        best = int(np.nanargmax(auroc) if best_epoch is None else np.flatnonzero(epoch == best_epoch)[0])
-        text = f"best: {auroc[best]:.3f} at epoch {epoch[best]:g}"
-        auroc_axes.plot(epoch[best], auroc[best], marker="D", color="black", markersize=6, linestyle="none", label=text)
-        auroc_axes.legend(fontsize=8, frameon=False, loc="lower right")
+        chosen = [np.nanargmax(auroc)] if best_epoch is None else np.flatnonzero(epoch == best_epoch)[:1]
+        for best in chosen:  # none, if the line of that epoch was lost
+            text = f"best: {auroc[best]:.3f} at epoch {epoch[best]:g}"
+            mark = {"marker": "D", "color": "black", "markersize": 6, "linestyle": "none", "label": text}
+            auroc_axes.plot(epoch[best], auroc[best], **mark)
+            auroc_axes.legend(fontsize=8, frameon=False, loc="lower right")
     rate_axes.plot(epoch, 1000 * column("learning_rate"), color="black", linewidth=1.2, **dot)
     return figure
 

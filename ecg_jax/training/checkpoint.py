@@ -1,79 +1,149 @@
 """Checkpoints of a run, by Orbax: each holds the latest state (to resume) and the best variables (for inference).
 
-Both are in one checkpoint, so that they always belong together, even after a kill.
+Both are in one checkpoint, so that they always belong together, even after a kill. A file beside them has the checksum
+of each file: Orbax itself reads most files with flipped bits as if nothing had happened.
 """
 
+import hashlib
+import logging
+import os
+import re
 import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from ecg_jax.errors import RunError
+from ecg_jax.config import RunConfig, from_dict
+from ecg_jax.dataset.batch import InputContract
+from ecg_jax.errors import RunError, reason_of
+from ecg_jax.files import naming, write_text
 from ecg_jax.training.result import read_result
 from ecg_jax.training.workdir import CHECKPOINTS
 
-LATEST, BEST, META = "latest", "best", "meta"
+LATEST, BEST, META, CHECKSUMS = "latest", "best", "meta", "sha256"
+KEPT = 2  # checkpoints
+_ORBAX = threading.Lock()  # of two threads that save at once, one fails: Orbax counts its operations globally
+
+
+@dataclass
+class Course:
+    """How far a run has come, apart from its arrays; part of each checkpoint."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read from a checkpoint."""
+
+    course: Course
+    config: RunConfig
+    contract: InputContract
+    data_fingerprint: str
+    latest: Any
+    best: Any
+    damaged: tuple[str, ...]
+    """Newer checkpoints that cannot be read, each with the reason."""
 
 
 class Checkpoints:
-    """Saves checkpoints to a folder, each under the number of its step, and keeps the newest two."""
+    """Saves checkpoints to a folder, each under the number of its step, and keeps the newest ones."""
 
-    def __init__(self, folder: Path):
-        """Opens or creates the folder, and removes what killed saves left in it."""
-        folder = folder.resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        for left_over in folder.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(left_over)
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=True)
-        self._manager = ocp.CheckpointManager(folder, item_names=(LATEST, BEST, META), options=options)
+    def __init__(self, folder: Path, *, after_step: int):
+        """Opens or creates the folder, and removes the checkpoints after a step, which are damaged."""
+        self._folder = folder.resolve()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for step in _steps(self._folder):
+            if step > after_step:
+                shutil.rmtree(self._folder / str(step))
+        self._thread = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
 
     def save(self, step: int, *, latest: Any, best: Any, meta: dict[str, Any]) -> None:
-        """Saves two trees of NumPy arrays and a JSON value, in the background."""
-        items = {
-            LATEST: ocp.args.StandardSave(latest),
-            BEST: ocp.args.StandardSave(best),
-            META: ocp.args.JsonSave(meta),
-        }
-        self._manager.save(step, args=ocp.args.Composite(**items))
+        """Saves two trees of NumPy arrays and a JSON value, in the background.
+
+        Raises:
+            OSError, RunError: the checkpoint before could not be saved, for example because the disk is full.
+        """
+        self._wait()
+        items: dict[str, Any] = {LATEST: ocp.args.StandardSave(latest), BEST: ocp.args.StandardSave(best)}
+        items[META] = ocp.args.JsonSave(meta | {CHECKSUMS: True})
+        self._last = self._thread.submit(_save, self._folder, step, ocp.args.Composite(**items))
 
     def close(self) -> None:
-        """Waits for the saves that are running."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits for the save that is running.
+
+        Raises:
+            OSError, RunError: it failed.
+        """
+        self._thread.shutdown()
+        self._wait()
+
+    def _wait(self) -> None:
+        try:
+            last, self._last = self._last, None
+            with naming(self._folder):
+                if last is not None:
+                    last.result()
+        except OSError:
+            raise
+        except Exception as error:  # TensorStore has errors of its own
+            if code := re.search(r"os_error_code='(\d+)'", str(error)):
+                raise OSError(int(code[1]), os.strerror(int(code[1])), str(self._folder)) from error
+            raise RunError(
+                f"a checkpoint cannot be saved in {self._folder} ({reason_of(error)}); start the same command again: "
+                "it continues from the last checkpoint"
+            ) from error
 
 
-def read_checkpoint(folder: Path, **like: Any) -> Any:
-    """Reads the newest checkpoint; None if there is none.
+def _save(folder: Path, step: int, args: ocp.args.Composite) -> None:
+    temporary = folder / f"{step}.tmp"
+    with _ORBAX, _one_error(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        checkpointer.save(temporary, args=args)
+    sums = "".join(f"{checksum}  {name}\n" for name, checksum in _checksums(temporary, (LATEST, BEST, META)).items())
+    write_text(temporary / CHECKSUMS, sums)
+    temporary.rename(folder / str(step))
+    for old in _steps(folder)[KEPT:]:
+        shutil.rmtree(folder / str(old))
+
+
+def read_checkpoint(folder: Path, **like: Any) -> Checkpoint | None:
+    """Reads the newest checkpoint that is not damaged; None if there is none at all.
 
     Args:
         folder: of the checkpoints.
         like: the trees to read, `latest` and `best`, each as a tree of the same structure, shapes and types.
 
-    Returns:
-        `checkpoint["meta"]`, and `checkpoint[name]` of each tree in `like`.
-
     Raises:
-        RunError: the checkpoint cannot be read.
+        RunError: there are checkpoints, but none can be read.
     """
-    if not folder.is_dir():
-        return None
-    items: dict[str, Any] = {
-        name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, tree))
-        for name, tree in like.items()
-    }
-    options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
-    with ocp.CheckpointManager(folder.resolve(), item_names=(LATEST, BEST, META), options=options) as manager:
-        step = manager.latest_step()
-        if step is None:
-            return None
+    damaged: list[str] = []
+    for step in _steps(folder):
         try:
-            return manager.restore(step, args=ocp.args.Composite(**items, **{META: ocp.args.JsonRestore()}))
-        except (ValueError, OSError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
-            path = folder / str(step)
-            raise RunError(f"checkpoint {path} cannot be read ({reason}); train in a new workdir") from error
+            return _read(folder / str(step), like, tuple(damaged))
+        except MemoryError:
+            raise
+        except Exception as error:  # Orbax and TensorStore raise errors of many kinds for damaged files
+            damaged.append(f"checkpoint {folder / str(step)} cannot be read ({reason_of(error)})")
+    if damaged:
+        raise RunError(
+            f"{'; '.join(damaged)}; no other one is left: delete {folder} and the file result.json beside it, and "
+            "train again with the same flags"
+        )
+    return None
 
 
 def check_fingerprint(workdir: Path, fingerprint: str) -> None:
@@ -82,12 +152,81 @@ def check_fingerprint(workdir: Path, fingerprint: str) -> None:
     Raises:
         RunError: its result or checkpoint has another fingerprint.
     """
-    result = read_result(workdir)
-    checkpoint = read_checkpoint(workdir / CHECKPOINTS) if result is None else None
-    before = fingerprint
-    if result is not None:
-        before = result.data_fingerprint
-    elif checkpoint is not None:
-        before = checkpoint["meta"]["fingerprint"]
-    if before != fingerprint:
-        raise RunError(f"{workdir} was trained on the set {before}, --data is now {fingerprint}; use another --workdir")
+    known = read_result(workdir) or read_checkpoint(workdir / CHECKPOINTS)
+    if known is not None and known.data_fingerprint != fingerprint:
+        raise RunError(
+            f"{workdir} was trained on the set {known.data_fingerprint}, --data is now {fingerprint}; use another "
+            "--workdir"
+        )
+
+
+def _read(path: Path, like: dict[str, Any], damaged: tuple[str, ...]) -> Checkpoint:
+    has_checksums = (path / CHECKSUMS).is_file()  # version 0.1.0 wrote none
+    if has_checksums:
+        _check(path, (META, *like))
+    items: dict[str, Any] = {
+        name: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, tree))
+        for name, tree in like.items()
+    }
+    items[META] = ocp.args.JsonRestore()
+    with _ORBAX, _one_error(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        found = checkpointer.restore(path.resolve(), args=ocp.args.Composite(**items))
+    meta = found[META]
+    if CHECKSUMS in meta and not has_checksums:
+        raise ValueError(f"its file {CHECKSUMS} is missing")
+    return Checkpoint(
+        course=from_dict(Course, meta["course"]),
+        config=from_dict(RunConfig, meta["config"]),
+        contract=InputContract.from_json(meta["contract"]),
+        data_fingerprint=meta["fingerprint"],
+        latest=found.get(LATEST),
+        best=found.get(BEST),
+        damaged=damaged,
+    )
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """Lets Orbax raise an error without printing it and those that follow from it."""
+    logs, hook = [logging.getLogger(name) for name in ("absl", "asyncio")], sys.unraisablehook
+
+    def print_others(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    for log in logs:
+        log.disabled = True
+    sys.unraisablehook = print_others
+    yield
+    for log in logs:  # not after an error: other threads of Orbax end later
+        log.disabled = False
+    sys.unraisablehook = hook
+
+
+def _check(path: Path, parts: tuple[str, ...]) -> None:
+    """Compares the files of some parts of a checkpoint with their checksums.
+
+    Raises:
+        ValueError: a file is another one, is missing or was added.
+    """
+    lines = [line.partition("  ") for line in (path / CHECKSUMS).read_text(encoding="utf-8").splitlines()]
+    expected = {name: checksum for checksum, _, name in lines if name.partition("/")[0] in parts}
+    actual = _checksums(path, parts)
+    for name in expected | actual:
+        if expected.get(name) != actual.get(name):
+            raise ValueError(f"its file {name} does not have the checksum that was saved")
+
+
+def _checksums(path: Path, parts: tuple[str, ...]) -> dict[str, str]:
+    """The SHA-256 of all files of some parts of a checkpoint, by their names in it."""
+    found = {}
+    for file in sorted(file for part in parts for file in (path / part).rglob("*") if file.is_file()):
+        with file.open("rb") as content:
+            found[file.relative_to(path).as_posix()] = hashlib.file_digest(content, "sha256").hexdigest()
+    return found
+
+
+def _steps(folder: Path) -> list[int]:
+    """The steps of all checkpoints in a folder, the newest first."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted((int(path.name) for path in found if path.name.isdecimal() and path.name.isascii()), reverse=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from ecg_jax.config import RunConfig, to_dict
+from ecg_jax.config import RunConfig, from_dict, to_dict
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import Splits
 from ecg_jax.errors import ConfigError, RunError, UserError
@@ -22,27 +23,15 @@ from ecg_jax.models.cost import cost_of
 from ecg_jax.models.resnet import Network
 from ecg_jax.terminal import PlainConsole, tell
 from ecg_jax.training.augment import Augment
-from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
+from ecg_jax.training.checkpoint import Course, check_fingerprint, read_checkpoint
 from ecg_jax.training.evaluator import stacked
 from ecg_jax.training.losses import Loss
 from ecg_jax.training.progress import EpochProgress
 from ecg_jax.training.result import RunResult, SplitPredictions, TrainStats, make_result, read_result
 from ecg_jax.training.setup import RunPlan, TrainingSetup, make_plan
 from ecg_jax.training.step import TrainState
-from ecg_jax.training.workdir import CHECKPOINTS, check_config
+from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, METRICS, check_config, read_config, read_metrics
 from ecg_jax.training.writer import RunWriter, SilentWriter
-
-
-@dataclasses.dataclass
-class _Course:
-    """How far a run has come, apart from its arrays; part of each checkpoint."""
-
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    step_seconds: float = 0.0
-    best_epoch: int = 0
-    best_value: float | None = None
 
 
 @dataclasses.dataclass
@@ -51,7 +40,7 @@ class _Training:
 
     plan: RunPlan
     writer: RunWriter
-    course: _Course = dataclasses.field(default_factory=_Course)
+    course: Course = dataclasses.field(default_factory=Course)
     best: Any = None
     """The best variables as NumPy arrays."""
     failure: RunError | None = None
@@ -101,7 +90,8 @@ def run(
 
     Raises:
         DataError, ConfigError: the prepared set or its folds cannot be used.
-        RunError: the workdir holds another run, or the loss is not finite.
+        InUseError: another process is training in the workdir.
+        RunError: the workdir holds another run, no checkpoint in it is whole, or the loss is not finite.
     """
     config = _with_functions(config, network=network, loss=loss, augment=augment)
     result = run_together({workdir: config}, console=console, plots=plots)[workdir]
@@ -129,48 +119,74 @@ def run_together(
 
     Raises:
         DataError: the prepared set cannot be read.
+        InUseError: another process is training in one of the workdirs.
         RunError: the runs differ in more than that.
     """
     console = console or PlainConsole(stderr=True)
     results: dict[Path, RunResult | UserError] = {}
     trainings: list[_Training] = []
     prepared: PreparedSet | None = None
-    for workdir, config in runs.items():
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
-        if prepared is None or prepared.path != config.data.path:
-            prepared = open_prepared(config.data.path)
-        try:
-            plan = make_plan(config, prepared)
-            check_config(workdir, config)
-            check_fingerprint(workdir, prepared.fingerprint)
-            finished = read_result(workdir)
-            if finished is None:
-                _check_best_metric(config.train.best_metric, prepared, plan.splits)
-        except (ConfigError, RunError) as error:
-            results[workdir] = error
-            continue
-        if finished is not None:
-            tell(console, f"{workdir} is finished: nothing to do")
-            results[workdir] = finished
-            continue
-        tell(console, plan.splits.describe())
-        writer = RunWriter(workdir, plots=plots) if jax.process_index() == 0 else SilentWriter(workdir)
-        trainings.append(_Training(plan, writer))
-    if trainings:
-        results |= _run_all(trainings, console)
+    with ExitStack() as workdirs:
+        for workdir, config in runs.items():
+            config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
+            if prepared is None or prepared.path != config.data.path:
+                prepared = open_prepared(config.data.path)
+            writer = RunWriter(workdir, plots=plots) if jax.process_index() == 0 else SilentWriter(workdir)
+            try:
+                opened = _opened(make_plan(config, prepared), writer, workdirs, console)
+            except (ConfigError, RunError) as error:
+                results[workdir] = error
+                continue
+            if isinstance(opened, _Training):
+                trainings.append(opened)
+            else:
+                results[workdir] = opened
+        if trainings:
+            results |= _run_all(trainings, console)
     return {workdir: results[workdir] for workdir in runs}
+
+
+def _opened(plan: RunPlan, writer: RunWriter, workdirs: ExitStack, console: Console) -> RunResult | _Training:
+    """The result of a finished run, or else its training, in a workdir that is kept for this process."""
+    workdir = writer.workdir
+    if (finished := _finished(plan, workdir, console)) is not None:  # perhaps in a read-only folder
+        return finished
+    _check_best_metric(plan.config.train.best_metric, plan.prepared, plan.splits)
+    workdirs.enter_context(writer.alone(console))
+    if (finished := _finished(plan, workdir, console)) is not None:  # another process may just have ended
+        return finished
+    if (before := read_checkpoint(workdir / CHECKPOINTS)) is not None:
+        check_config(workdir, before.config, plan.config)
+        check_fingerprint(workdir, plan.prepared.fingerprint)
+    tell(console, plan.splits.describe())
+    return _Training(plan, writer)
+
+
+def _finished(plan: RunPlan, workdir: Path, console: Console) -> RunResult | None:
+    """The result of a workdir, if its run is finished and its config is there; another run in it is refused."""
+    has_config, result = (workdir / CONFIG).is_file(), read_result(workdir)
+    if has_config:
+        check_config(workdir, read_config(workdir), plan.config)
+    if result is None:
+        return None
+    check_config(workdir, from_dict(RunConfig, result.config), plan.config)
+    check_fingerprint(workdir, plan.prepared.fingerprint)
+    if not has_config:
+        return None
+    tell(console, f"{workdir} is finished: nothing to do")
+    return result
 
 
 def _run_all(trainings: Sequence[_Training], console: Console) -> dict[Path, RunResult | UserError]:
     setup = TrainingSetup([training.plan for training in trainings])
     state = _restored(setup, trainings, console)
-    try:
+    with ExitStack() as writers:
         for training in trainings:  # only now: a run that cannot be built must not take the folder
-            training.writer.begin(training.plan.config, epoch=training.course.epoch)
+            if training.failure is not None:
+                continue
+            training.writer.begin(training.plan.config, training.course)
+            writers.callback(training.writer.close)
         _train(setup, state, trainings, console)
-    finally:
-        for training in trainings:
-            training.writer.close()
     return _finish(setup, trainings)
 
 
@@ -192,18 +208,26 @@ def _check_best_metric(metric: str, prepared: PreparedSet, splits: Splits) -> No
 
 
 def _restored(setup: TrainingSetup, trainings: Sequence[_Training], console: Console) -> TrainState:
-    """The states of the last checkpoints, or those before the first step; also restores best variables and courses."""
+    """The states of the last whole checkpoints, or those before the first step; also best variables and courses."""
     state = setup.initial_state()
     states = [_of_run(_copied(state), number) for number in range(len(trainings))]
     for number, training in enumerate(trainings):
         like = states[number]
-        checkpoint = read_checkpoint(training.writer.workdir / CHECKPOINTS, latest=like, best=like.variables)
+        workdir = training.writer.workdir
+        try:
+            checkpoint = read_checkpoint(workdir / CHECKPOINTS, latest=like, best=like.variables)
+        except RunError as failure:
+            training.failure = failure
+            continue
         if checkpoint is None:
             continue
-        states[number], training.best = checkpoint["latest"], checkpoint["best"]
-        training.course = course = _Course(**checkpoint["meta"]["course"])
-        epochs = training.plan.config.train.epochs
-        tell(console, f"continuing after epoch {course.epoch} of {epochs}")
+        states[number], training.best = checkpoint.latest, checkpoint.best
+        training.course = course = checkpoint.course
+        tell(console, *(f"{note}; the one before is used" for note in checkpoint.damaged))
+        known = {line["epoch"] for line in read_metrics(workdir)}
+        if lost := len(set(range(1, course.epoch + 1)) - known):
+            tell(console, f"{workdir / METRICS} lacks {lost} of {course.epoch} epochs, and so will the training curves")
+        tell(console, f"continuing after epoch {course.epoch} of {training.plan.config.train.epochs}")
     return setup.place(stacked(states))
 
 

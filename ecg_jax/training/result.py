@@ -1,17 +1,18 @@
 """The result of a run on one split: `result.json` and `predictions_<split>.csv`, as values."""
 
 import csv
-import json
+import io
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ecg_jax.config import RunConfig, to_dict
+from ecg_jax.config import RunConfig, from_dict, to_dict
 from ecg_jax.dataset.prepared import PreparedSet
-from ecg_jax.errors import RunError
+from ecg_jax.errors import ConfigError, RunError, reason_of
 from ecg_jax.evaluation.summary import summarise
+from ecg_jax.files import parse_json
 from ecg_jax.models.cost import Cost
 
 
@@ -105,23 +106,70 @@ def read_result(workdir: Path, split: str = "validation") -> RunResult | None:
         RunError: the file cannot be read.
     """
     path = workdir / _file_name(split)
+    if not path.is_file():
+        return None
     try:
-        if not path.is_file():
-            return None
-        values = json.loads(path.read_text())
-        parts = {"cost": Cost(**values["cost"]), "train": TrainStats(**values["train"])}
-        return RunResult(workdir=workdir, **(values | parts))
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); delete it, and start the same command again") from error
+        return _result_of(parse_json(path.read_bytes()), workdir, split)
+    except (ValueError, ConfigError) as error:
+        again = "start the training again with the same flags" if split == "validation" else "evaluate the run again"
+        raise RunError(f"{path} cannot be read ({error}); delete it, and {again}") from error
+
+
+@dataclass(frozen=True)
+class _Figure:
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class _LabelFigures:
+    auroc: _Figure
+    auprc: _Figure
+    f1: _Figure
+    threshold: float | None
+    positives: int
+    records: int
+
+
+def _result_of(values: Any, workdir: Path, split: str) -> RunResult:
+    """The result with these JSON values, of which each has the right type.
+
+    Raises:
+        ConfigError, ValueError: it has not.
+    """
+    if not isinstance(values, dict) or values.get("split") != split:
+        raise ValueError(f"it is not the result of a {split} split")
+    result = from_dict(RunResult, values | {"workdir": workdir})
+    if "macro_auroc" not in result.metrics:
+        raise ValueError("it has no macro_auroc")
+    for figure in result.metrics.values():
+        from_dict(_Figure, figure)
+    for figures in result.per_label.values():
+        from_dict(_LabelFigures, figures)
+    from_dict(RunConfig, result.config)
+    return result
 
 
 def read_predictions(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Reads record ids [N], probabilities [N, K] and labels [N, K] from a `predictions_<split>.csv`."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    values = np.array([row[1:] for row in rows], float)
-    n_labels = values.shape[1] // 2
-    return np.array([row[0] for row in rows]), values[:, :n_labels], values[:, n_labels:].astype(np.uint8)
+    """Reads record ids [N], probabilities [N, K] and labels [N, K] from a `predictions_<split>.csv`.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    try:
+        header, *rows = csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""))
+        values = np.array([row[1:] for row in rows], float)
+        if not rows or len(header) < 3 or values.shape != (len(rows), len(header) - 1):
+            raise ValueError("its rows are not as long as its header")
+        probability, label = np.split(values, 2, axis=1)
+        if not ((probability >= 0) & (probability <= 1)).all() or not np.isin(label, (0, 1)).all():
+            raise ValueError("a probability is not between 0 and 1, or a label is neither 0 nor 1")
+    except (ValueError, csv.Error) as error:
+        raise RunError(
+            f"{path} cannot be read ({reason_of(error)}); delete it, and start the command that trained the run again"
+        ) from error
+    return np.array([row[0] for row in rows]), probability, label.astype(np.uint8)
 
 
 def _file_name(split: str) -> str:

@@ -1,12 +1,13 @@
 """The config of a run and the lines of its epochs, read from its workdir. Loads no JAX."""
 
-import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ecg_jax.config import RunConfig, from_dict, same_run, to_dict
 from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.files import parse_json
 from ecg_jax.import_path import check_allowed
 
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
@@ -19,12 +20,14 @@ def read_config(workdir: Path) -> RunConfig:
         RunError: there is none, or it cannot be read.
     """
     path = workdir / CONFIG
+    if not path.is_file():
+        raise RunError(f"{workdir} is not a workdir of `ecg-jax train`: it has no config.json")
     try:
-        return from_dict(RunConfig, json.loads(path.read_text()))
-    except FileNotFoundError as error:
-        raise RunError(f"{workdir} is not a workdir of `ecg-jax train`: it has no config.json") from error
-    except (json.JSONDecodeError, ConfigError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+        return from_dict(RunConfig, parse_json(path.read_bytes()))
+    except (ValueError, ConfigError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}); delete it, and start the training again with the same flags"
+        ) from error
 
 
 def with_functions(config: RunConfig, before: RunConfig, file: Path, *, allow_code: bool) -> RunConfig:
@@ -40,27 +43,35 @@ def with_functions(config: RunConfig, before: RunConfig, file: Path, *, allow_co
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """Reads the lines of `metrics.jsonl`, without a last line that a kill cut off."""
-    path = workdir / METRICS
-    metrics = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            metrics.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+    """Reads the lines of `metrics.jsonl`, without those that are damaged, such as a last one that a kill cut off.
+
+    `epoch` and `step` of a line are whole numbers, and all other values numbers or None.
+    """
+    path, metrics = workdir / METRICS, []
+    for content in path.read_bytes().split(b"\n") if path.is_file() else []:
+        with suppress(ValueError):
+            line = parse_json(content)
+            if _is_line_of_metrics(line):
+                metrics.append(line)
     return metrics
 
 
-def check_config(workdir: Path, config: RunConfig) -> None:
+def _is_line_of_metrics(line: Any) -> bool:
+    return (
+        isinstance(line, dict)
+        and all(type(line.get(name)) is int for name in ("epoch", "step"))
+        and all(value is None or type(value) in (int, float) for value in line.values())
+    )
+
+
+def check_config(workdir: Path, before: RunConfig, now: RunConfig) -> None:
     """Refuses a workdir that holds a run of another config.
 
     Raises:
         RunError: with the old and the new value of each field that differs.
     """
-    if not (workdir / CONFIG).is_file():
-        return
-    before, now = (to_dict(same_run(each)) for each in (read_config(workdir), config))
-    changes = [f"{key} was {old!r}, is now {new!r}" for key, old, new in differences(before, now)]
+    old_values, new_values = (to_dict(same_run(each)) for each in (before, now))
+    changes = [f"{key} was {old!r}, is now {new!r}" for key, old, new in differences(old_values, new_values)]
     if changes:
         raise RunError(f"{workdir} holds a run of another config ({'; '.join(changes)}); use another --workdir")
 

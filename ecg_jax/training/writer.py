@@ -4,14 +4,20 @@ import csv
 import importlib.util
 import io
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.errors import ConfigError
-from ecg_jax.files import write_text
-from ecg_jax.training.checkpoint import Checkpoints
+from ecg_jax.files import append_line, cleaned_up, locked, write_bytes, write_text
+from ecg_jax.terminal import tell
+from ecg_jax.training.checkpoint import Checkpoints, Course
 from ecg_jax.training.result import RunResult, SplitPredictions
 from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, METRICS, read_metrics
 
@@ -19,37 +25,56 @@ from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, METRICS, read_metrics
 class RunWriter:
     """Writes the files of a run into its workdir.
 
-    While a run trains: `begin`, `end_epoch` after each epoch, `close`. Then `write_result`, whose last file is the
-    result: a workdir with a `result.json` holds a finished run.
+    While a run trains, inside `alone`: `begin`, `end_epoch` after each epoch, `close`. Then `write_result`, whose last
+    file is the result: a workdir with a `result.json` holds a finished run.
     """
 
     def __init__(self, workdir: Path, *, plots: bool = True):
         """Writes nothing yet; with `plots=False` no picture is drawn."""
         self.workdir, self._plots = workdir, plots
 
-    def begin(self, config: RunConfig, *, epoch: int) -> None:
-        """Makes the workdir this config's own, and removes what a killed process left after its last checkpoint.
+    @contextmanager
+    def alone(self, console: Console) -> Iterator[None]:
+        """Keeps other trainings out of the workdir, and removes temporary files at the beginning and at the end.
+
+        Raises:
+            InUseError: another process is training in it.
+        """
+        with locked(self.workdir, f"{self.workdir} is in use") as is_locked, cleaned_up(self._remove_left_overs):
+            self._remove_left_overs()  # of a killed process
+            if not is_locked:
+                tell(console, f"{self.workdir} is on a drive without file locks: start no second process in it")
+            yield
+
+    def _remove_left_overs(self) -> None:
+        for path in self.workdir.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+        for path in (self.workdir / CHECKPOINTS).glob("*tmp*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def begin(self, config: RunConfig, course: Course) -> None:
+        """Makes the workdir this config's own, and removes what a killed process wrote after its last checkpoint.
 
         Args:
             config: of the run.
-            epoch: of the last checkpoint, 0 if there is none.
+            course: of the last checkpoint, or that of a new run.
 
         Raises:
             ConfigError: event files are enabled, but the extra [tensorboard] is not installed.
         """
         self._events = _events(self.workdir) if config.train.tensorboard else None
-        self.workdir.mkdir(parents=True, exist_ok=True)
-        for left_over in self.workdir.glob(".*.tmp"):
-            left_over.unlink(missing_ok=True)
         write_text(self.workdir / CONFIG, json.dumps(to_dict(config), indent=2) + "\n")
-        kept = [line for line in read_metrics(self.workdir) if line["epoch"] <= epoch]
+        kept = [line for line in read_metrics(self.workdir) if line["epoch"] <= course.epoch]
         write_text(self.workdir / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
-        self._checkpoints = Checkpoints(self.workdir / CHECKPOINTS)
+        if course.epoch < config.train.epochs:  # what was predicted by an earlier training is not of this one
+            for pattern in ("predictions_*.csv", "result_*.json", "roc_*.png"):
+                for path in self.workdir.glob(pattern):
+                    path.unlink()
+        self._checkpoints = Checkpoints(self.workdir / CHECKPOINTS, after_step=course.step)
 
     def end_epoch(self, line: dict[str, Any], *, latest: Any, best: Any, meta: dict[str, Any]) -> None:
         """Writes an epoch's line of `metrics.jsonl`, its events, and a checkpoint in the background."""
-        with (self.workdir / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.workdir / METRICS, json.dumps(line))
         if self._events is not None:
             for name, value in line.items():
                 if name not in ("epoch", "step") and value is not None:
@@ -83,11 +108,16 @@ class RunWriter:
     def _draw(self, predictions: SplitPredictions, result: RunResult) -> None:
         from ecg_jax.plots.curves import roc, training_curves  # matplotlib: most of a second
 
-        if result.split == "validation":
-            curves = training_curves(read_metrics(self.workdir), best_epoch=result.train.best_epoch)
-            curves.savefig(self.workdir / "training_curves.png")
-        names = predictions.prepared.labels
-        roc(predictions.label, predictions.probability, names).savefig(self.workdir / f"roc_{result.split}.png")
+        metrics = read_metrics(self.workdir)
+        if result.split == "validation" and metrics:
+            self._save("training_curves.png", training_curves(metrics, best_epoch=result.train.best_epoch))
+        figure = roc(predictions.label, predictions.probability, predictions.prepared.labels)
+        self._save(f"roc_{result.split}.png", figure)
+
+    def _save(self, name: str, figure: Any) -> None:
+        png = io.BytesIO()
+        figure.savefig(png)
+        write_bytes(self.workdir / name, png.getvalue())
 
 
 class SilentWriter(RunWriter):
@@ -97,6 +127,11 @@ class SilentWriter(RunWriter):
         pass
 
     begin = end_epoch = close = write_predictions = write_result = _do_nothing
+
+    @contextmanager
+    def alone(self, console: Console) -> Iterator[None]:
+        """Keeps nobody out."""
+        yield
 
 
 def _events(workdir: Path) -> Any:
