@@ -81,9 +81,10 @@ def stored(storage: Any) -> str:
     Raises:
         ConfigError: it is something else.
     """
-    if storage == JOURNAL or (isinstance(storage, str) and is_url(storage) and storage.split("://")[0] in SCHEMES):
+    place, is_server, _ = storage.partition("://") if isinstance(storage, str) else (storage, "", "")
+    if storage == JOURNAL or (is_server and place in SCHEMES):
         return without_password(storage)
-    raise ConfigError(f"its storage {storage!r} is neither {JOURNAL} nor a postgresql:// URL")
+    raise ConfigError(f"its storage {place!r} is neither {JOURNAL} nor a postgresql:// URL")
 
 
 def check_reachable(storage: str) -> None:
