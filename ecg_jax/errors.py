@@ -1,6 +1,7 @@
 """What a user sees as one line: which record or flag, what is wrong, what to do. Standard library only."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -21,6 +22,10 @@ class RunError(UserError):
 
 class InUseError(UserError):
     """A folder in which another process is working."""
+
+    def __init__(self, message: str, folder: Path):
+        super().__init__(message)
+        self.folder = folder
 
 
 @dataclass(frozen=True)

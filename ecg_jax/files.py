@@ -182,7 +182,8 @@ def _acquired(folder: Path, doing: str) -> tuple[IO[bytes], bool]:
                 return lock, False
             holder = lock.read(200).decode(errors="replace") or "another process"
             lock.close()
-            raise InUseError(f"{doing} by {holder}; wait until it has ended, or choose another folder") from error
+            message = f"{doing} by {holder}; wait until it has ended, or choose another folder"
+            raise InUseError(message, folder) from error
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
                 return lock, True

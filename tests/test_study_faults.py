@@ -15,7 +15,7 @@ from rich.console import Console
 from study_fakes import GRID, Fakes, begun, queue_of, with_levels, worked
 
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.errors import DataError, RunError, UserError
+from ecg_jax.errors import DataError, InUseError, RunError, UserError
 from ecg_jax.experiment import finished_predictions
 from ecg_jax.report.recommend import advise
 from ecg_jax.report.write import conclude_study
@@ -149,7 +149,6 @@ DAMAGED = {
     "no keys": b"{}",
     "wrong types": b'{"key": 1, "failure": [], "name": [], "study": 3, "depths": 7, "metrics": 0}',
     "endless": b"[" * 100_000,
-    "a pipe": None,
 }
 
 
@@ -162,17 +161,12 @@ def finished(synthetic_set, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-@pytest.mark.parametrize("name", ["study.json", "grids", "trial.json"])
+@pytest.mark.parametrize("name", ["study.json", "grids", "trial.json", "result.json", "predictions_test.csv"])
 def test_a_damaged_file_is_one_line_that_names_it_and_its_advice_helps(name, damage, finished, synthetic_set, tmp_path):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     path = tmp_path / name if name == "study.json" else tmp_path / "trials" / NAMES[3] / name
     path = next((tmp_path / "grids").iterdir()) if name == "grids" else path
-    content = DAMAGED[damage]
-    if content is None:
-        path.unlink()
-        os.mkfifo(path)
-    else:
-        path.write_bytes(content)
+    path.write_bytes(DAMAGED[damage])
     with pytest.raises(RunError) as refused:
         load_results(open_study(tmp_path))
     assert path.name in str(refused.value)
@@ -181,6 +175,15 @@ def test_a_damaged_file_is_one_line_that_names_it_and_its_advice_helps(name, dam
     path.unlink()
     worked(begun(tmp_path, synthetic_set), Fakes())
     assert load_results(open_study(tmp_path)).seeds == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["study.json", "trials/d1_c4_k3_lr0.003_s0/trial.json"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(name, finished, tmp_path):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RunError, match=r"cannot be read \(it is not a file\)"):
+        load_results(open_study(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -359,6 +362,25 @@ def test_a_worker_that_cannot_write_the_reason_of_a_failure_leaves_no_claim(synt
     with pytest.raises(OSError, match="No space left"):
         worked(folder, Fakes(before=fail))
     assert [attempt.running for attempt in queue_of(folder).attempts()] == [False]
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_a_trial_in_whose_folder_a_process_is_still_training_waits_and_the_others_go_on(
+    together, synthetic_set, tmp_path
+):
+    folder = begun(tmp_path, synthetic_set, with_levels(GRID, channels=(4,), seeds=3))
+    names, fakes = [f"d1_c4_k3_lr0.003_s{seed}" for seed in range(3)], Fakes()
+
+    def in_use(config):
+        workdir = folder.path / "trials" / names[0]
+        if config.train.seed == 0 and len(fakes.trained) < 2:
+            raise InUseError(f"{workdir} is in use by process 7 on elsewhere; wait until it has ended", workdir)
+
+    fakes.before = in_use
+    worked(folder, fakes, together=together, lease_seconds=0.3)
+    assert fakes.trained == [*names[1:], names[0]]
+    assert not any(attempt.running for attempt in queue_of(folder).attempts())
+    assert load_results(folder).notes == ()
 
 
 def test_a_study_without_a_finished_seed_says_what_to_do(synthetic_set, tmp_path):

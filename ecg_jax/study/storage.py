@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ecg_jax.errors import ConfigError, RunError, UserError
+from ecg_jax.errors import ConfigError, RunError, UserError, reason_of
 from ecg_jax.files import open_lock
 from ecg_jax.terminal import say
 
@@ -179,9 +179,9 @@ def storage_errors(storage: str) -> Iterator[None]:
         raise
     except (StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ or error
-        raise StorageAway(_first_line(getattr(cause, "orig", cause))) from error
+        raise StorageAway(reason_of(getattr(cause, "orig", cause))) from error
     except Exception as error:  # whatever damaged entries make of Optuna
-        reason = f"{type(error).__name__}: {_first_line(error)}"
+        reason = f"{type(error).__name__}: {reason_of(error)}"
         if is_url(storage):
             raise RunError(
                 f"the study's entries on the server cannot be read ({reason}); use another --workdir"
@@ -190,10 +190,6 @@ def storage_errors(storage: str) -> Iterator[None]:
             f"the study's {storage} cannot be read ({reason}); stop all workers, delete it and start the study's "
             "command again, which keeps all finished trials"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
 
 
 def _read_url(storage: str) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 
 from ecg_jax.config import same_run, to_dict
 from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.files import write_new, write_text
+from ecg_jax.files import parse_json, write_new, write_text
 from ecg_jax.import_path import check_allowed
 from ecg_jax.study.axis_flag import check_axis
 from ecg_jax.study.design import Grid, Plan, Study, Trial, merge_grids, read_grid
@@ -245,14 +245,10 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     if path.exists() and not path.is_file():  # to read a pipe is to wait for ever
         raise ValueError("it is not a file")
-    values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    values = parse_json(path.read_bytes())
     if not isinstance(values, dict):
         raise ValueError("it is not a JSON object")
     return values
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
 
 
 def _compared(folder: StudyFolder) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from rich.console import Console
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.errors import ConfigError, DataError, RunError, UserError
+from ecg_jax.errors import ConfigError, DataError, InUseError, RunError, UserError
 from ecg_jax.study.design import Trial
 from ecg_jax.study.runner import Runner, compiled_folder
 from ecg_jax.study.storage import StorageAway
@@ -103,6 +103,8 @@ class _Worker:
     console: Console
     fastest: dict[Scale, int] = field(default_factory=dict)
     """The measured number of runs that are trained as one program."""
+    in_use: set[Task] = field(default_factory=set)
+    """Free tasks in whose folder another process is still training, such as a worker that was stopped for a while."""
 
     def tasks(self) -> list[Task]:
         """All tasks with their present states."""
@@ -123,7 +125,7 @@ class _Worker:
             if is_finished(listed):
                 return was_busy
             was_busy = True
-            free = [task for task in listed if task.state == "free"]
+            free = [task for task in listed if task.state == "free" and task not in self.in_use]
             if free:
                 is_waiting = False
                 done = sum(task.state == "done" for task in listed)
@@ -133,6 +135,7 @@ class _Worker:
                 self.print("no trial is free: waiting for those of other workers")
             is_waiting = True
             time.sleep(min(self.lease_seconds / 6, 5.0))
+            self.in_use.clear()
 
     def group(self, free: Sequence[Task]) -> list[Task]:
         """The first free task, and others of its scale as far as their runs are trained together with its own."""
@@ -175,11 +178,15 @@ class _Worker:
                 ended = self.train_or_fail(list(claimed))
             for task, (_, failure) in ended.items():
                 self.folder.write_trial(task.trial, failure)
-        except BaseException:  # whatever it is: a trial that nobody trains must not look as if somebody did
+        except BaseException as error:  # whatever it is: a trial that nobody trains must not look as if somebody did
             for attempt in claimed.values():
                 with suppress(StorageAway):
                     self.queue.release(attempt, patiently=False)
-            raise
+            if not isinstance(error, InUseError):
+                raise
+            self.print(f"{str(error).partition(';')[0]}; it is tried again when no other trial is free")
+            self.in_use.update(task for task in claimed if error.folder in self.runs(task))
+            return
         for task, (value, _) in ended.items():
             if value is None:
                 self.queue.release(claimed[task])
