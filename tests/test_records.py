@@ -265,7 +265,7 @@ def test_a_rate_that_cannot_be_reached_is_the_rejection_of_its_record(tmp_path):
 
 def test_a_full_disk_stops_everything_and_rejects_no_record(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    with pytest.raises(DataError, match=r"no file can be written in .*TMPDIR"):
+    with pytest.raises(DataError, match=r"no temporary file can be written: No such .*TMPDIR"):
         load(write_record(tmp_path), leads=("I",), rate_hz=100)
 
 

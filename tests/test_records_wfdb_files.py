@@ -290,6 +290,7 @@ def test_a_matlab_file_without_its_offset_is_refused_with_the_format_to_write(tm
     assert read_wfdb(matlab_record(tmp_path, version_4, form="16")[0]).remedy.startswith("write 16+24 as its format")
 
 
-def test_plain_samples_in_a_file_called_mat_are_read(tmp_path):
-    path, digital = matlab_record(tmp_path, lambda path, values: path.write_bytes(values.T.tobytes()), form="16")
-    assert read_wfdb(path).signal_mv.tolist() == digital.tolist()
+@pytest.mark.parametrize("begin", [b"", b"# Created by Octave", bytes(124) + b"\0\1IM"])
+def test_a_file_called_mat_is_read_as_a_matlab_file_or_not_at_all(tmp_path, begin):
+    path, _ = matlab_record(tmp_path, lambda path, values: path.write_bytes(begin + values.T.tobytes()), form="16")
+    assert read_wfdb(path).reason == "MATLAB file unusable: r1.mat is not of version 4"

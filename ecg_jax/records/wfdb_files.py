@@ -32,7 +32,7 @@ MATLAB_5 = b"MATLAB ", b"\x89HDF\r\n\x1a\n"  # how files of versions 5 to 7 and 
 MATLAB_NUMBERS = ("doubles", "single floats", "int32", "int16", "uint16", "uint8")
 MATLAB_LAYOUTS = ("", "text", "a sparse matrix")
 MATLAB_KINDS = {16: "int16", 32: "int32", 61: "big-endian int16", 80: "uint8", 160: "uint16"}  # by format
-SAVE_AS_4 = "save it as MATLAB version 4 with an int16 matrix of one row per lead, or as a plain .dat file"
+SAVE_AS_4 = "save it as MATLAB version 4 with an int16 matrix of one row per lead; call plain samples .dat"
 
 FLAC_SAMPLES_PER_BYTE = 2  # of a changing signal, at most; a flat one takes almost no bytes, whatever its length
 
@@ -184,8 +184,8 @@ def read_samples(file: SignalFile, wanted: Sequence[Signal], frames: int) -> lis
             (Path(folder) / "signal.dat").symlink_to(file.path.resolve())
             return _decode(f"{folder}/record", channels, file)
     except OSError as error:
-        detail = f"no file can be written in {tempfile.gettempdir()}: {error.strerror}"
-        raise DataError(f"{detail}; free space there, or name another folder in TMPDIR") from error
+        detail = f"no temporary file can be written: {error.strerror or error}"
+        raise DataError(f"{detail}; free space, or name another folder in TMPDIR") from error
 
 
 def _decode(path: str, channels: list[int], file: SignalFile) -> list[np.ndarray]:
@@ -259,20 +259,12 @@ def _check_flac(file: SignalFile) -> None:
 def _check_matlab(file: SignalFile) -> None:
     """Raises Unusable if the file is a MATLAB file whose matrix is not what the header says."""
     if file.first_bytes.startswith(MATLAB_5):
-        reason = (
-            f"MATLAB file unusable: {file.name} is of version 5 or later, its samples do not stand in it as they are"
-        )
-        raise Unusable(reason, SAVE_AS_4)
+        raise Unusable(f"MATLAB file unusable: {file.name} is of version 5 or later", SAVE_AS_4)
     if file.path.suffix.lower() != ".mat":
         return
     matrix = _matlab_4(file.first_bytes)
     if matrix is None:
-        if file.offset_bytes:
-            reason = (
-                f"MATLAB file unusable: {file.name} is not of version 4, but the header skips {file.offset_bytes} bytes"
-            )
-            raise Unusable(reason, SAVE_AS_4)
-        return  # plain samples under another name
+        raise Unusable(f"MATLAB file unusable: {file.name} is not of version 4", SAVE_AS_4)
     kind, rows, columns, begin = matrix
     if kind != MATLAB_KINDS.get(file.format):
         fault, remedy = f"holds {kind}, the header says format {file.format}", SAVE_AS_4

@@ -100,7 +100,7 @@ def _read(path: Path, record_id: str, leads: Sequence[str] | None) -> Record:
     parts = [_part(segment, wanted) for segment in segments]
     frames = parts[0].frames if frames is None else frames
     per_frame = _samples_per_frame(parts, wanted)
-    rates_hz = _rates_hz(header, per_frame)
+    rates_hz = _rates_hz(header, per_frame, names)
     _check_fill(frames, parts, per_frame, asked=len(leads or ()))
 
     warnings = [warning for part in parts for warning in part.warnings]
@@ -217,11 +217,11 @@ def _samples_per_frame(parts: Sequence[_Part], wanted: Sequence[str]) -> dict[st
     return {name: found.get(name, 1) for name in wanted}
 
 
-def _rates_hz(header: Header, per_frame: Mapping[str, int]) -> dict[str, float]:
+def _rates_hz(header: Header, per_frame: Mapping[str, int], names: Mapping[str, str]) -> dict[str, float]:
     rates_hz = {name: (header.frames_hz or 0) * samples for name, samples in per_frame.items()}
     for name, rate_hz in rates_hz.items():
         if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
-            said = "nothing" if header.frames_hz is None else f"{rate_hz:g} Hz for lead {shown(name)}"
+            said = "nothing" if header.frames_hz is None else f"{rate_hz:g} Hz for lead {shown(names[name])}"
             reason = f"rate unusable: the header says {said}"
             raise Unusable(reason, "write the sampling rate in Hz into the .hea file")
     return rates_hz
