@@ -18,6 +18,7 @@ import dacite
 import numpy as np
 
 from ecg_jax.errors import DataError
+from ecg_jax.files import parse_json
 from ecg_jax.records.record import MISSING
 from ecg_jax.target import Target
 
@@ -188,11 +189,11 @@ def _read_about(path: Path) -> About:
     if not file.is_file():
         raise DataError(f"{path} is not a prepared set; make one with ecg-jax prepare")
     try:
-        values = json.loads(file.read_bytes().decode("utf-8"))
+        values = parse_json(file.read_bytes())
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}; make it readable") from error
-    except (ValueError, RecursionError) as error:
-        raise _damaged(file, "is not JSON in UTF-8") from error
+    except ValueError as error:
+        raise _damaged(file, f"cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise _damaged(file, "does not describe a prepared set")
     if values.get("format") != FORMAT:
