@@ -16,7 +16,7 @@ from ecg_jax.config import DataConfig, ModelConfig, RunConfig, flags
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError
 from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line
-from ecg_jax.terminal import PlainConsole, next_step, say
+from ecg_jax.terminal import PlainConsole, next_step, say, script
 
 if TYPE_CHECKING:
     from ecg_jax.dataset.prepared import PreparedSet
@@ -344,7 +344,7 @@ def _next_is_predict(workdir: Path, data: Path, *, allow_code: bool) -> None:
 
 
 def _next_is_a_study(data: Path) -> None:
-    next_step("python", "experiments/scale.py", "--data", data, "--workdir", _unused("study"), "--dry-run")
+    next_step("python", script("scale.py"), "--data", data, "--workdir", _unused("study"), "--dry-run")
 
 
 def _print(result: Any) -> None:

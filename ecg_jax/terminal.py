@@ -50,6 +50,13 @@ def shown(path: Path) -> str:
     return f"./{text}" if text.startswith("-") else text  # no flag
 
 
+def script(name: str) -> str:
+    """A script of `experiments/` for a command: by its full path if the current folder does not contain it."""
+    here = Path("experiments", name)
+    beside = Path(__file__).parents[1] / here
+    return str(beside if beside.is_file() and not here.is_file() else here)
+
+
 def next_step(*words: str | Path) -> None:
     """Prints the command that usually follows, on standard error: standard output is for results."""
     say(f"next: {command(*words)}", file=sys.stderr)

@@ -21,6 +21,8 @@ from ecg_jax.errors import ConfigError
 from ecg_jax.models import PRESETS, preset
 from ecg_jax.presets import RUN_PRESETS
 
+SCALE = Path(__file__).parents[1] / "experiments" / "scale.py"
+
 
 def called(*arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
@@ -90,13 +92,13 @@ def records(made):
 
 def test_each_command_prints_the_next_one_with_its_real_arguments(steps, made):
     names = [command[1] for command in steps]
-    assert names == ["prepare", "show", "show", "cost", "train", "evaluate", "predict", "experiments/scale.py"]
+    assert names == ["prepare", "show", "show", "cost", "train", "evaluate", "predict", str(SCALE)]
     of = dict(zip(names, steps, strict=True))
     assert of["show"] == ["ecg-jax", "show", "prepared/it's", "--record", "records/s00000"]
     assert of["train"][:6] == ["ecg-jax", "train", "--data", "prepared/it's", "--workdir", "runs/it's"]
     assert of["train"][6:14:2] == ["--data.window-seconds", "--model.depth", "--model.channels", "--model.kernel"]
     assert of["predict"] == ["ecg-jax", "predict", "--workdir", "runs/it's", str(made / "records" / "s00000")]
-    assert of["experiments/scale.py"][2:] == ["--data", "prepared/it's", "--workdir", "runs/study", "--dry-run"]
+    assert of[str(SCALE)][2:] == ["--data", "prepared/it's", "--workdir", "runs/study", "--dry-run"]
 
 
 def test_from_files_to_figures_by_the_commands_that_are_printed(workdir):

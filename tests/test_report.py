@@ -53,8 +53,8 @@ MEASURES_NOTHING = Runner(measure_latency=fails)
 class WithCurves(Fakes):
     """Leaves the lines of two epochs, too."""
 
-    def train(self, config, workdir, **settings):
-        result = super().train(config, workdir, **settings)
+    def train_run(self, config, workdir):
+        result = super().train_run(config, workdir)
         if not (workdir / "metrics.jsonl").is_file():
             lines = [{"epoch": e, "train_loss": 1 / e, "validation_macro_auroc": e / 3} for e in (1, 2)]
             (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -27,7 +27,7 @@ from ecg_jax.study.latency import forget, latencies, machine
 from ecg_jax.study.results import Row, load_results, write_trials
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.workdir import StudyFolder, open_study
-from ecg_jax.terminal import command, say, shown, tell
+from ecg_jax.terminal import command, say, script, shown, tell
 from ecg_jax.training.workdir import read_metrics
 
 PACKAGES = ("ecg-jax", "jax", "jaxlib", "flax", "optax", "optuna", "numpy", "scipy")
@@ -152,7 +152,7 @@ def validation_means(rows: Sequence[Row], axes: Sequence[Axis]) -> list[ScaleFin
 def commands(folder: StudyFolder) -> tuple[str, ...]:
     """The commands that make this study and its report."""
     study = folder.study
-    start = ["python", "experiments/scale.py", "--data", study.base.data.path, "--workdir", folder.path]
+    start = ["python", script("scale.py"), "--data", study.base.data.path, "--workdir", folder.path]
     folds = ["--folds", *map(str, study.folds)] if study.folds else []
     grids = [command(*start, *grid.flags(), *folds, *flags(study.base)) for grid in folder.grids()]
     return (*grids, command("ecg-jax", "report", folder.path, *_allowed(folder)))
