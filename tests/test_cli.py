@@ -55,7 +55,9 @@ def next_after(line: list[str]) -> list[str]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     """The folder in which the user works."""
-    return tmp_path_factory.mktemp("home")
+    folder = tmp_path_factory.mktemp("home") / "of [v2] $x\\y"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="module")

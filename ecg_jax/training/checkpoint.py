@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,8 @@ class Checkpoints:
 
 def _save(folder: Path, step: int, args: ocp.args.Composite) -> None:
     temporary = folder / f"{step}.tmp"
-    with _ORBAX, _one_error(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(temporary, args=args)
+    with _orbax(folder) as (checkpointer, place):
+        checkpointer.save(place / temporary.name, args=args)
     sums = "".join(f"{checksum}  {name}\n" for name, checksum in _checksums(temporary, (LATEST, BEST, META)).items())
     write_text(temporary / CHECKSUMS, sums)
     temporary.rename(folder / str(step))
@@ -169,8 +170,8 @@ def _read(path: Path, like: dict[str, Any], damaged: tuple[str, ...]) -> Checkpo
         for name, tree in like.items()
     }
     items[META] = ocp.args.JsonRestore()
-    with _ORBAX, _one_error(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        found = checkpointer.restore(path.resolve(), args=ocp.args.Composite(**items))
+    with _orbax(path.parent.resolve()) as (checkpointer, place):
+        found = checkpointer.restore(place / path.name, args=ocp.args.Composite(**items))
     meta = found[META]
     if CHECKSUMS in meta and not has_checksums:
         raise ValueError(f"its file {CHECKSUMS} is missing")
@@ -183,6 +184,18 @@ def _read(path: Path, like: dict[str, Any], damaged: tuple[str, ...]) -> Checkpo
         best=found.get(BEST),
         damaged=damaged,
     )
+
+
+@contextmanager
+def _orbax(folder: Path) -> Iterator[tuple[ocp.Checkpointer, Path]]:
+    """Orbax for one operation, and the path by which it is given a folder."""
+    with _ORBAX, _one_error(), ExitStack() as stack:
+        checkpointer = stack.enter_context(ocp.Checkpointer(ocp.CompositeCheckpointHandler()))
+        if re.search(r"[\[\]\\]", str(folder)):  # Orbax takes them for a pattern, and loses the arrays without an error
+            link = Path(stack.enter_context(tempfile.TemporaryDirectory()), CHECKPOINTS)
+            link.symlink_to(folder)
+            folder = link
+        yield checkpointer, folder
 
 
 @contextmanager
