@@ -186,6 +186,13 @@ def test_a_file_that_lost_its_extension_in_the_header_is_named(tmp_path):
     assert result.remedy.startswith("write r1.dat into the signal lines")
 
 
+def test_a_file_of_another_format_is_named_with_a_way_to_convert_it(tmp_path):
+    (tmp_path / "r1.edf").write_bytes(b"0".ljust(256))
+    result = read_wfdb(tmp_path / "r1.edf")
+    assert result.reason == "no WFDB record: r1.edf has no header r1.edf.hea beside it"
+    assert "edf2mit" in result.remedy
+
+
 def test_files_of_leads_that_are_not_asked_for_need_not_be_there(tmp_path):
     path = write_record(tmp_path, leads=("I",), first_line="r1 2 100 200")
     with path.with_suffix(".hea").open("a") as header:

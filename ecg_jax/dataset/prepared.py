@@ -8,6 +8,8 @@ out, rejected or read with a warning. Nothing that one of these files names is i
 import hashlib
 import io
 import json
+import re
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -209,6 +211,8 @@ def _read_about(path: Path) -> About:
         raise _damaged(file, "has an object where a list should be") from error
     if not (0 < about.rate_hz < float("inf") and about.leads and about.labels):
         raise _damaged(file, "has no usable rate, leads or labels")
+    if about.content is not None and not re.fullmatch("[0-9a-f]{64}", about.content):
+        raise _damaged(file, "has no usable content")
     return about
 
 
@@ -220,6 +224,10 @@ def _read_index(file: Path, about: About) -> dict[str, np.ndarray]:
     if about.index_sha256 not in (None, hashlib.sha256(content).hexdigest()):
         raise _damaged(file, "was changed or cut")
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked_bytes = sum(member.file_size for member in archive.infolist())
+        if unpacked_bytes > len(content):  # it was written without compression: a small file cannot fill the memory
+            raise ValueError
         with np.load(io.BytesIO(content)) as index:
             arrays = {name: index[name] for name in INDEX_KINDS}
     except Exception as error:  # a damaged archive raises many kinds
