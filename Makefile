@@ -8,7 +8,7 @@ RUN := $(ENV)/bin
 PIP := $(RUN)/python -m pip install --disable-pip-version-check
 LOCK := uv pip compile --universal --python-version 3.11 --fork-strategy requires-python --generate-hashes --no-annotate -q pyproject.toml
 
-.PHONY: demo test test-slow lint format lock clean
+.PHONY: demo test test-slow fuzz fuzz-records fuzz-others lint format lock clean
 
 demo: $(ENV)/.installed
 	$(RUN)/python tools/demo.py
@@ -18,6 +18,18 @@ test: $(ENV)/.installed-dev lint
 
 test-slow: $(ENV)/.installed-dev
 	$(RUN)/python -m pytest -m slow
+
+# Ten thousand damaged files of each kind, on two cores; prints how many and how long.
+RECORDS := header or samples or table or ptb_xl
+FUZZ := $(RUN)/python -m pytest tests/test_fuzz.py --hypothesis-profile=fuzz
+fuzz: $(ENV)/.installed-dev
+	$(MAKE) --no-print-directory -j 2 -O fuzz-records fuzz-others
+
+fuzz-records:
+	$(FUZZ) -k "$(RECORDS)"
+
+fuzz-others:
+	$(FUZZ) -k "not ($(RECORDS))"
 
 lint: $(ENV)/.installed-dev
 	$(RUN)/ruff check .
