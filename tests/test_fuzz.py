@@ -526,8 +526,9 @@ def test_a_damaged_index_of_a_set_is_read_or_refused(root, data):
     try_input(root, "index", content, **{f"set/{ABOUT}": json.dumps(about).encode()})
 
 
-def test_a_description_whose_hash_is_no_hash_is_refused(root):
-    about = json.loads(valid(root, f"set/{ABOUT}")) | {"content": "x"}
+@pytest.mark.parametrize("change", [{"content": "x"}, {"record_bytes": {"9" * 5000: 1}}, {"record_bytes": {"": 1}}])
+def test_a_description_whose_hash_is_none_or_whose_files_are_not_there_is_refused(root, change):
+    about = json.loads(valid(root, f"set/{ABOUT}")) | change
     earlier = refused["prepared"]
     try_input(root, "prepared", json.dumps(about).encode())
     assert refused["prepared"] == earlier + 1

@@ -25,6 +25,7 @@ from ecg_jax.records.record import MISSING
 from ecg_jax.target import Target
 
 ABOUT, INDEX, SPLIT = "prepared.json", "index.npz", "records"
+SIGNALS = f"*-{SPLIT}.array_record-*"  # the files with the signals
 LISTS = {"left_out": "left_out.csv", "rejected": "rejected.csv", "warnings": "warnings.csv"}
 """Files with a row for each record that was left out or rejected, and for each warning."""
 FORMAT = 1  # version of the files beside the TFDS data set
@@ -146,7 +147,7 @@ class PreparedSet:
     def _source(self) -> Any:
         from array_record.python.array_record_data_source import ArrayRecordDataSource
 
-        return ArrayRecordDataSource(sorted(map(str, self.path.glob(f"*-{SPLIT}.array_record-*"))))
+        return ArrayRecordDataSource(sorted(map(str, self.path.glob(SIGNALS))))
 
 
 def fingerprint_of(content: str, *, rate_hz: float, leads: Sequence[str], target: Target) -> str:
@@ -169,8 +170,9 @@ def open_prepared(path: Path) -> PreparedSet:
         if fingerprint != about.fingerprint:
             raise _damaged(path / ABOUT, "has a rate, leads or labels that are not those of its fingerprint")
     arrays = _read_index(path / INDEX, about)
+    actual_bytes = {file.name: file.stat().st_size for file in path.glob(SIGNALS) if file.is_file()}
     for name, size in about.record_bytes.items():
-        actual_size = (path / name).stat().st_size if (path / name).is_file() else 0
+        actual_size = actual_bytes.get(name, 0)
         if actual_size != size:
             raise _damaged(path / name, f"has {actual_size:,} of {size:,} bytes")
     return PreparedSet(
