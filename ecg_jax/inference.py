@@ -28,9 +28,6 @@ from ecg_jax.training.result import RunResult, SplitPredictions, make_result, re
 from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, read_config
 from ecg_jax.training.writer import RunWriter
 
-OTHER_FORMATS = {"edf": "EDF", "bdf": "BDF", "dcm": "DICOM", "scp": "SCP-ECG", "xml": "XML", "csv": "CSV", "gdf": "GDF"}
-"""Suffix -> name of a format that ECGs are exchanged in and that is not read."""
-
 
 class Model:
     """A trained network with its best variables, and the contract that its input must follow."""
@@ -64,7 +61,7 @@ class Model:
             `record`, the path; `warnings`, what is irregular in the record; then `probabilities` and `thresholds` by
             label and `decisions`, the names of the labels that apply, or `error`, the reason why there are none.
         """
-        record = _no_record(path) or load_record(Path(path), leads=self.contract.leads, rate_hz=self.contract.rate_hz)
+        record = load_record(Path(path), leads=self.contract.leads, rate_hz=self.contract.rate_hz)
         if isinstance(record, Rejected):
             return {"record": path, "warnings": [], "error": f"{record.reason}; {record.remedy}"}
         answer = {"record": path, "warnings": list(record.warnings)}
@@ -110,22 +107,6 @@ def load(workdir: Path, *, allow_code: bool = False) -> Model:
     if whole.course.best_epoch != result.train.best_epoch or result.per_label.keys() != set(contract.target.names):
         raise RunError(f"the last whole checkpoint in {folder} does not belong to {result.file_name}; {again}")
     return Model(config, contract, whole.best, result)
-
-
-def _no_record(path: str) -> Rejected | None:
-    """The rejection of a path that names a folder or a file of another format; None if it may be a WFDB record."""
-    place = Path(path)
-    kind = place.suffix.lower().removeprefix(".")
-    if Path(f"{path}.hea").is_file():
-        return None
-    if place.is_dir():
-        first = next(place.rglob("*.hea"), "NAME.hea")
-        return Rejected(path, "no record: it is a folder", f"name records in it, such as {first}")
-    if kind in ("hea", "dat", "mat") or not (kind in OTHER_FORMATS or place.is_file()):
-        return None
-    tool = "edf2mit of the WFDB Software Package" if kind in ("edf", "bdf") else "wfdb.wrsamp"
-    reason = f"no WFDB record: {OTHER_FORMATS.get(kind, 'this format')} is not read"
-    return Rejected(path, reason, f"convert it, such as with {tool}")
 
 
 def predict_split(

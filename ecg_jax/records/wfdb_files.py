@@ -11,7 +11,7 @@ import struct
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -33,6 +33,9 @@ MATLAB_NUMBERS = ("doubles", "single floats", "int32", "int16", "uint16", "uint8
 MATLAB_LAYOUTS = ("", "text", "a sparse matrix")
 MATLAB_KINDS = {16: "int16", 32: "int32", 61: "big-endian int16", 80: "uint8", 160: "uint16"}  # by format
 SAVE_AS_4 = "save it as MATLAB version 4 with an int16 matrix of one row per lead; call plain samples .dat"
+
+OTHER_FORMATS = {".edf": "EDF", ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".scp": "SCP-ECG", ".xml": "XML"}
+"""Suffix -> name of a format that ECGs are exchanged in and that is not read."""
 
 FLAC_SAMPLES_PER_BYTE = 2  # of a changing signal, at most; a flat one takes almost no bytes, whatever its length
 
@@ -97,7 +100,7 @@ def read_header(path: Path) -> Header:
         Unusable: it is missing, no plain file, or no WFDB header.
     """
     if not path.exists():
-        raise _missing(path)
+        raise _no_header(path)
     size_bytes = _plain_size(path)
     with path.open("rb") as file:
         return parse_header(file.read(min(size_bytes, MOST_BYTES) + 1), path.name.removesuffix(".hea"))
@@ -226,6 +229,19 @@ def _plain_size(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise Unusable(f"file unreadable: {shown(path.name)} is no plain file", "put the recording's file in its place")
     return status.st_size
+
+
+def _no_header(path: Path) -> Unusable:
+    """The rejection for an absent header: what its record's name names may be a folder or a file of another format."""
+    place = Path(str(path).removesuffix(".hea"))
+    if place.is_dir():
+        first = next(chain(place.glob("*.hea"), place.glob("*/*.hea")), "NAME.hea")
+        return Unusable("no record: it is a folder", f"name records in it, such as {first}")
+    kind = OTHER_FORMATS.get(place.suffix.lower(), "this format" if place.is_file() else None)
+    if kind is None:
+        return _missing(path)
+    tool = "edf2mit of the WFDB Software Package" if kind in ("EDF", "BDF") else "wfdb.wrsamp"
+    return Unusable(f"no WFDB record: {kind} is not read", f"convert it, such as with {tool}")
 
 
 def _missing(path: Path, alike: Sequence[Path] = ()) -> Unusable:
