@@ -266,19 +266,19 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
 
 def _as_int(value: Any) -> Any:
     if isinstance(value, bool):  # Python counts it among the whole numbers
-        raise TypeError(f"{value} is not a number")
+        raise dacite.WrongTypeError(int, value)
     return value
 
 
 def _as_float(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):  # 1.0 may be written as 1
-        raise TypeError(f"{value!r} is not a number")
+        raise dacite.WrongTypeError(float, value)
     return float(value)
 
 
 def _as_list(value: Any) -> Any:
     if not isinstance(value, list | tuple):  # a text would become its letters
-        raise TypeError(f"{value!r} is not a list")
+        raise dacite.WrongTypeError(list, value)
     return value
 
 

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -49,8 +50,13 @@ class RunWriter:
     def _remove_left_overs(self) -> None:
         for path in self.workdir.glob(".*.tmp"):
             path.unlink(missing_ok=True)
-        for path in (self.workdir / CHECKPOINTS).glob("*tmp*"):
-            shutil.rmtree(path, ignore_errors=True)
+        for _ in range(20):
+            left = list((self.workdir / CHECKPOINTS).glob("*tmp*"))
+            if not left:
+                break
+            for path in left:
+                shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.2)  # threads of a save that failed may still be writing
 
     def begin(self, config: RunConfig, course: Course) -> None:
         """Makes the workdir this config's own, and removes what a killed process wrote after its last checkpoint.
