@@ -8,6 +8,7 @@ import os
 import platform
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -129,6 +130,14 @@ def clean_up_now() -> None:
     for clean_up in reversed(_clean_ups):
         with suppress(OSError):
             clean_up()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """An empty folder that is gone at the end, also if the process calls `clean_up_now`."""
+    folder = Path(tempfile.mkdtemp())
+    with cleaned_up(lambda: shutil.rmtree(folder, ignore_errors=True)):
+        yield folder
 
 
 @contextmanager

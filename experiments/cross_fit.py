@@ -49,7 +49,8 @@ def main(args: Args, runner=None) -> None:
             runs[args.workdir / f"seed_{seed}" / f"test_{folds[0]}"] = with_fields(args.run, fields)
         validation.append(successful(runner.finish(runs, predict=False, console=console, plots=True)))
         if args.test:
-            test.append([read_result(run, "test") or evaluate(run, allow_code=True) for run in runs])  # of these args
+            whole = {run: (run / "predictions_test.csv").is_file() and read_result(run, "test") for run in runs}
+            test.append([whole[run] or evaluate(run, allow_code=True) for run in runs])  # the code of these args
     found = summary(validation, test, prepared)
     write_json(args.workdir / ("cross_fit_test.json" if args.test else "cross_fit.json"), found)
     printed = json.dumps({name: value for name, value in found.items() if name != "seeds"}, indent=2)

@@ -11,10 +11,10 @@ import pytest
 STUBBORN = """
 import hashlib, sys
 from pathlib import Path
-from ecg_jax.files import staging
+from ecg_jax.files import staging, temporary_folder
 from ecg_jax.mistakes import fail_in_one_line
 
-with fail_in_one_line("ecg-jax prepare"), staging(Path(sys.argv[1])) as folder:
+with fail_in_one_line("ecg-jax prepare"), staging(Path(sys.argv[1])) as folder, temporary_folder():
     (folder / "half").touch()
     try:
         print("ready", flush=True)
@@ -30,7 +30,8 @@ def interrupted(tmp_path, *, wait, clean_up="pass", after):
     """Starts a process, interrupts it after each of the lines that it prints, and `again` until it ends."""
     code = STUBBORN.replace("WAIT", wait).replace("CLEAN_UP", clean_up)
     command = [sys.executable, "-c", code, tmp_path / "set"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    settings = {"env": {**os.environ, "TMPDIR": str(tmp_path)}, "text": True}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings) as process:
         try:
             for line in after:
                 while line != "again" and process.stdout.readline().strip() != line:

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import log_loss
 
-from ecg_jax.config import AugmentConfig, TrainConfig
+from ecg_jax.config import AugmentConfig, RunConfig, TrainConfig, with_fields
+from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.target import Target
 from ecg_jax.training import augment, losses
+from ecg_jax.training.devices import Devices
+from ecg_jax.training.evaluator import Evaluator
 from ecg_jax.training.optimizer import learning_rates, make_optimizer
+from ecg_jax.training.setup import make_plan
 
 LOGITS = arrays(np.float32, (6, 3), elements=st.floats(-8, 8, width=32))
 BINARY = arrays(np.float32, (6, 3), elements=st.sampled_from([0.0, 1.0]))
@@ -226,3 +230,18 @@ def test_the_optimizer_updates_for_a_rate_of_one():
     update, state = rule.update({"kernel": jnp.ones(1)}, state, params)
     assert float(update["kernel"][0]) == pytest.approx(-1.9, rel=1e-5)  # Nesterov: 1 + 0.9
     assert isinstance(rule, optax.GradientTransformation)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_batches_follow_the_split_however_large_the_setting_is(synthetic_set, devices):
+    prepared = open_prepared(synthetic_set)
+    settings = {"data.path": synthetic_set, "train.batch_size": 100_000, "data.window_seconds": 2.0}
+    plan = make_plan(with_fields(RunConfig(), settings), prepared)
+    assert plan.batch_size == len(plan.splits.training)
+    split = plan.splits.validation
+    evaluator = Evaluator(
+        prepared, [split], plan.config, [plan.contract], Devices(devices=tuple(jax.devices()[:devices]))
+    )
+    length, hop = prepared.samples[split], plan.contract.window_samples // 2
+    windows = sum(-(-max(int(samples) - 2 * hop, 0) // hop) + 1 for samples in length)
+    assert evaluator._rows_at(0).record.size < 2 * windows + devices

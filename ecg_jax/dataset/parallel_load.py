@@ -11,6 +11,7 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 
 from ecg_jax.errors import DataError
+from ecg_jax.files import clean_up_now
 from ecg_jax.records import Quantised, Rejected, load, quantise
 from ecg_jax.sources import RecordRef
 
@@ -64,6 +65,7 @@ def _end_with_parent() -> None:
     def watch() -> None:
         if parent is not None:
             parent.join()
+            clean_up_now()
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -8,7 +8,6 @@ git-annex and the like consist of such links.
 import math
 import stat
 import struct
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ecg_jax.errors import DataError, Unusable
+from ecg_jax.files import temporary_folder
 from ecg_jax.records.wfdb_header import MOST_BYTES, Header, Signal, parse_header, shown
 
 PACKING = {8: (1, 1), 16: (1, 2), 24: (1, 3), 32: (1, 4), 61: (1, 2), 80: (1, 1), 160: (1, 2)}
@@ -182,9 +182,9 @@ def read_samples(file: SignalFile, wanted: Sequence[Signal], frames: int) -> lis
         lines.append(f"signal.dat {form} 1(0)/unit 0 0 {signal.initial_value} 0 0 lead")
     channels = [signal.number - file.signals[0].number for signal in wanted]
     try:
-        with tempfile.TemporaryDirectory() as folder:  # wfdb stumbles over names, dates and gains that are legal
-            (Path(folder) / "record.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
-            (Path(folder) / "signal.dat").symlink_to(file.path.resolve())
+        with temporary_folder() as folder:  # wfdb stumbles over names, dates and gains that are legal
+            (folder / "record.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+            (folder / "signal.dat").symlink_to(file.path.resolve())
             return _decode(f"{folder}/record", channels, file)
     except OSError as error:
         detail = f"no temporary file can be written: {error.strerror or error}"

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +24,7 @@ import orbax.checkpoint as ocp
 from ecg_jax.config import RunConfig, from_dict
 from ecg_jax.dataset.batch import InputContract
 from ecg_jax.errors import RunError, reason_of
-from ecg_jax.files import naming, write_text
+from ecg_jax.files import naming, temporary_folder, write_text
 from ecg_jax.training.result import read_result
 from ecg_jax.training.workdir import CHECKPOINTS
 
@@ -192,7 +191,7 @@ def _orbax(folder: Path) -> Iterator[tuple[ocp.Checkpointer, Path]]:
     with _ORBAX, _one_error(), ExitStack() as stack:
         checkpointer = stack.enter_context(ocp.Checkpointer(ocp.CompositeCheckpointHandler()))
         if re.search(r"[\[\]\\]", str(folder)):  # Orbax takes them for a pattern, and loses the arrays without an error
-            link = Path(stack.enter_context(tempfile.TemporaryDirectory()), CHECKPOINTS)
+            link = Path(stack.enter_context(temporary_folder()), CHECKPOINTS)
             link.symlink_to(folder)
             folder = link
         yield checkpointer, folder
