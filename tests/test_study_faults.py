@@ -139,6 +139,21 @@ def test_labels_that_are_not_those_of_the_set_are_refused(finished, tmp_path):
         load_results(open_study(tmp_path))
 
 
+@pytest.mark.parametrize("threshold", [None, "of another label"])
+def test_a_result_without_a_threshold_of_each_label_is_refused(threshold, finished, tmp_path):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "trials" / NAMES[3] / "result.json"
+    values = json.loads(path.read_text())
+    name, figures = next(iter(values["per_label"].items()))
+    if threshold == "of another label":
+        values["per_label"]["other"] = values["per_label"].pop(name)
+    else:
+        figures["threshold"] = None
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=rf"{NAMES[3]}/result\.json has no threshold of each label; delete it"):
+        load_results(open_study(tmp_path))
+
+
 # --- damaged files ----------------------------------------------------------------------------------------------------
 
 DAMAGED = {

@@ -213,11 +213,13 @@ def _probability(workdir: Path, prepared: PreparedSet, test: np.ndarray) -> np.n
 
 def _thresholds(workdir: Path, prepared: PreparedSet) -> list[float | None]:
     result = read_result(workdir)
-    if result is None or set(result.per_label) != set(prepared.labels):
+    per_label = result.per_label if result else {}
+    thresholds = [per_label.get(name, {}).get("threshold") for name in prepared.labels]
+    if prepared.target.has_thresholds and None in thresholds:
         raise RunError(
-            f"{workdir / 'result.json'} has other labels than the set; delete it, and start the study's command again"
+            f"{workdir / 'result.json'} has no threshold of each label; delete it, and start the study's command again"
         )
-    return [result.per_label[name]["threshold"] for name in prepared.labels]
+    return thresholds
 
 
 def _score(prepared: PreparedSet) -> Score | None:
