@@ -44,7 +44,7 @@ from ecg_jax.study.design import (
     without_stem_pool,
 )
 from ecg_jax.study.dry_run import estimate_seconds, trials_table
-from ecg_jax.study.storage import given_storage, without_password
+from ecg_jax.study.storage import StorageAway, given_storage, without_password
 from ecg_jax.study.workdir import StudyFolder, create_or_open, open_study
 
 SCALES = make_scale_grid((1, 2), (4,), (3, 15), 2, (1e-3,))
@@ -415,8 +415,14 @@ def test_a_url_with_a_password_comes_from_a_file_and_one_on_the_command_line_is_
     for on_the_line in (url, "postgresql://me@host/data?sslpassword=secret"):
         assert given_storage(on_the_line, None) == on_the_line
         said = capsys.readouterr().err
-        assert "--storage-file, or use PGPASSWORD or ~/.pgpass" in said
+        assert "a file with the URL (--storage-file), the variable PGPASSWORD or ~/.pgpass" in said
         assert "secret" not in said
+
+
+def test_a_server_that_wants_a_password_is_told_apart_from_one_that_is_away():
+    said = [str(StorageAway(reason)) for reason in ("fe_sendauth: no password supplied", "connection refused")]
+    assert "its password belongs in a file with the URL (--storage-file)" in said[0]
+    assert "check the server, then the same command continues" in said[1]
 
 
 @pytest.mark.parametrize(

@@ -461,7 +461,9 @@ def test_a_queue_waits_for_its_storage_up_to_its_patience(clock, capsys):
     assert said == "the study's storage does not answer (connection refused); trying again for up to 60 s\n"
     server.away = (0, 1e9)
     began = clock.now
-    with pytest.raises(StorageAway, match=r"does not answer \(connection refused\); the same command again continues"):
+    with pytest.raises(
+        StorageAway, match=r"does not answer \(connection refused\); check the server, then the same command continues"
+    ):
         queue.attempts()
     assert 60 <= clock.now - began < 63
 
@@ -524,7 +526,9 @@ def test_a_lease_that_cannot_be_renewed_ends_its_worker_when_others_may_take_the
             if lost:
                 break
             __import__("time").sleep(0.005)
-    assert lost == ["the study's storage does not answer (connection refused); the same command again continues"]
+    assert lost == [
+        "the study's storage does not answer (connection refused); check the server, then the same command continues"
+    ]
     assert clock.now == 60
     assert capsys.readouterr().err.count("trying again") == 1
 

@@ -23,6 +23,7 @@ JOURNAL = "journal.log"
 SCHEMES = ("postgresql", "postgresql+psycopg")
 PUBLIC = ("host", "hostaddr", "port", "sslmode", "target_session_attrs", "connect_timeout")
 """Parameters of a URL that are written to a file; others, such as `sslpassword` and `passfile`, are not."""
+SECRET_PLACES = "a file with the URL (--storage-file), the variable PGPASSWORD or ~/.pgpass"
 CONNECT_SECONDS = 10  # so that a server that is away is noticed before a lease ends
 
 
@@ -31,7 +32,8 @@ class StorageAway(RunError):
 
     def __init__(self, reason: str):
         self.what = f"the study's storage does not answer ({reason})"
-        super().__init__(f"{self.what}; the same command again continues")
+        remedy = f"its password belongs in {SECRET_PLACES}" if "password" in reason else "check the server"
+        super().__init__(f"{self.what}; {remedy}, then the same command continues")
 
 
 def given_storage(storage: str, file: Path | None) -> str:
@@ -53,8 +55,7 @@ def given_storage(storage: str, file: Path | None) -> str:
     check_storage(storage)
     if file is None and has_secret(storage):
         say(
-            "the password in --storage can be seen in the list of processes; "
-            "write the URL to a file for --storage-file, or use PGPASSWORD or ~/.pgpass",
+            f"the password in --storage can be seen in the list of processes; it belongs in {SECRET_PLACES}",
             file=sys.stderr,
         )
     return storage
