@@ -53,8 +53,7 @@ def main(args: Args, runner=None) -> None:
             test.append([whole[run] or evaluate(run, allow_code=True) for run in runs])  # the code of these args
     found = summary(validation, test, prepared)
     write_json(args.workdir / ("cross_fit_test.json" if args.test else "cross_fit.json"), found)
-    printed = json.dumps({name: value for name, value in found.items() if name != "seeds"}, indent=2)
-    say(*printed.splitlines())
+    say(*json.dumps({name: value for name, value in found.items() if name != "seeds"}, indent=2).splitlines())
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class WithCurves(Fakes):
     def train_run(self, config, workdir):
         result = super().train_run(config, workdir)
         if not (workdir / "metrics.jsonl").is_file():
-            lines = [{"epoch": e, "train_loss": 1 / e, "validation_macro_auroc": e / 3} for e in (1, 2)]
+            lines = [{"epoch": e, "step": e, "train_loss": 1 / e, "validation_macro_auroc": e / 3} for e in (1, 2)]
             (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return result
 
