@@ -1,7 +1,8 @@
 """Runs that are trained together, as one program: each is the run that it would have been alone."""
 
 import json
-from dataclasses import replace
+import sys
+from types import ModuleType
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from ecg_jax.config import AugmentConfig, DataConfig, EvaluateConfig, ModelConfi
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import RunError
 from ecg_jax.training.loop import run_together
+from ecg_jax.training.losses import bce
 from ecg_jax.training.result import read_predictions
 from ecg_jax.training.setup import TrainingSetup, make_plan
 from ecg_jax.training.workdir import read_metrics
@@ -122,8 +124,20 @@ def test_a_loss_that_is_not_finite_ends_its_own_run_alone(configs, tmp_path):
     assert not (tmp_path / "bad" / "result.json").exists()
 
 
-def test_runs_of_different_networks_are_refused(configs, tmp_path):
-    other = replace(configs[0], model=replace(configs[0].model, channels=8))
+def test_a_function_that_is_defined_again_is_not_taken_from_the_compiled_programs(configs, monkeypatch):
+    module = ModuleType("defined_again")
+    monkeypatch.setitem(sys.modules, "defined_again", module)
+    named = with_fields(configs[0], {"functions.loss": "defined_again:loss", "train.loss": "auto"})
+    losses = []
+    for factor in (1.0, 2.0):
+        module.loss = lambda logits, label, factor=factor: factor * bce(logits, label)
+        losses.append(state_after_ten_steps([named])[1][0, 0])
+    assert losses[1] == pytest.approx(2 * losses[0])
+
+
+@pytest.mark.parametrize("difference", [{"model.channels": 8}, {"evaluate.pool": "max"}, {"evaluate.overlap": 0.0}])
+def test_runs_that_compute_in_different_ways_are_refused(difference, configs, tmp_path):
+    other = with_fields(configs[0], difference)
     with pytest.raises(RunError, match="trained together may differ in"):
         run_together({tmp_path / "a": configs[0], tmp_path / "b": other}, console=QUIET)
     assert not (tmp_path / "a").exists()

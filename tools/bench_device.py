@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from ecg_jax.training.devices import Devices
 from ecg_jax.training.programs import program, training_steps
 
 Cell = tuple[int, int, int]
+Precision = Literal["float32", "bfloat16"]
 SECONDS = 0.5  # of timed steps for each figure
 ROUNDS = 3
 
@@ -64,7 +65,6 @@ class Steps:
     run: Callable[..., Any]
     arguments: list[Any]
     per_call: int
-    runs: int
     flops: float
     bytes: float
 
@@ -79,7 +79,7 @@ class Steps:
 
 def compiled_steps(
     cell: Cell,
-    precision: str,
+    precision: Precision,
     *,
     shape: tuple[int, int, int],
     labels: int,
@@ -89,7 +89,7 @@ def compiled_steps(
     """Compiles the steps of a scale; `shape` is that of a batch, [B, T, L]."""
     batch, samples, leads = shape
     devices = devices or Devices()
-    model = ModelConfig(depth=cell[0], channels=cell[1], kernel=cell[2], precision=precision)  # type: ignore[arg-type]
+    model = ModelConfig(depth=cell[0], channels=cell[1], kernel=cell[2], precision=precision)
     config = RunConfig(model=model, train=TrainConfig(ema=0.0, clip_norm=0.0))
     names = tuple(f"label {number}" for number in range(labels))
     mean, std = (0.0,) * leads, (0.2,) * leads
@@ -115,7 +115,7 @@ def compiled_steps(
     ]
     run = training_steps(built, masked=False).lower(*arguments).compile()
     cost = run.cost_analysis() or {}
-    return Steps(run, arguments, per_call, runs, cost.get("flops", 0.0), cost.get("bytes accessed", 0.0))
+    return Steps(run, arguments, per_call, cost.get("flops", 0.0), cost.get("bytes accessed", 0.0))
 
 
 def _same_rows(arrays: Any, item: Any) -> Batch:
@@ -176,7 +176,7 @@ class StepsOf:
     shape: tuple[int, int, int]
     labels: int
 
-    def __call__(self, cell: Cell, precision: str = "float32", **options: Any) -> Steps:
+    def __call__(self, cell: Cell, precision: Precision = "float32", **options: Any) -> Steps:
         """Compiled steps of a scale."""
         return compiled_steps(cell, precision, shape=self.shape, labels=self.labels, **options)
 

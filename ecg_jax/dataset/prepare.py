@@ -26,7 +26,7 @@ from ecg_jax.dataset.prepared import (
     INDEX,
     INDEX_KINDS,
     LISTS,
-    SPLIT,
+    SIGNALS,
     About,
     Counts,
     PreparedSet,
@@ -196,7 +196,7 @@ def _write_beside(
         ),
         content=content,
         index_sha256=hashlib.sha256((folder / INDEX).read_bytes()).hexdigest(),
-        record_bytes={path.name: path.stat().st_size for path in sorted(folder.glob(f"*-{SPLIT}.array_record-*"))},
+        record_bytes={path.name: path.stat().st_size for path in sorted(folder.glob(SIGNALS))},
     )
     (folder / ABOUT).write_text(json.dumps(asdict(about), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

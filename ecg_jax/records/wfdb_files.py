@@ -250,9 +250,6 @@ def _missing(path: Path, alike: Sequence[Path] = ()) -> Unusable:
     if path.is_symlink():
         reason = f"file missing: {name} is a link to a file that is not there"
         return Unusable(reason, "fetch that file (git-annex: git annex get), or correct the link")
-    if path.suffix == ".hea" and path.with_suffix("").is_file():
-        reason = f"no WFDB record: {shown(path.stem)} has no header {name} beside it"
-        return Unusable(reason, "convert files of other formats first, EDF for example with edf2mit of PhysioNet")
     if not alike:
         return Unusable(f"file missing: {name}", "download it again")
     other = shown(alike[0].name)

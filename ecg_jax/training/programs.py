@@ -39,9 +39,10 @@ def shared_config(config: RunConfig) -> RunConfig:
 def program(
     config: RunConfig, contract: InputContract, take: Callable[..., Any], devices: Devices, *, runs: int = 1
 ) -> "Program":
-    """The program of a config; runs with the same settings, shapes and devices get the same object."""
-    shape = (contract.window_samples, len(contract.leads))
-    return _program(shared_config(config), contract.target, contract.rate_hz, shape, take, devices, runs)
+    """The program of a config; runs with the same settings, functions, shapes and devices get the same object."""
+    shape, own = (contract.window_samples, len(contract.leads)), vars(config.functions).items()
+    functions = tuple(function_at(name, what) for what, name in own if name)
+    return _program(shared_config(config), contract.target, contract.rate_hz, shape, take, devices, runs, functions)
 
 
 @lru_cache(maxsize=KEPT)
@@ -62,6 +63,8 @@ class Program:
     """From the arrays of a feed and the item of one run to its batch."""
     devices: Devices
     runs: int
+    functions: tuple[Callable[..., Any], ...]
+    """The user's own functions: one that was defined again under its name makes another program."""
 
     @cached_property
     def network(self) -> nn.Module:

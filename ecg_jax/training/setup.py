@@ -86,6 +86,12 @@ def make_plan(config: RunConfig, prepared: PreparedSet) -> RunPlan:
     return RunPlan(config, prepared, split_records(prepared, config.data))
 
 
+def _together(plan: RunPlan) -> tuple[Any, ...]:
+    """What must be equal in runs that are trained together."""
+    evaluate, window = plan.config.evaluate, plan.contract.window_samples
+    return shared_config(plan.config), id(plan.prepared), window, evaluate.overlap, evaluate.pool
+
+
 class TrainingSetup:
     """Everything that some runs compute with together, except the states of their trainings."""
 
@@ -97,8 +103,7 @@ class TrainingSetup:
         """
         self.plans, first = plans, plans[0]
         for plan in plans[1:]:
-            same = shared_config(plan.config) == shared_config(first.config) and plan.prepared is first.prepared
-            if not same or plan.contract.window_samples != first.contract.window_samples:
+            if _together(plan) != _together(first):
                 raise RunError(
                     "runs that are trained together may differ in seed, learning rate, epochs and folds alone"
                 )
