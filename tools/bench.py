@@ -257,18 +257,24 @@ def device(
     minutes: float = 8.0,
     cells: tuple[tuple[int, int, int], ...] = CELLS,
     shape: tuple[int, int, int] = (64, SAMPLES, LEADS),
+    data: Path | None = None,
 ) -> None:
-    """Measures the accelerator of this machine: steps, runs together, accuracy; compares with PyTorch.
+    """Measures the accelerator of this machine: steps, runs together, accuracy, a study; compares with PyTorch.
 
     Args:
         json_path: Output file for the results; a Markdown file with tables is written beside it.
         minutes: Time after which no other measurement begins.
         cells: Depth, channels and kernel of each scale, all in one list: 1 16 3 2 32 7.
         shape: Windows, samples and leads of a batch.
+        data: A prepared set of PTB-XL for the study and for the quality of bfloat16; by default they are left out.
     """
     from bench_device import measure
 
-    measure(cells, json_path, minutes=minutes, shape=shape, labels=LABELS)
+    from ecg_jax.config import with_fields
+    from ecg_jax.presets import ptb_xl
+
+    base = None if data is None else with_fields(ptb_xl(), {"data.path": data})
+    measure(cells, json_path, minutes=minutes, shape=shape, labels=LABELS, base=base)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Each part has a time limit of its own and is written to the JSON file as soon as it has ended. Called by `bench.py`.
 """
 
+import itertools
 import json
 import statistics
 import time
@@ -10,22 +11,30 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.console import Console
+from scipy import stats
 
-from ecg_jax.config import ModelConfig, RunConfig, TrainConfig
+from ecg_jax.config import ModelConfig, RunConfig, TrainConfig, with_fields
 from ecg_jax.dataset.batch import Batch, InputContract
+from ecg_jax.study.runner import Runner, successful
 from ecg_jax.target import Target
 from ecg_jax.training.devices import Devices
+from ecg_jax.training.loop import run_together
 from ecg_jax.training.programs import program, training_steps
 
 Cell = tuple[int, int, int]
 Precision = Literal["float32", "bfloat16"]
 SECONDS = 0.5  # of timed steps for each figure
 ROUNDS = 3
+STUDY_CELLS = tuple(itertools.product((1, 2), (16, 32), (3, 7, 15)))
+STUDY_SEEDS, PRECISION_SEEDS = 4, 5
+THREADS = 8  # that compile: compiling waits for one core of the processor
 
 
 @dataclass
@@ -145,6 +154,8 @@ def measure(
     shape: tuple[int, int, int],
     labels: int,
     together: Sequence[int] = (1, 2, 4, 8, 16, 32),
+    base: RunConfig | None = None,
+    study_cells: Sequence[Cell] = STUDY_CELLS,
 ) -> None:
     """Runs all parts, or as many as the minutes allow, and writes them to `path` and, as tables, beside it.
 
@@ -155,6 +166,8 @@ def measure(
         shape: of a batch, [B, T, L].
         labels: number of labels.
         together: numbers of runs in one program.
+        base: the runs of the study and of the two precisions, apart from scale and seed; None leaves these parts out.
+        study_cells: depth, channels and kernel of each scale of the study.
     """
     steps = StepsOf(shape, labels)
     report = Report(path, time.monotonic() + 60 * minutes)
@@ -164,6 +177,10 @@ def measure(
     report.part("PyTorch", 90, lambda late: torch_speeds(cells, steps, late))
     report.part("together", 90, lambda late: together_speeds(cells[0], together, steps, late))
     report.part("accuracy", 40, lambda late: accuracy(cells[0], steps, late))
+    if base is not None:
+        with TemporaryDirectory() as folder:
+            report.part("study", 240, lambda late: study_speeds(base, study_cells, Path(folder), late))
+            report.part("quality", 60, lambda late: precisions(base, Path(folder), late))
     report.part("compiled PyTorch", 120, lambda late: torch_speeds(cells[:3], steps, late, compiled=True))
     if "steps" in report.results:
         path.with_suffix(".md").write_text(tables(report.results), encoding="utf-8")
@@ -181,8 +198,8 @@ class StepsOf:
         return compiled_steps(cell, precision, shape=self.shape, labels=self.labels, **options)
 
     def all(self, wanted: Sequence[tuple[Any, ...]], build: Callable[..., Any]) -> Iterator[tuple[Any, Any]]:
-        """Builds in parallel, since compiling waits for the processor, and yields in order."""
-        with ThreadPoolExecutor(4) as pool:
+        """Builds in parallel, and yields in order."""
+        with ThreadPoolExecutor(THREADS) as pool:
             futures = [pool.submit(build, *arguments) for arguments in wanted]
             built = [(arguments, future.result()) for arguments, future in zip(wanted, futures, strict=True)]
         yield from built
@@ -255,6 +272,50 @@ def accuracy(cell: Cell, steps: StepsOf, late: Callable[[], bool]) -> Iterator[d
     yield {"cell": cell, "steps": 1, "largest_difference": max(jax.tree.leaves(differences))}
 
 
+def study_speeds(
+    base: RunConfig, cells: Sequence[Cell], folder: Path, late: Callable[[], bool]
+) -> Iterator[dict[str, Any]]:
+    """Seconds of the runs of a study, test predictions included: one run after the other, and all seeds together.
+
+    The programs are compiled before; the seconds of the first scale are also given with compilation.
+    """
+
+    def seconds(name: str, cell: Cell, together: int, seeds: int = STUDY_SEEDS) -> float:
+        config = with_fields(base, dict(zip(("model.depth", "model.channels", "model.kernel"), cell, strict=True)))
+        places = {seed: folder / f"{name} {cell} {together} {seed}" for seed in range(seeds)}
+        runs = {place: with_fields(config, {"train.seed": seed}) for seed, place in places.items()}
+        start = time.perf_counter()
+        successful(Runner().finish(runs, predict=True, console=Console(quiet=True), together=together))
+        return round(time.perf_counter() - start, 2)
+
+    def both(name: str, cell: Cell) -> dict[str, Any]:
+        return {
+            "cell": cell,
+            "together_seconds": seconds(name, cell, STUDY_SEEDS),
+            "alone_seconds": seconds(name, cell, 1),
+        }
+
+    yield both("first", cells[0]) | {"compiled": False}
+    with ThreadPoolExecutor(THREADS) as pool:
+        for seeds in (STUDY_SEEDS, 1):
+            list(pool.map(lambda cell, seeds=seeds: seconds("compile", cell, seeds, seeds), cells[1:]))
+    for cell in cells:
+        if late():
+            return
+        yield both("study", cell) | {"compiled": True}
+
+
+def precisions(base: RunConfig, folder: Path, late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """Validation macro AUROC of runs in float32 and in bfloat16, seed by seed."""
+    for precision in ("float32", "bfloat16"):
+        if late():
+            return
+        config, seeds = with_fields(base, {"model.precision": precision}), range(PRECISION_SEEDS)
+        runs = {folder / f"{precision}-{seed}": with_fields(config, {"train.seed": seed}) for seed in seeds}
+        results = successful(run_together(runs, console=Console(quiet=True), plots=False))
+        yield {"precision": precision, "macro_auroc": [result.figure("macro_auroc") for result in results]}
+
+
 def torch_speeds(
     cells: Sequence[Cell], steps: StepsOf, late: Callable[[], bool], *, compiled: bool = False
 ) -> Iterator[dict[str, Any]]:
@@ -309,9 +370,39 @@ def tables(results: dict[str, Any]) -> str:
     for row in together:
         against = row["examples_per_second"] / together[0]["examples_per_second"]
         lines.append(f"| {row['runs']} | {row['examples_per_second']:,} | {against:.2f} |")
+    lines += [text for text in (_study_table(results.get("study", ())), _quality(results.get("quality", ()))) if text]
     for row in results.get("accuracy", ()):
         lines += [
             "",
             f"Largest difference to the CPU after one step, in the norm of an array: {row['largest_difference']:.1e}.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _study_table(parts: Sequence[dict[str, Any]]) -> str:
+    """Seconds of each scale, one run after the other and together."""
+    rows = [row for row in parts if row["compiled"]]
+    if not rows:
+        return ""
+    alone, together = (sum(row[f"{name}_seconds"] for row in rows) for name in ("alone", "together"))
+    lines = ["", f"| scale, {STUDY_SEEDS} seeds | one after the other, s | together, s | ratio |", "|---|---|---|---|"]
+    for row in rows:
+        one, all_ = row["alone_seconds"], row["together_seconds"]
+        lines.append(f"| {', '.join(map(str, row['cell']))} | {one:.1f} | {all_:.1f} | {one / all_:.2f} |")
+    lines.append(f"| all {len(rows)} | {alone:.1f} | {together:.1f} | {alone / together:.2f} |")
+    first = parts[0]
+    one, all_ = first["alone_seconds"], first["together_seconds"]
+    lines += ["", f"With compilation, the first scale took {one:.1f} s one after the other, {all_:.1f} s together."]
+    return "\n".join(lines)
+
+
+def _quality(rows: Sequence[dict[str, Any]]) -> str:
+    """The difference between the precisions with its interval (Student's t over pairs of equal seeds)."""
+    if len(rows) < 2:
+        return ""
+    differences = np.subtract(rows[1]["macro_auroc"], rows[0]["macro_auroc"])
+    half = stats.t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / len(differences) ** 0.5
+    return (
+        f"\nValidation macro AUROC, bfloat16 minus float32, {len(differences)} seeds: {differences.mean():+.4f}, "
+        f"95 % interval {differences.mean() - half:+.4f} to {differences.mean() + half:+.4f}."
+    )
