@@ -63,6 +63,8 @@ class GridArgs:
     together: int | None = None
     """Number of runs of a scale that are trained as one program; by default 1 on CPU, and on accelerators the number
     that takes the most examples per second, which is measured for each scale."""
+    devices: tuple[int, ...] = ()
+    """Numbers of the devices of this machine that this worker uses, such as 0, or 0 1; by default all."""
     dry_run: bool = False
     """List the trials with their costs, and train nothing."""
     allow_code: bool = False
@@ -161,6 +163,10 @@ def train_study(
         raise ConfigError(f"--together is {args.together}; give 1 or more")
     if args.run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
+    if args.devices:
+        from ecg_jax.training.devices import use_only
+
+        use_only(args.devices)
     study, runner = _study_of(args), runner or Runner()
     grids = args.grids(study)
     for scale in (scale for grid in grids for scale in grid.scales()):

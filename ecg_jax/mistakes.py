@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 
 from ecg_jax.errors import UserError
-from ecg_jax.interrupts import second_interrupt_ends
+from ecg_jax.interrupts import exit_status, stoppable
 from ecg_jax.terminal import say
 
 REMEDIES = {
@@ -43,7 +43,7 @@ def fail_in_one_line(program: str) -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is no error
     stopped = f"{program}: stopped; the same command continues it"
     try:
-        with second_interrupt_ends(stopped):
+        with stoppable(stopped):
             yield
     except BrokenPipeError:  # such as `ecg-jax predict ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
@@ -55,9 +55,9 @@ def fail_in_one_line(program: str) -> Iterator[None]:
         remedy = REMEDIES.get(error.errno or 0, error.strerror)
         say(f"{program}: {error.filename or 'a file'} {remedy}" if remedy else f"{program}: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         say(stopped, file=sys.stderr)
-        sys.exit(130)
+        sys.exit(exit_status(stop))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Ctrl-C: one stops a command after it has cleaned up, a second one ends it at once; both without a traceback."""
+"""Ctrl-C and SIGTERM stop a command after it has cleaned up; a second Ctrl-C, or some time, ends it at once."""
 
 import os
 import signal
@@ -26,9 +26,10 @@ with fail_in_one_line("ecg-jax prepare"), staging(Path(sys.argv[1])) as folder, 
 BUSY = "hashlib.pbkdf2_hmac('sha512', b'', b'', 10**9)"  # minutes in one step of Python, as if compiling
 
 
-def interrupted(tmp_path, *, wait, clean_up="pass", after):
+def interrupted(tmp_path, *, wait, clean_up="pass", after, number=signal.SIGINT, leave_seconds=60):
     """Starts a process, interrupts it after each of the lines that it prints, and `again` until it ends."""
-    code = STUBBORN.replace("WAIT", wait).replace("CLEAN_UP", clean_up)
+    code = f"import ecg_jax.interrupts; ecg_jax.interrupts.LEAVE_SECONDS = {leave_seconds}\n"
+    code += STUBBORN.replace("WAIT", wait).replace("CLEAN_UP", clean_up)
     command = [sys.executable, "-c", code, tmp_path / "set"]
     settings = {"env": {**os.environ, "TMPDIR": str(tmp_path)}, "text": True}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings) as process:
@@ -36,7 +37,7 @@ def interrupted(tmp_path, *, wait, clean_up="pass", after):
             for line in after:
                 while line != "again" and process.stdout.readline().strip() != line:
                     pass
-                os.kill(process.pid, signal.SIGINT)
+                os.kill(process.pid, number)
             for _ in range(600):
                 if process.poll() is None:
                     time.sleep(0.1)
@@ -48,6 +49,7 @@ def interrupted(tmp_path, *, wait, clean_up="pass", after):
 
 
 STOPPED = (130, ["ecg-jax prepare: stopped; the same command continues it"], [])
+TERMINATED = (143, *STOPPED[1:])
 
 
 def test_one_interrupt_stops_in_one_line_after_the_clean_up(tmp_path):
@@ -62,3 +64,23 @@ def test_a_second_interrupt_ends_a_slow_clean_up_at_once_without_temporary_files
 
 def test_two_interrupts_end_a_process_that_is_deep_in_one_step(tmp_path):
     assert interrupted(tmp_path, wait=BUSY, after=["ready", "again"]) == STOPPED
+
+
+def test_sigterm_stops_in_one_line_after_the_clean_up(tmp_path):
+    waits = {"wait": "import time; time.sleep(100)", "number": signal.SIGTERM}
+    assert interrupted(tmp_path, **waits, after=["ready"]) == TERMINATED
+
+
+@pytest.mark.parametrize(("wait", "slow"), [("import time; time.sleep(100)", BUSY), (BUSY, "pass")])
+def test_a_process_that_does_not_leave_after_sigterm_is_ended_without_temporary_files(tmp_path, wait, slow):
+    settings = {"number": signal.SIGTERM, "leave_seconds": 0.5}
+    assert interrupted(tmp_path, wait=wait, clean_up=slow, **settings, after=["ready"]) == TERMINATED
+
+
+def test_sigterm_stops_a_process_in_the_background_of_a_script_where_ctrl_c_is_ignored(tmp_path):
+    wait = "import time; time.sleep(100)"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the process inherits
+    try:
+        assert interrupted(tmp_path, wait=wait, number=signal.SIGTERM, after=["ready"]) == TERMINATED
+    finally:
+        signal.signal(signal.SIGINT, before)

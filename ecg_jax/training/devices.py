@@ -1,6 +1,7 @@
 """How steps are distributed over devices: `jit` or `pmap`. No other module uses devices."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ecg_jax.errors import RunError
+from ecg_jax.errors import ConfigError, RunError, reason_of
 
 AXIS = "data"
 ROWS = P(None, None, AXIS)  # items are [S, R, B, ...]: steps, runs, rows
@@ -27,6 +28,30 @@ def keep_compiled(folder: Path) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     reset_cache()  # JAX decides at its first compilation whether there is a cache
+
+
+def use_only(numbers: Sequence[int]) -> None:
+    """Restricts this process to some devices of its machine, given by their numbers, before JAX uses any.
+
+    JAX takes most of the memory of every GPU that it sees, and all chips of a TPU. Devices of a CPU are virtual: there
+    this process gets as many as there are numbers.
+
+    Raises:
+        ConfigError: there are no such devices.
+    """
+    text, given = ",".join(map(str, numbers)), f"--devices {' '.join(map(str, numbers))}"
+    if len(set(numbers)) < len(numbers) or min(numbers) < 0:
+        raise ConfigError(f"{given}: give different numbers, from 0 up")
+    os.environ.update(TPU_VISIBLE_CHIPS=text, TPU_PROCESS_BOUNDS="1,1,1")
+    for name in ("jax_cuda_visible_devices", "jax_rocm_visible_devices"):
+        jax.config.update(name, text)
+    jax.config.update("jax_num_cpu_devices", len(numbers))
+    try:
+        found = len(jax.devices())
+    except RuntimeError as error:
+        raise ConfigError(f"{given}: JAX cannot use these devices ({reason_of(error)})") from error
+    if found != len(numbers):
+        raise ConfigError(f"{given}: JAX finds {found} {jax.default_backend()} devices; give numbers of devices here")
 
 
 @dataclass(frozen=True)
