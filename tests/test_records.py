@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,7 +15,7 @@ from wfdb_writing import RAMP, write_record
 from ecg_jax.errors import DataError
 from ecg_jax.records import MISSING, Record, Rejected, load, quantise
 from ecg_jax.records.leads import arrange
-from ecg_jax.records.resample import resample
+from ecg_jax.records.resample import ratio, resample
 from ecg_jax.records.standardise import READERS
 
 
@@ -106,6 +107,17 @@ def test_a_gap_is_bridged_before_the_filter():
 def test_the_shortest_records_are_finite_at_their_new_rate(rate_hz, samples, value):
     got = resample(record_of(np.full((samples, 2), value), rate_hz=rate_hz), 100.0).signal_mv
     np.testing.assert_allclose(got, value, atol=0.01)
+
+
+@settings(deadline=None)
+@given(rate_hz=RATES, signal_mv=arrays(np.float32, (70, 2), elements=st.floats(-5, 5, width=32)))
+def test_resampling_is_that_of_scipy_to_the_bit(rate_hz, signal_mv):
+    change = ratio(rate_hz, 100.0)
+    wide = signal_mv.astype(np.float64)
+    expected = scipy.signal.resample_poly(wide, change.numerator, change.denominator, padtype="line")
+    got = resample(record_of(signal_mv, rate_hz=rate_hz), 100.0)
+    assert got.signal_mv.tobytes() == expected.astype(np.float32).tobytes()
+    assert not got.missing.any()
 
 
 def test_resampling_a_few_leads_at_a_time_changes_no_bit(monkeypatch):
@@ -266,7 +278,7 @@ def test_a_rate_that_cannot_be_reached_is_the_rejection_of_its_record(tmp_path):
 def test_a_full_disk_stops_everything_and_rejects_no_record(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     with pytest.raises(DataError, match=r"no temporary file can be written: No such .*TMPDIR"):
-        load(write_record(tmp_path), leads=("I",), rate_hz=100)
+        load(write_record(tmp_path, form="61"), leads=("I",), rate_hz=100)
 
 
 @pytest.mark.parametrize("gain", ["1e-40/mV", "1e-38/mV", "1e-300/V", "1e-45/uV"])

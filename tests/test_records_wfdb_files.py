@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wfdb_writing import edit_header, packed, write_record
 
 from ecg_jax.records import Record, Rejected, read_wfdb
+from ecg_jax.records.wfdb_files import plain_samples, read_header, samples_by_wfdb, signal_files
 
 BITS = {8: 7, 16: 16, 24: 24, 32: 25, 61: 16, 80: 8, 160: 16, 212: 12, 310: 10, 311: 10}
 MARKED = [16, 24, 61, 80, 160, 212, 310, 311]  # by the lowest value where nothing was recorded
@@ -40,6 +41,44 @@ def test_every_format_is_read_to_its_last_bit(tmp_path_factory, form, data):
     expected_missing = (digital == lowest) & (form in MARKED)
     assert (record.missing == expected_missing).all()
     np.testing.assert_array_equal(record.signal_mv, np.where(expected_missing, 0, digital))
+
+
+def check_against_wfdb(path, channels=None):
+    """Whether the record at `path` has plain samples; those are compared with wfdb's, bit by bit."""
+    header = read_header(path)
+    plain = [file for file in signal_files(path.parent, header, header.signals) if file.format == 16]
+    for file in plain:
+        numbers = range(len(file.signals)) if channels is None else channels
+        frames = header.length or file.frames
+        ours, theirs = (read(file, numbers, frames) for read in (plain_samples, samples_by_wfdb))
+        assert [each.tobytes() for each in ours] == [each.tobytes() for each in theirs], path
+        assert {each.dtype for each in ours} == {each.dtype for each in theirs}
+    return bool(plain)
+
+
+def test_plain_samples_of_every_real_record_are_those_of_wfdb(real_data):
+    paths = sorted(real_data.rglob("*.hea"))
+    assert sum(check_against_wfdb(path) for path in paths) >= 1000
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_plain_samples_of_any_file_are_those_of_wfdb(tmp_path_factory, data):
+    leads, samples = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 9))
+    values = st.one_of(st.sampled_from([-32768, -32767, 0, 32767]), st.integers(-32768, 32767))
+    flat = data.draw(st.lists(values, min_size=leads * samples, max_size=leads * samples))
+    offset, beyond = data.draw(st.integers(0, 30)), data.draw(st.binary(max_size=4))
+    path = write_record(
+        tmp_path_factory.mktemp("plain"),
+        digital=np.array(flat).reshape(samples, leads),
+        leads=("I", "II", "III", "V1", "V2")[:leads],
+        gain=data.draw(st.sampled_from(["1000/mV", "4.88(-3)/uV"])),
+        first_line=data.draw(st.sampled_from([None, f"r1 {leads} 100"])),
+        form=data.draw(st.sampled_from(["16", "16x1", "16:3"])) + (f"+{offset}" if offset else ""),
+        data=bytes(offset) + np.array(flat, "<i2").tobytes() + beyond,
+    )
+    channels = data.draw(st.lists(st.integers(0, leads - 1), min_size=1, max_size=leads, unique=True))
+    assert check_against_wfdb(path.with_suffix(".hea"), sorted(channels))
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,18 @@ def derive(lead: str, i: np.ndarray, ii: np.ndarray) -> np.ndarray:
 def arrange(record: Record, leads: Sequence[str]) -> Record:
     """The record with exactly `leads`, in this order; a lead that cannot be taken or derived is missing."""
     column_of = {same_lead(name): column for column, name in reversed(list(enumerate(record.leads)))}
-    column_of = {name: column for name, column in column_of.items() if not record.missing[:, column].all()}
+    recorded = np.count_nonzero(~record.missing, axis=0)  # [L] samples
+    column_of = {name: column for name, column in column_of.items() if recorded[column]}
+    names = [same_lead(lead) for lead in leads]
+    if [column_of.get(name) for name in names] == [*range(len(record.leads))]:
+        return replace(record, leads=tuple(leads))
     signal_mv = np.zeros((len(record.signal_mv), len(leads)), np.float32)  # [T, L]
     missing = np.ones(signal_mv.shape, bool)
-    for column, lead in enumerate(map(same_lead, leads)):
-        if lead in column_of:
-            signal_mv[:, column] = record.signal_mv[:, column_of[lead]]
-            missing[:, column] = record.missing[:, column_of[lead]]
-        elif lead in DERIVED and {"i", "ii"} <= column_of.keys():
+    taken = [column for column, lead in enumerate(names) if lead in column_of]
+    sources = [column_of[names[column]] for column in taken]
+    signal_mv[:, taken], missing[:, taken] = record.signal_mv[:, sources], record.missing[:, sources]
+    for column, lead in enumerate(names):
+        if lead not in column_of and lead in DERIVED and {"i", "ii"} <= column_of.keys():
             sources = [column_of["i"], column_of["ii"]]
             missing[:, column] = record.missing[:, sources].any(axis=1)
             signal_mv[:, column] = np.where(missing[:, column], 0, derive(lead, *record.signal_mv[:, sources].T))

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,7 @@ BLOCK_SAMPLES = 2**20
 """Samples that are resampled at a time: 8 MB in 64 bits."""
 
 
+@lru_cache
 def ratio(rate_hz: float, to_hz: float) -> Fraction:
     """`to_hz / rate_hz` as a fraction of small whole numbers."""
     exact = Fraction(to_hz).limit_denominator(1000) / Fraction(rate_hz).limit_denominator(1000)
@@ -35,13 +38,19 @@ def resample(record: Record, to_hz: float) -> Record:
         raise Unusable(reason, "choose a larger rate (--rate-hz), or leave the record out")
     samples, leads = record.signal_mv.shape
     new_samples = -(-samples * change.numerator // change.denominator)
-    signal_mv, missing = np.zeros((new_samples, leads), np.float32), np.ones((new_samples, leads), bool)
-    recorded = np.flatnonzero(~record.missing.all(axis=0))
+    gaps = bool(record.missing.any())
+    signal_mv, missing = np.zeros((new_samples, leads), np.float32), np.full((new_samples, leads), gaps)
+    recorded = np.flatnonzero(~record.missing.all(axis=0)) if gaps else np.arange(leads)
     step = max(BLOCK_SAMPLES // max(samples, new_samples, 1), 1)  # leads at a time, as the filter takes 64 bits
-    for block in (recorded[at : at + step] for at in range(0, len(recorded), step)):
-        missing[:, block] = _carry(record.missing[:, block], change, new_samples)
-        filtered = _filter(bridge(record.signal_mv[:, block].astype(np.float64), record.missing[:, block]), change)
-        signal_mv[:, block] = np.where(missing[:, block], 0, filtered)
+    for at in range(0, len(recorded), step):
+        block = recorded[at : at + step] if len(recorded) < leads else slice(at, at + step)
+        known = record.signal_mv[:, block].astype(np.float64)
+        if gaps:
+            missing[:, block] = _carry(record.missing[:, block], change, new_samples)
+            known = bridge(known, record.missing[:, block])
+        signal_mv[:, block] = _filter(known, change)
+    if gaps:
+        signal_mv[missing] = 0
     return replace(record, signal_mv=signal_mv, missing=missing, rate_hz=to_hz)
 
 
@@ -50,7 +59,17 @@ def _filter(signal: np.ndarray, change: Fraction) -> np.ndarray:
         return np.repeat(signal, -(-change.numerator // change.denominator), axis=0)
     from scipy.signal import resample_poly  # takes half a second to import
 
-    return resample_poly(signal, change.numerator, change.denominator, axis=0, padtype="line")
+    up, down = change.numerator, change.denominator
+    return resample_poly(signal, up, down, axis=0, padtype="line", window=_low_pass(max(up, down)))
+
+
+@lru_cache
+def _low_pass(factor: int) -> np.ndarray:
+    """The filter that `resample_poly` designs by default, kept as its design takes as long as its use."""
+    from scipy.signal import firwin
+
+    window: Any = ("kaiser", 5.0)
+    return np.asarray(firwin(20 * factor + 1, 1 / factor, window=window))
 
 
 def bridge(signal: np.ndarray, missing: np.ndarray) -> np.ndarray:
@@ -67,7 +86,7 @@ def bridge(signal: np.ndarray, missing: np.ndarray) -> np.ndarray:
 
 def _carry(missing: np.ndarray, change: Fraction, length: int) -> np.ndarray:
     """Which output samples are missing: [T, L] -> [T', L]."""
-    if not missing.any():
+    if not missing.any():  # in these leads
         return np.zeros((length, missing.shape[1]), bool)
     up, down = change.numerator, change.denominator
     reach = max(down, 2 * up)  # on both sides of each output sample, in units of 1 / (2 * up) input samples

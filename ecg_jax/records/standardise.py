@@ -68,16 +68,18 @@ def _standardise(record: Record, leads: Sequence[str], rate_hz: float) -> Record
 
 def _judge(arranged: Record, record: Record) -> Rejected | tuple[str, ...]:
     """The warnings of an arranged record that was read as `record`, or why it cannot be used."""
-    absent = [bool(missing.all()) for missing in arranged.missing.T]  # of each lead
-    if all(absent):
+    recorded = np.count_nonzero(~arranged.missing, axis=0)  # [L] samples
+    if not recorded.any():
         return _without_samples(arranged, record)
     warnings = list(record.warnings)
     flat = []
     for column, lead in enumerate(arranged.leads):
-        if absent[column]:
+        if not recorded[column]:
             warnings.append(f"lead {lead} missing")
             continue
-        signal_mv = arranged.signal_mv[~arranged.missing[:, column], column]  # [T'], T' recorded samples
+        signal_mv = arranged.signal_mv[:, column]
+        if recorded[column] < len(signal_mv):
+            signal_mv = signal_mv[~arranged.missing[:, column]]  # [T'], T' recorded samples
         lowest, highest = float(signal_mv.min()), float(signal_mv.max())
         largest = max(-lowest, highest)
         if not largest <= LARGEST_MV:  # nor if it is NaN
@@ -90,7 +92,7 @@ def _judge(arranged: Record, record: Record) -> Rejected | tuple[str, ...]:
         if highest - lowest <= FLAT * max(1.0, largest):
             flat.append(lead)
             warnings.append(f"lead {lead} flat")
-    if len(flat) == absent.count(False):
+    if len(flat) == np.count_nonzero(recorded):
         reason = f"flat: every sample is the same in {', '.join(flat)}"
         return Rejected(arranged.record_id, reason, "choose other leads (--leads), or leave the record out")
     return tuple(warnings)

@@ -1,10 +1,13 @@
-"""The files of a WFDB record: found in its folder alone, judged by their sizes and first bytes, decoded by wfdb.
+"""The files of a WFDB record: found in its folder alone, judged by their sizes and first bytes, decoded.
+
+Plain 16-bit samples are decoded here, which is most files; all other formats by wfdb.
 
 May import numpy and wfdb. A name in a header is somebody else's text: it never leads out of the record's folder. What
 the folder itself contains is the user's: a symbolic link to a file elsewhere is followed, as data sets kept with
 git-annex and the like consist of such links.
 """
 
+import errno
 import math
 import stat
 import struct
@@ -36,6 +39,9 @@ SAVE_AS_4 = "save it as MATLAB version 4 with an int16 matrix of one row per lea
 
 OTHER_FORMATS = {".edf": "EDF", ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".scp": "SCP-ECG", ".xml": "XML"}
 """Suffix -> name of a format that ECGs are exchanged in and that is not read."""
+
+ABSENT = errno.ENOENT, errno.ENOTDIR, errno.ELOOP
+"""How the system says that a path leads to no file."""
 
 FLAC_SAMPLES_PER_BYTE = 2  # of a changing signal, at most; a flat one takes almost no bytes, whatever its length
 
@@ -99,9 +105,9 @@ def read_header(path: Path) -> Header:
     Raises:
         Unusable: it is missing, no plain file, or no WFDB header.
     """
-    if not path.exists():
-        raise _no_header(path)
     size_bytes = _plain_size(path)
+    if size_bytes is None:
+        raise _no_header(path)
     with path.open("rb") as file:
         return parse_header(file.read(min(size_bytes, MOST_BYTES) + 1), path.name.removesuffix(".hea"))
 
@@ -116,7 +122,7 @@ def locate(folder: Path, name: str) -> Path:
     stated, beside = folder.joinpath(*path.parts), folder / path.name
     if path.anchor or not path.parts or ".." in path.parts or "\0" in name:
         fault = "does not name a file in the record's folder"
-    elif len(path.parts) <= 2 and stated.exists():
+    elif len(path.parts) == 2 and stated.exists():
         return stated
     elif len(path.parts) <= 2 or beside.exists():
         return beside
@@ -142,10 +148,11 @@ def signal_files(folder: Path, header: Header, wanted: Sequence[Signal]) -> list
             reason = f"header unreadable: the signals of {shown(name)} do not stand together"
             raise Unusable(reason, "write the lines of each signal file one after the other")
         path = locate(folder, name)
-        if not path.exists():
+        size_bytes = _plain_size(path)
+        if size_bytes is None:
             others = [path.with_name(path.stem + end) for end in (".dat", ".mat", ".DAT", ".MAT")]
             raise _missing(path, [other for other in others if other.name not in groups and other.exists()])
-        files.append(_signal_file(path, signals))
+        files.append(_signal_file(path, size_bytes, signals))
     return files
 
 
@@ -176,16 +183,33 @@ def read_samples(file: SignalFile, wanted: Sequence[Signal], frames: int) -> lis
         Unusable: wfdb cannot decode the file.
         DataError: no temporary file can be written.
     """
+    channels = [signal.number - file.signals[0].number for signal in wanted]
+    is_plain = file.format == 16 and file.samples_per_frame == len(file.signals)
+    return (plain_samples if is_plain else samples_by_wfdb)(file, channels, frames)
+
+
+def plain_samples(file: SignalFile, channels: Sequence[int], frames: int) -> list[np.ndarray]:
+    """What `samples_by_wfdb` returns, for format 16 and one sample of each signal in a frame."""
+    digital = np.fromfile(file.path, "<i2", frames * len(file.signals), offset=file.offset_bytes)
+    unrecorded = digital == -32768
+    samples = digital.astype(np.float64)
+    if unrecorded.any():
+        samples[unrecorded] = np.nan
+    by_signal = samples.reshape(frames, len(file.signals)).T
+    return [np.ascontiguousarray(by_signal[channel]) for channel in channels]
+
+
+def samples_by_wfdb(file: SignalFile, channels: Sequence[int], frames: int) -> list[np.ndarray]:
+    """The samples of `read_samples` by the number of the signal in its file, from 0."""
     lines = [f"record {len(file.signals)} 1 {frames}"]
     for signal in file.signals:
         form = f"{signal.format}x{signal.samples_per_frame}+{signal.offset_bytes}"
         lines.append(f"signal.dat {form} 1(0)/unit 0 0 {signal.initial_value} 0 0 lead")
-    channels = [signal.number - file.signals[0].number for signal in wanted]
     try:
         with temporary_folder() as folder:  # wfdb stumbles over names, dates and gains that are legal
             (folder / "record.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
             (folder / "signal.dat").symlink_to(file.path.resolve())
-            return _decode(f"{folder}/record", channels, file)
+            return _decode(f"{folder}/record", list(channels), file)
     except OSError as error:
         detail = f"no temporary file can be written: {error.strerror or error}"
         raise DataError(f"{detail}; free space, or name another folder in TMPDIR") from error
@@ -204,8 +228,7 @@ def _decode(path: str, channels: list[int], file: SignalFile) -> list[np.ndarray
         raise Unusable(reason, "download it again, or correct the format in the .hea file") from error
 
 
-def _signal_file(path: Path, signals: tuple[Signal, ...]) -> SignalFile:
-    size_bytes = _plain_size(path)
+def _signal_file(path: Path, size_bytes: int, signals: tuple[Signal, ...]) -> SignalFile:
     with path.open("rb") as opened:
         file = SignalFile(path, size_bytes, opened.read(64), signals)
     if len({(signal.format, signal.offset_bytes) for signal in signals}) > 1:
@@ -223,9 +246,16 @@ def _signal_file(path: Path, signals: tuple[Signal, ...]) -> SignalFile:
     return file
 
 
-def _plain_size(path: Path) -> int:
-    """Size of a plain file; a pipe would be waited for, and a device has no end."""
-    status = path.stat()
+def _plain_size(path: Path) -> int | None:
+    """Size of a plain file, None if it is absent; a pipe would be waited for, and a device has no end."""
+    try:
+        status = path.stat()
+    except ValueError:  # a null character
+        return None
+    except OSError as error:
+        if error.errno in ABSENT:
+            return None
+        raise
     if not stat.S_ISREG(status.st_mode):
         raise Unusable(f"file unreadable: {shown(path.name)} is no plain file", "put the recording's file in its place")
     return status.st_size

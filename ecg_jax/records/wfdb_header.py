@@ -26,6 +26,7 @@ RATE = re.compile(r"(?P<rate>[^/(]+)(/(?P<counter>[^(]*))?(\((?P<base>[^)]*)\))?
 FORMAT = re.compile(
     r"(?P<format>[0-9]{1,3})(x(?P<per_frame>[0-9]{1,15}))?(:(?P<skew>[0-9]{1,15}))?(\+(?P<offset>[0-9]{1,15}))?"
 )
+WHOLE_FIELDS = ("ADC resolution", "ADC zero", "initial value", "checksum", "block size")
 CALIBRATION = re.compile(r"(?P<gain>[^(/]*)(\((?P<baseline>[^)]*)\))?(/(?P<unit>.*))?")
 
 
@@ -200,16 +201,16 @@ def _signal(number: int, line: str) -> Signal:
     file, *fields = FIELDS.split(line, maxsplit=8)
     fields += [""] * (8 - len(fields))
     form, stated = FORMAT.fullmatch(fields[0]), CALIBRATION.fullmatch(fields[1])
-    where = f"in signal line '{shown(_unprotect(line))}'"
     if form is None:
-        raise Unusable(f"header unreadable: no format {where}", "correct the header")
+        raise Unusable(f"header unreadable: no format {_in_line(line)}", "correct the header")
     per_frame = int(form["per_frame"] or 1)
     if not 1 <= per_frame <= MOST_SAMPLES_PER_FRAME:
-        raise Unusable(f"header unreadable: {per_frame} samples per frame {where}", "correct the header")
-    names = ("ADC resolution", "ADC zero", "initial value", "checksum", "block size")
-    resolution, zero, initial, checksum, block_size = (
-        _whole(text, f"the {what} {where}") if text else None for what, text in zip(names, fields[2:7], strict=True)
-    )
+        raise Unusable(f"header unreadable: {per_frame} samples per frame {_in_line(line)}", "correct the header")
+    wholes = [_whole_or_none(text) if text else None for text in fields[2:7]]
+    for what, text, number_stated in zip(WHOLE_FIELDS, fields[2:7], wholes, strict=True):
+        if text and number_stated is None:
+            raise _no_whole(text, f"the {what} {_in_line(line)}")
+    resolution, zero, initial, checksum, block_size = wholes
     gain, baseline, unit = stated.group("gain", "baseline", "unit") if stated else ("", fields[1], "")
     return Signal(
         number=number,
@@ -231,6 +232,10 @@ def _signal(number: int, line: str) -> Signal:
     )
 
 
+def _in_line(line: str) -> str:
+    return f"in signal line '{shown(_unprotect(line))}'"
+
+
 def _number(text: str | None) -> float | None:
     """A number as C reads it; None for anything else, NaN and infinity included."""
     number = float(text) if text and NUMBER.fullmatch(text) else math.inf
@@ -246,9 +251,13 @@ def _whole(text: str, what: str) -> int:
     """A whole number, 0 if the text is empty; `what` it is, for the message."""
     number = _whole_or_none(text) if text else 0
     if number is None:
-        reason = f"header unreadable: '{shown(text)}' stands for {what}"
-        raise Unusable(reason, "write a whole number of up to 15 digits there, and no blanks within 1000(0)/mV")
+        raise _no_whole(text, what)
     return number
+
+
+def _no_whole(text: str, what: str) -> Unusable:
+    reason = f"header unreadable: '{shown(text)}' stands for {what}"
+    return Unusable(reason, "write a whole number of up to 15 digits there, and no blanks within 1000(0)/mV")
 
 
 def _rate_hz(field: str, rate: re.Match[str] | None) -> float:

@@ -112,11 +112,11 @@ def _read(path: Path, record_id: str, leads: Sequence[str] | None) -> Record:
             for start in part.segment.starts:
                 begin = start * per_frame[name]
                 signals_mv[name][begin : begin + len(part_mv)] = part_mv
-    records = [_lead(signals_mv.pop(name), rates_hz[name], max(rates_hz.values())) for name in wanted]
+    signal_mv, missing = _joined([signals_mv.pop(name) for name in wanted], [rates_hz[name] for name in wanted])
     return Record(
         record_id,
-        np.concatenate([record.signal_mv for record in records], axis=1),
-        np.concatenate([record.missing for record in records], axis=1),
+        signal_mv,
+        missing,
         max(rates_hz.values()),
         tuple(names[name] for name in wanted),
         tuple(dict.fromkeys(warnings)),
@@ -167,7 +167,8 @@ def _wanted(names: Mapping[str, str], leads: Sequence[str] | None) -> list[str]:
     """Those of the `names` that are read for `leads`, in the order of the record."""
     if not names:
         raise Unusable("no signals: only annotations may belong to this record", "leave it out")
-    wanted = [name for name in names if leads is None or name in needed(leads)]
+    asked = names if leads is None else needed(leads)
+    wanted = [name for name in names if name in asked]
     if not wanted:
         remedy = "choose leads that it has (--leads)"
         if "" in names:
@@ -273,15 +274,18 @@ def _read_part(part: _Part, warnings: list[str]) -> Iterator[tuple[str, np.ndarr
 def _checksum_differs(signal: Signal, samples: np.ndarray) -> bool:
     if signal.checksum is None:
         return False
-    missing = -(2 ** NOT_RECORDED_BITS.get(signal.format, 0))
-    total = np.where(np.isnan(samples), missing, samples).astype(np.int64).sum()
-    return (int(total) - signal.checksum) % 65536 != 0
+    unrecorded = np.isnan(samples)
+    if unrecorded.any():
+        samples = np.where(unrecorded, -(2 ** NOT_RECORDED_BITS.get(signal.format, 0)), samples)
+    return (int(samples.astype(np.int64).sum()) - signal.checksum) % 65536 != 0
 
 
 def _has_other_mark(signal: Signal, samples: np.ndarray) -> bool:
     """Whether -32768, which marks what was not recorded in 16 bits, stands far from all else in a wider format."""
+    if NOT_RECORDED_BITS.get(signal.format, 0) <= 15:
+        return False
     marks = samples == -32768
-    if NOT_RECORDED_BITS.get(signal.format, 0) <= 15 or not marks.any():
+    if not marks.any():
         return False
     others = samples[~marks & ~np.isnan(samples)]
     return len(others) > 0 and others.min() + 32768 > np.ptp(others)
@@ -292,14 +296,28 @@ def _millivolts(signal: Signal, samples: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         samples -= signal.baseline
         samples /= signal.gain
-        signal_mv = (samples * MV_PER_UNIT[signal.unit.lower()]).astype(np.float32)
+        if (mv_per_unit := MV_PER_UNIT[signal.unit.lower()]) != 1:
+            samples *= mv_per_unit
+        signal_mv = samples.astype(np.float32)
     if np.isinf(signal_mv).any():
         reason = f"gain unusable: with {shown(signal.calibration)} {signal.title} is infinite"
         raise Unusable(reason, "write the device's gain (units per mV) into the .hea file")
     return signal_mv
 
 
-def _lead(signal_mv: np.ndarray, rate_hz: float, to_hz: float) -> Record:
-    """One lead [T], NaN where it is missing, as a record at `to_hz`, the highest rate of the leads."""
-    missing = np.isnan(signal_mv)[:, None]
-    return resample(Record("", np.nan_to_num(signal_mv)[:, None], missing, rate_hz, ("",)), to_hz)
+def _joined(signals_mv: list[np.ndarray], rates_hz: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Leads [T_n] of their own rates, NaN where missing -> signal [T, L] at the highest rate, and what is missing."""
+    if len(set(rates_hz)) == 1:
+        signal_mv = np.stack(signals_mv, axis=1)
+        missing = np.isnan(signal_mv)
+        if missing.any():
+            signal_mv[missing] = 0
+        return signal_mv, missing
+    columns = []
+    for lead_mv, rate_hz in zip(signals_mv, rates_hz, strict=True):
+        column_mv, missing = _joined([lead_mv], [rate_hz])
+        columns.append(resample(Record("", column_mv, missing, rate_hz, ("",)), max(rates_hz)))
+    return (
+        np.concatenate([column.signal_mv for column in columns], axis=1),
+        np.concatenate([column.missing for column in columns], axis=1),
+    )
