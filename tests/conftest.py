@@ -60,12 +60,15 @@ def config(synthetic_set):
 
 @pytest.fixture(scope="session")
 def finished(config, tmp_path_factory):
-    """The result of a run of that config."""
+    """The result of a run of that config, with a checkpoint after each epoch."""
     from rich.console import Console
 
     from ecg_jax.training import run
+    from ecg_jax.training.saving import BackgroundSaves
 
-    return run(config, tmp_path_factory.mktemp("runs") / "finished", console=Console(quiet=True))
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(BackgroundSaves, "is_due", lambda saves, run: True)
+        return run(config, tmp_path_factory.mktemp("runs") / "finished", console=Console(quiet=True))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """`run`: one training loop, resumed to the same bytes, which refuses other configs and data in its workdir."""
 
+import itertools
 import json
 import os
 import signal
@@ -16,9 +17,10 @@ from run_content import content
 
 from ecg_jax.config import TrainConfig, to_dict
 from ecg_jax.errors import RunError
-from ecg_jax.training import run
-from ecg_jax.training.checkpoint import Checkpoints
+from ecg_jax.training import loop, run
+from ecg_jax.training.saving import BackgroundSaves
 from ecg_jax.training.workdir import read_metrics
+from ecg_jax.training.writer import RunWriter
 
 QUIET = Console(quiet=True)
 
@@ -106,13 +108,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_
 
 def after_each_epoch(monkeypatch, call):
     """Lets a run call a function with the number of each epoch, between its line of metrics and its checkpoint."""
-    save = Checkpoints.save
+    end_epoch = RunWriter.end_epoch
 
-    def save_after_call(self, step, **values):
-        call(values["meta"]["course"]["epoch"])
-        save(self, step, **values)
+    def end_epoch_and_call(self, line):
+        end_epoch(self, line)
+        call(line["epoch"])
 
-    monkeypatch.setattr(Checkpoints, "save", save_after_call)
+    monkeypatch.setattr(RunWriter, "end_epoch", end_epoch_and_call)
 
 
 def test_nothing_is_compiled_after_the_first_epoch(config, tmp_path, monkeypatch):
@@ -215,18 +217,38 @@ def test_a_small_network_learns_the_superclasses_of_real_recordings(real_data, t
     assert run(config, tmp_path / "run", console=QUIET).figure("macro_auroc") > 0.82
 
 
+def test_a_run_of_which_only_the_end_is_saved_has_the_same_bytes(finished, config, tmp_path, monkeypatch):
+    monkeypatch.setattr(BackgroundSaves, "is_due", lambda saves, run: False)
+    run(config, tmp_path / "run", console=QUIET)
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
+    assert content(tmp_path / "run") == content(finished.workdir)
+
+
+def test_where_an_epoch_takes_ten_seconds_each_is_saved(config, tmp_path, monkeypatch):
+    looks, saved = itertools.count(), []
+    monkeypatch.setattr(loop, "monotonic", lambda: 10.0 * next(looks))
+    monkeypatch.setattr(RunWriter, "save", lambda writer, step, **values: saved.append(step))
+    start = BackgroundSaves.start
+    monkeypatch.setattr(BackgroundSaves, "start", lambda *arguments: start(*arguments).result())
+    run(config, tmp_path / "run", console=QUIET)
+    assert saved == [line["step"] for line in read_metrics(tmp_path / "run")]
+
+
 def test_a_kill_and_a_left_over_of_a_killed_save_change_no_byte(finished, config, tmp_path, monkeypatch):
-    """The kill is simulated: the run ends before its third checkpoint, with a half-made save and a line too many."""
+    """The kill is simulated: the run ends after its third epoch, of which only the first was saved."""
 
     def stop(epoch):
         if epoch == 3:
             raise SystemExit
 
+    first = iter([True])
     with monkeypatch.context() as patches:
         after_each_epoch(patches, stop)
+        patches.setattr(BackgroundSaves, "is_due", lambda saves, run: next(first, False))
         with pytest.raises(SystemExit):
             run(config, tmp_path / "run", console=QUIET)
     assert [line["epoch"] for line in read_metrics(tmp_path / "run")] == [1, 2, 3]
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
     (tmp_path / "run" / "checkpoints" / "99.orbax-checkpoint-tmp").mkdir()
     run(config, tmp_path / "run", console=QUIET)
     assert content(tmp_path / "run") == content(finished.workdir)

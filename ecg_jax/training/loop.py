@@ -1,67 +1,36 @@
 """The only training loop: `run` and `run_together`. Reads the clock; files are written by `writer.py`."""
 
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from ecg_jax.config import RunConfig, from_dict, to_dict
+from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
-from ecg_jax.dataset.splits import Splits
 from ecg_jax.errors import ConfigError, RunError, UserError
-from ecg_jax.evaluation.scores import SCORES
 from ecg_jax.evaluation.summary import point_values
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.import_path import name_of
 from ecg_jax.models.cost import cost_of
 from ecg_jax.models.resnet import Network
-from ecg_jax.terminal import PlainConsole, tell
+from ecg_jax.terminal import PlainConsole
 from ecg_jax.training.augment import Augment
-from ecg_jax.training.checkpoint import Course, check_fingerprint, read_checkpoint
 from ecg_jax.training.evaluator import stacked
 from ecg_jax.training.losses import Loss
 from ecg_jax.training.progress import EpochProgress
-from ecg_jax.training.result import RunResult, SplitPredictions, TrainStats, make_result, read_result
+from ecg_jax.training.result import RunResult, SplitPredictions, TrainStats, make_result
+from ecg_jax.training.resume import Training, of_run, opened, restored_state
+from ecg_jax.training.saving import BackgroundSaves
 from ecg_jax.training.setup import RunPlan, TrainingSetup, make_plan
 from ecg_jax.training.step import TrainState
-from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, METRICS, check_config, read_config, read_metrics
 from ecg_jax.training.writer import RunWriter, SilentWriter
-
-
-@dataclasses.dataclass
-class _Training:
-    """One of the runs that are trained together."""
-
-    plan: RunPlan
-    writer: RunWriter
-    course: Course = dataclasses.field(default_factory=Course)
-    best: Any = None
-    """The best variables as NumPy arrays."""
-    failure: RunError | None = None
-    losses: list[float] = dataclasses.field(default_factory=list)
-    """Of the steps since the last epoch ended."""
-    epoch_seconds: float = 0.0
-
-    @property
-    def step(self) -> int:
-        """The number of steps taken."""
-        return self.course.step + len(self.losses)
-
-    @property
-    def is_going(self) -> bool:
-        """Whether epochs are left to train."""
-        return self.failure is None and self.course.epoch < self.plan.config.train.epochs
-
-    @property
-    def steps_to_epoch(self) -> int:
-        """The number of steps until the epoch ends."""
-        return self.plan.steps_until(self.course.epoch + 1) - self.step
 
 
 def run(
@@ -77,7 +46,8 @@ def run(
     """Trains on the training folds, chooses the epoch on the validation folds, and writes everything to `workdir`.
 
     A run that is started again in its workdir continues from its last checkpoint and ends with the same result; a
-    finished run is read and not repeated. The test folds are not read.
+    finished run is read and not repeated. A checkpoint is saved after an epoch if saving has taken less than 5 % of the
+    time so far or if the last one began 10 s ago, and at the end. The test folds are not read.
 
     Args:
         config: everything that decides the run.
@@ -124,7 +94,7 @@ def run_together(
     """
     console = console or PlainConsole(stderr=True)
     results: dict[Path, RunResult | UserError] = {}
-    trainings: list[_Training] = []
+    trainings: list[Training] = []
     prepared: PreparedSet | None = None
     with ExitStack() as workdirs:
         for workdir, config in runs.items():
@@ -133,61 +103,36 @@ def run_together(
                 prepared = open_prepared(config.data.path)
             writer = RunWriter(workdir, plots=plots) if jax.process_index() == 0 else SilentWriter(workdir)
             try:
-                opened = _opened(make_plan(config, prepared), writer, workdirs, console)
+                found = opened(make_plan(config, prepared), writer, workdirs, console)
             except (ConfigError, RunError) as error:
                 results[workdir] = error
                 continue
-            if isinstance(opened, _Training):
-                trainings.append(opened)
+            if isinstance(found, Training):
+                trainings.append(found)
             else:
-                results[workdir] = opened
+                results[workdir] = found
         if trainings:
             results |= _run_all(trainings, console)
     return {workdir: results[workdir] for workdir in runs}
 
 
-def _opened(plan: RunPlan, writer: RunWriter, workdirs: ExitStack, console: Console) -> RunResult | _Training:
-    """The result of a finished run, or else its training, in a workdir that is kept for this process."""
-    workdir = writer.workdir
-    if (finished := _finished(plan, workdir, console)) is not None:  # perhaps in a read-only folder
-        return finished
-    _check_best_metric(plan.config.train.best_metric, plan.prepared, plan.splits)
-    workdirs.enter_context(writer.alone(console))
-    if (finished := _finished(plan, workdir, console)) is not None:  # another process may just have ended
-        return finished
-    if (before := read_checkpoint(workdir / CHECKPOINTS)) is not None:
-        check_config(workdir, before.config, plan.config)
-        check_fingerprint(workdir, plan.prepared.fingerprint)
-    tell(console, plan.splits.describe())
-    return _Training(plan, writer)
-
-
-def _finished(plan: RunPlan, workdir: Path, console: Console) -> RunResult | None:
-    """The result of a workdir, if its run is finished and its config is there; another run in it is refused."""
-    has_config, result = (workdir / CONFIG).is_file(), read_result(workdir)
-    if has_config:
-        check_config(workdir, read_config(workdir), plan.config)
-    if result is None:
-        return None
-    check_config(workdir, from_dict(RunConfig, result.config), plan.config)
-    check_fingerprint(workdir, plan.prepared.fingerprint)
-    if not has_config:
-        return None
-    tell(console, f"{workdir} is finished: nothing to do")
-    return result
-
-
-def _run_all(trainings: Sequence[_Training], console: Console) -> dict[Path, RunResult | UserError]:
+def _run_all(trainings: Sequence[Training], console: Console) -> dict[Path, RunResult | UserError]:
     setup = TrainingSetup([training.plan for training in trainings])
-    state = _restored(setup, trainings, console)
-    with ExitStack() as writers:
-        for training in trainings:  # only now: a run that cannot be built must not take the folder
-            if training.failure is not None:
-                continue
+    state = restored_state(setup, trainings, console)
+    for training in trainings:  # only now: a run that cannot be built must not take the folder
+        if training.failure is None:
             training.writer.begin(training.plan.config, training.course)
-            writers.callback(training.writer.close)
-        _train(setup, state, trainings, console)
-    return _finish(setup, trainings)
+    with BackgroundSaves(monotonic) as saves:
+        _train(setup, state, trainings, saves, console)
+        ends = _ends(setup, trainings)
+    results: dict[Path, RunResult | UserError] = {}
+    for training, end in zip(trainings, ends, strict=True):  # only now: all checkpoints are on disk
+        if isinstance(end, RunError):
+            results[training.writer.workdir] = end
+        else:
+            training.writer.write_result(*end)
+            results[training.writer.workdir] = end[1]
+    return results
 
 
 def _with_functions(config: RunConfig, **functions: Any) -> RunConfig:
@@ -195,83 +140,54 @@ def _with_functions(config: RunConfig, **functions: Any) -> RunConfig:
     return dataclasses.replace(config, functions=dataclasses.replace(config.functions, **names))
 
 
-def _check_best_metric(metric: str, prepared: PreparedSet, splits: Splits) -> None:
-    if metric in SCORES and prepared.score != metric:
-        raise RunError(f"--train.best-metric {metric} is not the score of this set; choose another metric")
-    label = prepared.label[splits.validation].astype(float)
-    perfect = point_values(label, label, None, target=prepared.target, score=prepared.score)
-    if metric != "loss" and np.isnan(perfect[metric]):
-        raise RunError(
-            f"--train.best-metric {metric} is not defined: validation folds {list(splits.folds['validation'])} lack "
-            "records with, or without, the labels; choose other --data.validation-folds or --train.best-metric loss"
-        )
-
-
-def _restored(setup: TrainingSetup, trainings: Sequence[_Training], console: Console) -> TrainState:
-    """The states of the last whole checkpoints, or those before the first step; also best variables and courses."""
-    state = setup.initial_state()
-    states = [_of_run(_copied(state), number) for number in range(len(trainings))]
-    for number, training in enumerate(trainings):
-        like = states[number]
-        workdir = training.writer.workdir
-        try:
-            checkpoint = read_checkpoint(workdir / CHECKPOINTS, latest=like, best=like.variables)
-        except RunError as failure:
-            training.failure = failure
-            continue
-        if checkpoint is None:
-            continue
-        states[number], training.best = checkpoint.latest, checkpoint.best
-        training.course = course = checkpoint.course
-        tell(console, *(f"{note}; the one before is used" for note in checkpoint.damaged))
-        known = {line["epoch"] for line in read_metrics(workdir)}
-        if lost := len(set(range(1, course.epoch + 1)) - known):
-            tell(console, f"{workdir / METRICS} lacks {lost} of {course.epoch} epochs, and so will the training curves")
-        tell(console, f"continuing after epoch {course.epoch} of {training.plan.config.train.epochs}")
-    return setup.place(stacked(states))
-
-
-def _train(setup: TrainingSetup, state: TrainState, trainings: Sequence[_Training], console: Console) -> None:
+def _train(
+    setup: TrainingSetup, state: TrainState, trainings: Sequence[Training], saves: BackgroundSaves, console: Console
+) -> None:
     """Trains the remaining epochs of all runs; a run whose loss is not finite gets a `failure`."""
     total = sum(plan.steps_until(plan.config.train.epochs) for plan in setup.plans)
     done = sum(training.step for training in trainings)
     with EpochProgress(console, total, done, setup.batch_size) as progress:
         while going := [number for number, training in enumerate(trainings) if training.is_going]:
-            began = time.monotonic()
+            began = monotonic()
             number_of_steps = min(trainings[number].steps_to_epoch for number in going)
             steps = [training.step for training in trainings]
             state, losses = setup.train(state, steps, number_of_steps, lambda taken: progress.count(taken * len(going)))
-            trained = time.monotonic()
+            trained = monotonic()
             for number in going:
                 training = trainings[number]
                 training.losses += losses[:, number].tolist()
                 training.course.step_seconds += (trained - began) / len(going)
             ended = [number for number in going if not trainings[number].steps_to_epoch]
-            validated, latest = setup.validate(state.variables), _copied(state)
-            share = (time.monotonic() - began) / len(going)
+            validated, variables = setup.validate(state.variables), jax.device_get(state.variables)
+            share = (monotonic() - began) / len(going)
             for number in going:
                 trainings[number].epoch_seconds += share
             for number in ended:
                 try:
-                    line = _end_epoch(trainings[number], _of_run(latest, number), *validated[number])
+                    line = _end_epoch(trainings[number], variables, number, *validated[number])
                 except RunError as failure:
                     trainings[number].failure = failure
                 else:
                     progress.describe(line)
+            whole = [number for number in ended if trainings[number].failure is None]
+            due = [number for number in whole if not trainings[number].is_going or saves.is_due(number)]
+            latest = jax.device_get(state) if due else None
+            for number in due:
+                _save(trainings[number], of_run(latest, number), saves, number)
 
 
 def _end_epoch(
-    training: _Training, latest: TrainState, probability: np.ndarray, validation_loss: float
+    training: Training, variables: Any, number: int, probability: np.ndarray, validation_loss: float
 ) -> dict[str, Any]:
-    """Ends an epoch of a run and writes a checkpoint; returns its line of `metrics.jsonl`."""
+    """Ends an epoch of the run `number`, of which the variables are kept if they are the best, and returns its line."""
     plan, course, writer = training.plan, training.course, training.writer
-    _check_finite(np.array(training.losses), course.step, course.epoch, writer.workdir)
-    _check_finite(np.array([validation_loss]), training.step, course.epoch, writer.workdir)
+    for first, losses in ((course.step, training.losses), (training.step, [validation_loss])):
+        _check_finite(np.array(losses), first, training.saved_epoch, writer.workdir)
     values, metric = _validation_values(plan, probability) | {"loss": validation_loss}, plan.config.train.best_metric
     epoch, stop, train_loss = course.epoch + 1, training.step, float(np.mean(np.array(training.losses, np.float32)))
     if course.best_value is None or _is_better(values[metric], course.best_value, metric):
         course.best_value, course.best_epoch = values[metric], epoch
-        training.best = latest.variables
+        training.best = of_run(variables, number)
     course.epoch, course.step, course.seconds = epoch, stop, course.seconds + training.epoch_seconds
     auroc = values["macro_auroc"]
     line = {
@@ -283,10 +199,17 @@ def _end_epoch(
         "learning_rate": plan.learning_rates[stop - 1].item(),
         "seconds": round(training.epoch_seconds, 3),
     }
-    meta = _fixed_meta(plan) | {"course": dataclasses.asdict(course)}
-    writer.end_epoch(line, latest=latest, best=training.best, meta=meta)
+    writer.end_epoch(line)
     training.losses, training.epoch_seconds = [], 0.0
     return line
+
+
+def _save(training: Training, latest: TrainState, saves: BackgroundSaves, number: int) -> None:
+    """Starts a checkpoint of what the run `number` is now."""
+    course = training.course
+    meta = _fixed_meta(training.plan) | {"course": dataclasses.asdict(course)}
+    saves.start(number, partial(training.writer.save, course.step, latest=latest, best=training.best, meta=meta))
+    training.saved_epoch = course.epoch
 
 
 def _fixed_meta(plan: RunPlan) -> dict[str, Any]:
@@ -298,20 +221,10 @@ def _fixed_meta(plan: RunPlan) -> dict[str, Any]:
     }
 
 
-def _copied(tree: Any) -> Any:
-    """NumPy copies, because the next step overwrites donated buffers while Orbax still writes."""
-    return jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(tree))
-
-
-def _of_run(tree: Any, number: int) -> Any:
-    """The arrays of one run."""
-    return jax.tree.map(lambda x: np.asarray(x[number]), tree)
-
-
-def _check_finite(losses: np.ndarray, first: int, good_epoch: int, workdir: Path) -> None:
+def _check_finite(losses: np.ndarray, first: int, saved_epoch: int, workdir: Path) -> None:
     wrong = np.flatnonzero(~np.isfinite(losses))
     if len(wrong):
-        kept = f"the checkpoint after epoch {good_epoch} is kept in {workdir}" if good_epoch else "no epoch ended"
+        kept = f"the checkpoint after epoch {saved_epoch} is kept in {workdir}" if saved_epoch else "none was saved yet"
         raise RunError(
             f"the loss is {losses[wrong[0]]} at step {first + int(wrong[0])}; {kept}; "
             "try a smaller --train.learning-rate in a new --workdir"
@@ -328,20 +241,16 @@ def _is_better(value: float, best: float, metric: str) -> bool:
     return value < best if metric == "loss" else value > best
 
 
-def _finish(setup: TrainingSetup, trainings: Sequence[_Training]) -> dict[Path, RunResult | UserError]:
-    """Predicts the validation splits with the best variables and writes the results of the runs."""
+def _ends(setup: TrainingSetup, trainings: Sequence[Training]) -> list[tuple[SplitPredictions, RunResult] | RunError]:
+    """What the best variables predict for the validation splits, and the results; or why a run failed."""
     some = next((training.best for training in trainings if training.best is not None), None)
-    results: dict[Path, RunResult | UserError] = {}
     if some is not None:
         best = [some if training.best is None else training.best for training in trainings]
         validated = setup.validate(setup.place(stacked(best)))
-    for number, training in enumerate(trainings):
-        workdir = training.writer.workdir
-        results[workdir] = training.failure or _write_result(training, validated[number][0])
-    return results
+    return [training.failure or _end(training, validated[run][0]) for run, training in enumerate(trainings)]
 
 
-def _write_result(training: _Training, probability: np.ndarray) -> RunResult:
+def _end(training: Training, probability: np.ndarray) -> tuple[SplitPredictions, RunResult]:
     plan, course = training.plan, training.course
     config, contract, target = plan.config, plan.contract, plan.contract.target
     shape = {"leads": len(contract.leads), "labels": len(target.names), "window_samples": contract.window_samples}
@@ -359,5 +268,4 @@ def _write_result(training: _Training, probability: np.ndarray) -> RunResult:
             best_epoch=course.best_epoch,
         ),
     )
-    training.writer.write_result(predictions, result)
-    return result
+    return predictions, result

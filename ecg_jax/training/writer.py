@@ -26,8 +26,8 @@ from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, METRICS, read_metrics
 class RunWriter:
     """Writes the files of a run into its workdir.
 
-    While a run trains, inside `alone`: `begin`, `end_epoch` after each epoch, `close`. Then `write_result`, whose last
-    file is the result: a workdir with a `result.json` holds a finished run.
+    While a run trains, inside `alone`: `begin`, `end_epoch` after each epoch, `save` after some of them. Then
+    `write_result`, whose last file is the result: a workdir with a `result.json` holds a finished run.
     """
 
     def __init__(self, workdir: Path, *, plots: bool = True):
@@ -78,19 +78,18 @@ class RunWriter:
                     path.unlink()
         self._checkpoints = Checkpoints(self.workdir / CHECKPOINTS, after_step=course.step)
 
-    def end_epoch(self, line: dict[str, Any], *, latest: Any, best: Any, meta: dict[str, Any]) -> None:
-        """Writes an epoch's line of `metrics.jsonl`, its events, and a checkpoint in the background."""
+    def end_epoch(self, line: dict[str, Any]) -> None:
+        """Writes an epoch's line of `metrics.jsonl` and its events."""
         append_line(self.workdir / METRICS, json.dumps(line))
         if self._events is not None:
             for name, value in line.items():
                 if name not in ("epoch", "step") and value is not None:
                     self._events.add_scalar(name, value, line["step"])
             self._events.flush()
-        self._checkpoints.save(line["step"], latest=latest, best=best, meta=meta)
 
-    def close(self) -> None:
-        """Waits until all checkpoints are written."""
-        self._checkpoints.close()
+    def save(self, step: int, *, latest: Any, best: Any, meta: dict[str, Any]) -> None:
+        """Writes a checkpoint; it may run in another thread than the rest."""
+        self._checkpoints.save(step, latest=latest, best=best, meta=meta)
 
     def write_predictions(self, predictions: SplitPredictions) -> None:
         """Writes `predictions_<split>.csv`, one row per record: `record_id`, `p_<label>` ..., `y_<label>` ..."""
@@ -132,7 +131,7 @@ class SilentWriter(RunWriter):
     def _do_nothing(self, *_: Any, **__: Any) -> None:
         pass
 
-    begin = end_epoch = close = write_predictions = write_result = _do_nothing
+    begin = end_epoch = save = write_predictions = write_result = _do_nothing
 
     @contextmanager
     def alone(self, console: Console) -> Iterator[None]:
