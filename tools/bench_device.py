@@ -8,7 +8,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +16,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from bench_device_tables import tables
 from rich.console import Console
-from scipy import stats
 
 from ecg_jax.config import ModelConfig, RunConfig, TrainConfig, with_fields
 from ecg_jax.dataset.batch import Batch, InputContract
@@ -26,7 +25,7 @@ from ecg_jax.study.runner import Runner, successful
 from ecg_jax.target import Target
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.loop import run_together
-from ecg_jax.training.programs import program, training_steps
+from ecg_jax.training.programs import Program, program, training_steps
 
 Cell = tuple[int, int, int]
 Precision = Literal["float32", "bfloat16"]
@@ -34,7 +33,6 @@ SECONDS = 0.5  # of timed steps for each figure
 ROUNDS = 3
 STUDY_CELLS = tuple(itertools.product((1, 2), (16, 32), (3, 7, 15)))
 STUDY_SEEDS, PRECISION_SEEDS = 4, 5
-THREADS = 8  # that compile: compiling waits for one core of the processor
 
 
 @dataclass
@@ -71,6 +69,7 @@ class Report:
 class Steps:
     """Compiled training steps of some runs of a scale, with their inputs on the devices."""
 
+    program: Program
     run: Callable[..., Any]
     arguments: list[Any]
     per_call: int
@@ -124,7 +123,7 @@ def compiled_steps(
     ]
     run = training_steps(built, masked=False).lower(*arguments).compile()
     cost = run.cost_analysis() or {}
-    return Steps(run, arguments, per_call, cost.get("flops", 0.0), cost.get("bytes accessed", 0.0))
+    return Steps(built, run, arguments, per_call, cost.get("flops", 0.0), cost.get("bytes accessed", 0.0))
 
 
 def _same_rows(arrays: Any, item: Any) -> Batch:
@@ -173,15 +172,15 @@ def measure(
     report = Report(path, time.monotonic() + 60 * minutes)
     report.results |= {"device": jax.devices()[0].device_kind, "jax": jax.__version__, "shape": shape, "labels": labels}
     report.part("card", 20, card)
-    report.part("steps", 150, lambda late: step_speeds(cells, steps, late))
-    report.part("PyTorch", 90, lambda late: torch_speeds(cells, steps, late))
-    report.part("together", 90, lambda late: together_speeds(cells[0], together, steps, late))
-    report.part("accuracy", 40, lambda late: accuracy(cells[0], steps, late))
-    if base is not None:
-        with TemporaryDirectory() as folder:
-            report.part("study", 240, lambda late: study_speeds(base, study_cells, Path(folder), late))
+    report.part("steps", 180, lambda late: step_speeds(cells, steps, late))
+    report.part("PyTorch", 60, lambda late: torch_speeds(cells, steps, late))
+    with TemporaryDirectory() as folder:
+        if base is not None:
+            report.part("study", 120, lambda late: study_speeds(base, study_cells, Path(folder), late))
             report.part("quality", 60, lambda late: precisions(base, Path(folder), late))
     report.part("compiled PyTorch", 120, lambda late: torch_speeds(cells[:3], steps, late, compiled=True))
+    report.part("together", 90, lambda late: together_speeds(cells[0], together, steps, late))
+    report.part("accuracy", 40, lambda late: accuracy(cells[0], steps, late))
     if "steps" in report.results:
         path.with_suffix(".md").write_text(tables(report.results), encoding="utf-8")
 
@@ -196,13 +195,6 @@ class StepsOf:
     def __call__(self, cell: Cell, precision: Precision = "float32", **options: Any) -> Steps:
         """Compiled steps of a scale."""
         return compiled_steps(cell, precision, shape=self.shape, labels=self.labels, **options)
-
-    def all(self, wanted: Sequence[tuple[Any, ...]], build: Callable[..., Any]) -> Iterator[tuple[Any, Any]]:
-        """Builds in parallel, and yields in order."""
-        with ThreadPoolExecutor(THREADS) as pool:
-            futures = [pool.submit(build, *arguments) for arguments in wanted]
-            built = [(arguments, future.result()) for arguments, future in zip(wanted, futures, strict=True)]
-        yield from built
 
 
 def card(late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
@@ -231,10 +223,12 @@ def card(late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
 
 def step_speeds(cells: Sequence[Cell], steps: StepsOf, late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
     """Our steps of each scale in float32 and bfloat16."""
-    wanted = [(cell, precision) for precision in ("float32", "bfloat16") for cell in cells]
-    for (cell, precision), built in steps.all(wanted, steps):
+    for precision, cell in itertools.product(("float32", "bfloat16"), cells):
         if late():
             return
+        start = time.perf_counter()
+        built = steps(cell, precision)
+        compile_seconds = time.perf_counter() - start
         seconds = seconds_per_step(built, built.per_call)
         memory = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
         yield {
@@ -242,6 +236,7 @@ def step_speeds(cells: Sequence[Cell], steps: StepsOf, late: Callable[[], bool])
             "precision": precision,
             "ms": round(1e3 * seconds, 4),
             "examples_per_second": round(steps.shape[0] / seconds),
+            "compile_seconds": round(compile_seconds, 1),
             "flops": built.flops,
             "bytes": built.bytes,
             "peak_memory_bytes": memory,
@@ -252,24 +247,23 @@ def together_speeds(
     cell: Cell, numbers: Sequence[int], steps: StepsOf, late: Callable[[], bool]
 ) -> Iterator[dict[str, Any]]:
     """Our steps of one scale with several runs in one program."""
-    wanted = [(cell, number) for number in numbers]
-    for (_, number), built in steps.all(wanted, lambda cell, number: steps(cell, runs=number)):
+    for number in numbers:
         if late():
             return
+        built = steps(cell, runs=number)
         seconds = seconds_per_step(built, built.per_call)
         yield {"cell": cell, "runs": number, "examples_per_second": round(number * steps.shape[0] / seconds)}
 
 
 def accuracy(cell: Cell, steps: StepsOf, late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
-    """Largest relative difference of a parameter array after one step here and on CPU, in its norm."""
-    states = []
+    """Largest difference of a probability here and on CPU, with the same variables and windows."""
+    probabilities = []
     for device in (jax.devices()[0], jax.devices("cpu")[0]):
         built = steps(cell, devices=Devices(devices=(device,)))
-        state, inputs, items, count = built.arguments
-        state, _ = built.run(state, inputs, items, jax.device_put(jnp.ones_like(count), count.sharding))
-        states.append(jax.device_get(state.params))
-    differences = jax.tree.map(lambda a, b: float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-6)), *states)
-    yield {"cell": cell, "steps": 1, "largest_difference": max(jax.tree.leaves(differences))}
+        state, (rows, (*of_run, _)), items, count = built.arguments
+        _, (probability, _) = built.program.evaluation(None, (state.variables, rows, of_run), items, count)
+        probabilities.append(np.asarray(probability)[0])
+    yield {"cell": cell, "largest_difference": float(np.abs(np.subtract(*probabilities)).max())}
 
 
 def study_speeds(
@@ -277,32 +271,25 @@ def study_speeds(
 ) -> Iterator[dict[str, Any]]:
     """Seconds of the runs of a study, test predictions included: one run after the other, and all seeds together.
 
-    The programs are compiled before; the seconds of the first scale are also given with compilation.
+    Each is measured with compilation, and again when everything is compiled.
     """
 
-    def seconds(name: str, cell: Cell, together: int, seeds: int = STUDY_SEEDS) -> float:
+    def seconds(cell: Cell, together: int, name: str) -> float:
         config = with_fields(base, dict(zip(("model.depth", "model.channels", "model.kernel"), cell, strict=True)))
-        places = {seed: folder / f"{name} {cell} {together} {seed}" for seed in range(seeds)}
+        places = {seed: folder / f"{name} {cell} {together} {seed}" for seed in range(STUDY_SEEDS)}
         runs = {place: with_fields(config, {"train.seed": seed}) for seed, place in places.items()}
         start = time.perf_counter()
         successful(Runner().finish(runs, predict=True, console=Console(quiet=True), together=together))
         return round(time.perf_counter() - start, 2)
 
-    def both(name: str, cell: Cell) -> dict[str, Any]:
-        return {
-            "cell": cell,
-            "together_seconds": seconds(name, cell, STUDY_SEEDS),
-            "alone_seconds": seconds(name, cell, 1),
-        }
-
-    yield both("first", cells[0]) | {"compiled": False}
-    with ThreadPoolExecutor(THREADS) as pool:
-        for seeds in (STUDY_SEEDS, 1):
-            list(pool.map(lambda cell, seeds=seeds: seconds("compile", cell, seeds, seeds), cells[1:]))
     for cell in cells:
         if late():
             return
-        yield both("study", cell) | {"compiled": True}
+        result: dict[str, Any] = {"cell": cell, "seeds": STUDY_SEEDS}
+        for name, together in (("together", STUDY_SEEDS), ("alone", 1)):
+            result |= {f"{name}_first_seconds": seconds(cell, together, "first")}
+            result |= {f"{name}_seconds": seconds(cell, together, "second")}
+        yield result
 
 
 def precisions(base: RunConfig, folder: Path, late: Callable[[], bool]) -> Iterator[dict[str, Any]]:
@@ -331,78 +318,3 @@ def torch_speeds(
         run, _ = theirs(model, steps.shape, steps.labels, compiled=compiled)
         seconds = seconds_per_step(run, 1)
         yield {"cell": cell, "ms": round(1e3 * seconds, 4), "examples_per_second": round(steps.shape[0] / seconds)}
-
-
-def tables(results: dict[str, Any]) -> str:
-    """The results as Markdown."""
-    rates = {
-        rate.get("matrix product", "copy"): rate.get("tflops", rate.get("copy_gb_per_second"))
-        for rate in results["card"]
-    }
-    eager = {tuple(row["cell"]): row["examples_per_second"] for row in results.get("PyTorch", ())}
-    compiled = {tuple(row["cell"]): row["examples_per_second"] for row in results.get("compiled PyTorch", ())}
-    ours = {(tuple(row["cell"]), row["precision"]): row for row in results.get("steps", ())}
-    lines = [
-        f"{results['device']}, jax {results['jax']}; matrix products {rates['bfloat16']:g} TFLOP/s in bfloat16 and "
-        f"{rates['float32']:g} in float32, copy {rates['copy']:g} GB/s",
-        "",
-        "| depth, channels, kernel | float32 | of limit | eager PyTorch | ratio | compiled | ratio | bfloat16 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for (cell, precision), row in ours.items():
-        if precision != "float32":
-            continue
-        speed, half = row["examples_per_second"], ours.get((cell, "bfloat16"), {}).get("examples_per_second")
-        limit_ms = 1e3 * max(row["flops"] / rates["float32"] / 1e12, row["bytes"] / rates["copy"] / 1e9)
-        texts = [f"{', '.join(map(str, cell))}", f"{speed:,}", f"{limit_ms / row['ms']:.0%}"]
-        for theirs in (eager.get(cell), compiled.get(cell)):
-            texts += [f"{theirs:,}", f"{speed / theirs:.2f}"] if theirs else ["", ""]
-        lines.append(f"| {' | '.join([*texts, f'{half:,}' if half else ''])} |")
-    for name, theirs in (("eager", eager), ("compiled", compiled)):
-        ratios = [
-            ours[cell, "float32"]["examples_per_second"] / theirs[cell] for cell in theirs if (cell, "float32") in ours
-        ]
-        if ratios:
-            mean = statistics.geometric_mean(ratios)
-            lines += ["", f"Geometric mean of the {len(ratios)} ratios to {name} PyTorch: {mean:.2f}."]
-    lines += ["", "| runs together | examples/s of all | against one |", "|---|---|---|"]
-    together = results.get("together", ())
-    for row in together:
-        against = row["examples_per_second"] / together[0]["examples_per_second"]
-        lines.append(f"| {row['runs']} | {row['examples_per_second']:,} | {against:.2f} |")
-    lines += [text for text in (_study_table(results.get("study", ())), _quality(results.get("quality", ()))) if text]
-    for row in results.get("accuracy", ()):
-        lines += [
-            "",
-            f"Largest difference to the CPU after one step, in the norm of an array: {row['largest_difference']:.1e}.",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _study_table(parts: Sequence[dict[str, Any]]) -> str:
-    """Seconds of each scale, one run after the other and together."""
-    rows = [row for row in parts if row["compiled"]]
-    if not rows:
-        return ""
-    alone, together = (sum(row[f"{name}_seconds"] for row in rows) for name in ("alone", "together"))
-    lines = ["", f"| scale, {STUDY_SEEDS} seeds | one after the other, s | together, s | ratio |", "|---|---|---|---|"]
-    for row in rows:
-        one, all_ = row["alone_seconds"], row["together_seconds"]
-        lines.append(f"| {', '.join(map(str, row['cell']))} | {one:.1f} | {all_:.1f} | {one / all_:.2f} |")
-    lines.append(f"| all {len(rows)} | {alone:.1f} | {together:.1f} | {alone / together:.2f} |")
-    first = parts[0]
-    one, all_ = first["alone_seconds"], first["together_seconds"]
-    lines += ["", f"With compilation, the first scale took {one:.1f} s one after the other, {all_:.1f} s together."]
-    return "\n".join(lines)
-
-
-def _quality(rows: Sequence[dict[str, Any]]) -> str:
-    """The difference between the precisions with its interval (Student's t over pairs of equal seeds)."""
-    if len(rows) < 2:
-        return ""
-    differences = np.subtract(rows[1]["macro_auroc"], rows[0]["macro_auroc"])
-    half = stats.t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / len(differences) ** 0.5
-    return (
-        f"\nValidation macro AUROC, bfloat16 minus float32, {len(differences)} seeds: {differences.mean():+.4f}, "
-        f"95 % interval {differences.mean() - half:+.4f} to {differences.mean() + half:+.4f}."
-    )
