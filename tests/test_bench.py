@@ -1,8 +1,11 @@
-"""The benchmark of accelerators in small form; what it measures on CPU has no meaning."""
+"""The benchmarks in small form: what they compare is equal, and every part writes its result. No time is checked."""
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
@@ -33,3 +36,51 @@ def test_after_its_minutes_no_other_measurement_begins(tmp_path):
     path = tmp_path / "device.json"
     measure([(1, 2, 3)], path, minutes=0, shape=(2, 64, 2), labels=3, together=(1,))
     assert not path.exists()
+
+
+def test_a_worker_returns_values_and_its_end_is_an_error_of_one_line():
+    from bench_worker import Worker
+
+    from ecg_jax.errors import UserError
+
+    with Worker() as worker:
+        assert worker.call("statistics.median", data=[1, 2, 4])["value"] == 2
+        with pytest.raises(UserError, match="has ended"):
+            worker.call("os._exit", status=1)
+
+
+@pytest.mark.parametrize("stem_pool", [True, False])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_network_of_pytorch_has_the_parameters_of_ours(depth, stem_pool):
+    pytest.importorskip("torch")
+    from bench_torch import torch_network
+
+    from ecg_jax.config import ModelConfig
+    from ecg_jax.models.cost import cost
+
+    model = ModelConfig(depth=depth, channels=4, kernel=5, strides=(1, 2), stem_pool=stem_pool, head_dropout=0.2)
+    ours = cost(model, leads=3, labels=2, window_samples=100, rate_hz=100.0).parameters
+    assert sum(p.numel() for p in torch_network(model, 3, 2).parameters()) == ours
+
+
+def test_whole_runs_take_as_many_steps_in_both_and_learn(config, tmp_path):
+    pytest.importorskip("torch")
+    from bench_run import measure
+
+    easy = replace(config, train=replace(config.train, epochs=6, learning_rate=1e-2))
+    timings = measure(easy, tmp_path / "case", None, runs=2)
+    assert timings.steps == -(-6 * 96 // 16)
+    assert len(timings.ours) == len(timings.torch) == len(timings.pure_steps) + 1 == 2
+    assert timings.auroc > 0.5 < timings.torch_auroc
+    assert not (tmp_path / "case").exists()
+
+
+def test_a_run_is_as_required_where_both_limits_are_kept():
+    from bench_run import Timings
+
+    timings = Timings(151, (9.0, 2.5, 2.5), 1.0, (2.0, 2.0), (9.0, 3.0, 3.0), (), 0.9, 0.9)
+    assert timings.summary()["as_required"]
+    assert not replace(timings, ours=(9.0, 2.7, 2.7)).summary()["as_required"]  # .7 s are more than .4 s and a tenth
+    assert not replace(timings, torch=(9.0, 2.9, 2.9)).summary()["as_required"]  # less than 1.2 times as fast
+    small = replace(timings, pure_steps=(1.9, 1.9), ours=(9.0, 2.4, 2.4), torch=(9.0, 2.0, 2.0))
+    assert small.summary()["as_required"]  # .83 times as fast

@@ -1,13 +1,16 @@
 """Benchmarks: the speed of a training step, and the overhead of a study over its trainings.
 
     python tools/bench.py step --json step.json
+    python tools/bench.py run --ptb-xl prepared/ptb_xl --json run.json
     python tools/bench.py study --data prepared/ptb_xl --workdir runs/overhead
 
 Run it on an idle machine. `step` compares our network with an equal network in eager PyTorch, alternately in one run.
 Both execute whole steps: forward, backward, AdamW, running statistics of the normalisation; our step starts from int16
-samples, as in training. It needs PyTorch (extra [bench]).
+samples, as in training. `run` compares whole runs with their steps and with a PyTorch script. All need PyTorch (extra
+[bench]).
 """
 
+import importlib.util
 import itertools
 import json
 import os
@@ -15,19 +18,19 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from ecg_jax.config import ModelConfig
+from ecg_jax.config import ModelConfig, TrainConfig
 from ecg_jax.errors import UserError
 
 LEADS, LABELS, SAMPLES = 12, 5, 1000
 CELLS = (*itertools.product((1, 4), (16, 128), (3, 15)), (2, 32, 7))
 SMALL_BATCH = {(4, 128, 15): 8}  # its steps would take minutes with 64
-RATE, BETAS, EPSILON, DECAY = 3e-3, (0.9, 0.999), 1e-8, 1e-2  # AdamW, for both networks
 CHUNK_SECONDS = 1.0  # length of a timed chunk of steps; a chunk has at most ten steps
 
 Steps = Callable[[int], None]
@@ -49,7 +52,8 @@ def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
 
     network = ResNet1D(config, LABELS)
     decaying = partial(jax.tree_util.tree_map_with_path, decays)
-    rule = optax.adamw(1.0, *BETAS, eps=EPSILON, weight_decay=DECAY, mask=decaying)
+    train = TrainConfig()
+    rule = optax.adamw(1.0, weight_decay=train.weight_decay, mask=decaying)
     state = init_state(network, rule, jnp.zeros((1, SAMPLES, LEADS)), seed=0, ema=0)
     random = np.random.default_rng(0)
     rows = Batch(
@@ -67,84 +71,10 @@ def ours(config: ModelConfig, batch: int, *, masked: bool) -> tuple[Steps, int]:
     def steps(number: int) -> None:
         nonlocal state
         for _ in range(number):
-            state, _ = step(state, data, normalisation, RATE)
+            state, _ = step(state, data, normalisation, train.learning_rate)
         jax.block_until_ready(state)
 
     return steps, parameters
-
-
-def theirs(
-    config: ModelConfig, shape: tuple[int, int, int], labels: int = LABELS, *, compiled: bool = False
-) -> tuple[Steps, int]:
-    """Training steps of the PyTorch network on the same kind of device, and the number of its parameters.
-
-    Args:
-        config: of the network.
-        shape: of a batch [B, T, L].
-        labels: number of labels.
-        compiled: whether the network is compiled by `torch.compile`.
-    """
-    import jax
-
-    try:
-        import torch  # pyright: ignore[reportMissingImports]: the extra [bench]
-    except ImportError as error:
-        raise UserError("the benchmark compares with PyTorch: pip install 'ecg-jax[bench]'") from error
-    device = "cuda" if jax.default_backend() == "gpu" else "cpu"
-    batch, samples, leads = shape
-    network = torch_network(torch, config, leads, labels).to(device)
-    groups = [
-        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": DECAY},
-        {"params": [p for p in network.parameters() if p.ndim == 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=BETAS, eps=EPSILON)
-    loss_of = torch.nn.BCEWithLogitsLoss()
-    x = torch.randn(batch, leads, samples, device=device)
-    label = torch.randint(0, 2, (batch, labels), device=device).float()
-    forward = torch.compile(network) if compiled else network
-
-    def steps(number: int) -> None:
-        for _ in range(number):
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(forward(x), label)
-            loss.backward()
-            optimizer.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return steps, sum(p.numel() for p in network.parameters())
-
-
-def torch_network(torch: Any, config: ModelConfig, leads: int = LEADS, labels: int = LABELS) -> Any:
-    """The network of a default `ModelConfig` with the given depth, channels and kernel, from PyTorch layers."""
-    nn = torch.nn
-    if not (isinstance(config.depth, int) and isinstance(config.kernel, int)):
-        raise TypeError("the PyTorch network supports one depth and one kernel only")
-
-    def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[Any]:
-        conv = nn.Conv1d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False)
-        return [conv, nn.BatchNorm1d(outputs)]
-
-    class Block(nn.Module):
-        def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
-            super().__init__()
-            first, second = convolution(inputs, outputs, kernel, stride), convolution(outputs, outputs, kernel)
-            self.body = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
-            projected = stride > 1 or inputs != outputs
-            self.shortcut = nn.Sequential(*convolution(inputs, outputs, 1, stride)) if projected else nn.Identity()
-
-        def forward(self, x: Any) -> Any:
-            return torch.relu(self.body(x) + self.shortcut(x))
-
-    channels = config.channels
-    layers = convolution(leads, channels, config.stem_kernel, config.stem_stride)
-    layers += [nn.ReLU(inplace=True), nn.MaxPool1d(3, 2, padding=1)]
-    for stage, first_stride in enumerate(config.strides):
-        width = config.channels * 2**stage
-        for stride in (first_stride, *[1] * (config.depth - 1)):
-            layers.append(Block(channels, width, config.kernel, stride))
-            channels = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(channels, labels))
 
 
 def interleaved(arms: list[Steps], rounds: int) -> list[list[float]]:
@@ -183,6 +113,9 @@ def step(
     from rich.console import Console
     from rich.table import Table
 
+    check_torch()
+    from bench_torch import theirs
+
     if rounds < 5:
         raise UserError(f"--rounds is {rounds}; a median needs 5 or more")
     if os.getloadavg()[0] > 1:
@@ -196,7 +129,7 @@ def step(
         with console.status(f"depth, channels, kernel: {cell}"):
             (our_steps, our_size), (their_steps, their_size) = (
                 ours(config, batch, masked=masked),
-                theirs(config, (batch, SAMPLES, LEADS)),
+                theirs(config, (batch, SAMPLES, LEADS), LABELS),
             )
             if our_size != their_size:
                 raise RuntimeError(f"the networks differ: {our_size:,} parameters against {their_size:,}")
@@ -213,6 +146,50 @@ def step(
     console.print(f"geometric mean of the {len(rows)} ratios: {mean:.2f}; {units}")
     if json_path:
         json_path.write_text(json.dumps({"rows": rows, "ratio_geometric_mean": mean}, indent=1) + "\n")
+
+
+def run(
+    ptb_xl: Path | None = None,
+    before: Path | None = None,
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Times whole runs: four of each scale in one process, their steps alone, and the same training by PyTorch.
+
+    Args:
+        ptb_xl: A prepared set of PTB-XL (superdiagnostic, 100 Hz); without it, the preset is not measured.
+        before: Another checkout of this project, whose runs are timed too.
+        json_path: Output file for the results.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    check_torch()
+    from bench_run import columns, measure_all
+
+    from ecg_jax.files import temporary_folder
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    table, rows = Table("depth, channels, kernel", *columns(before)), {}
+    with temporary_folder() as folder, console.status("training"):
+        for name, timings in measure_all(ptb_xl, before, folder):
+            table.add_row(name, *timings.texts())
+            rows[name] = asdict(timings) | timings.summary()
+            if json_path:
+                json_path.write_text(json.dumps(rows, indent=1) + "\n")
+    console.print(table)
+    console.print("seconds; not steps, PyTorch, before and ratio: medians of the runs of a process after its first")
+    if ptb_xl is None:
+        console.print("the preset ptb_xl is not measured; give a prepared set with --ptb-xl")
+
+
+def check_torch() -> None:
+    """Refuses to compare with PyTorch where it is missing.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise UserError("the benchmark compares with PyTorch: pip install 'ecg-jax[bench]'")
 
 
 def study(data: Path, workdir: Path, epochs: int = 90) -> None:
@@ -279,6 +256,7 @@ def device(
 
 if __name__ == "__main__":
     try:
-        tyro.extras.subcommand_cli_from_dict({"step": step, "study": study, "device": device}, description=__doc__)
+        commands = {"step": step, "run": run, "study": study, "device": device}
+        tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)
     except UserError as error:
         sys.exit(str(error))

@@ -308,7 +308,7 @@ def torch_speeds(
 ) -> Iterator[dict[str, Any]]:
     """PyTorch's steps of each scale; tensor cores may be used for float32, as in our steps."""
     import torch  # pyright: ignore[reportMissingImports]: the extra [bench]
-    from bench import theirs
+    from bench_torch import theirs
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     for cell in cells:
