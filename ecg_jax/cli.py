@@ -117,10 +117,12 @@ def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN, allow_code: bool
     if run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     from ecg_jax.training import run as train_run
+    from ecg_jax.training.compiled import compiled_folder, keep_compiled
     from ecg_jax.training.workdir import CONFIG, read_config, with_functions
 
     if (workdir / CONFIG).is_file():
         run = with_functions(run, read_config(workdir), workdir / CONFIG, allow_code=allow_code)
+    keep_compiled(compiled_folder())
     result = train_run(run, workdir)
     _print(result)
     if result.config["data"]["test_folds"] == []:  # the run keeps no records to evaluate it on

@@ -36,7 +36,8 @@ def main(args: Args, runner=None) -> None:
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.inference import evaluate
     from ecg_jax.study.cross_fit import fold_parts, summary
-    from ecg_jax.study.runner import Runner, compiled_folder, successful
+    from ecg_jax.study.runner import Runner, successful
+    from ecg_jax.training.compiled import compiled_folder
     from ecg_jax.training.result import read_result
 
     runner, prepared = runner or Runner(), open_prepared(args.run.data.path)

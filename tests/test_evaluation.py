@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.pooling import decide, pool_windows
 from ecg_jax.evaluation.scores import SCORES
-from ecg_jax.evaluation.summary import interval, patient_resamples, point_values, summarise
+from ecg_jax.evaluation.summary import interval, metric_value, patient_resamples, point_values, summarise
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.target import Target
 
@@ -33,6 +33,29 @@ def test_auroc_and_auprc_equal_scikit_learn_with_weights_and_ties(drawn):
     assert metrics.auroc(*both)[0] == pytest.approx(sk.roc_auc_score(label, score, sample_weight=weight))
     expected = sk.average_precision_score(label, score, sample_weight=weight)
     assert metrics.auprc(*both)[0] == pytest.approx(expected)
+
+
+@given(ONE_LABEL)
+def test_the_roc_curve_equals_that_of_scikit_learn(drawn):
+    label, score, _ = drawn
+    assume(0 < label.sum() < len(label))
+    false, true, _ = sk.roc_curve(label, score, drop_intermediate=False)
+    np.testing.assert_allclose(metrics.roc_points(label, score), (false, true))
+
+
+@pytest.mark.parametrize("kind", ["multilabel", "exclusive"])
+@given(st.data())
+def test_a_metric_by_itself_is_the_one_among_all(kind, data):
+    target, n = Target(kind, ("a", "b", "c")), data.draw(st.integers(1, 20))
+    shape = (n, 3)
+    label = data.draw(arrays(np.uint8, shape, elements=st.integers(0, 1)))
+    if kind == "exclusive":
+        label = np.eye(3, dtype=np.uint8)[data.draw(arrays(int, n, elements=st.integers(0, 2)))]
+    probability = data.draw(arrays(np.float64, shape, elements=FEW_SCORES))
+    thresholds = fit_thresholds(label, probability, target)
+    every = point_values(label, probability, thresholds, target=target, score="cinc2017")
+    for name in ("macro_auroc", "macro_auprc", "macro_f1", "cinc2017"):
+        np.testing.assert_equal(metric_value(name, label, probability, target), every[name])
 
 
 @given(ONE_LABEL)

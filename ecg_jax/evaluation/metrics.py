@@ -23,6 +23,15 @@ def auroc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarra
     return _over(wins, positive.sum(axis=1) * negative.sum(axis=1))
 
 
+def roc_points(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False positive and true positive rates at each score that occurs, from the highest, after (0, 0): two of [M]."""
+    order, _, last = _ranked(-score)
+    positive = label[order].astype(float)
+    counts = (np.cumsum(kind)[np.unique(last)] for kind in (1 - positive, positive))
+    false, true = (np.append(0.0, count / count[-1]) for count in counts)
+    return false, true
+
+
 def auprc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Average precision [R] of one label [N]: precision at each score that occurs, weighted by the recall it adds."""
     order, _, last = _ranked(-score)

@@ -8,7 +8,10 @@ import numpy as np
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.pooling import decide
 from ecg_jax.evaluation.scores import SCORES
+from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.target import Target
+
+_BY_PROBABILITY = {"macro_auroc": metrics.auroc, "macro_auprc": metrics.auprc}
 
 
 def metric_values(
@@ -19,11 +22,10 @@ def metric_values(
     A metric is NaN for a label that all records have, or none; the macro means leave such labels out. `score` names
     the data set's own score, which is added to the metrics over all labels.
     """
-    both = (label.min(axis=0) < label.max(axis=0))[None]
     by_label = {
         "auroc": metrics.per_label(metrics.auroc, label, probability, weight),
         "auprc": metrics.per_label(metrics.auprc, label, probability, weight),
-        "f1": np.where(both, metrics.f1(label, decision, weight), np.nan),
+        "f1": _f1(label, decision, weight),
     }
     overall = {f"macro_{name}": metrics.macro(values) for name, values in by_label.items()}
     overall["brier"] = metrics.brier(label, probability, weight)
@@ -31,6 +33,11 @@ def metric_values(
     if score is not None:
         overall[score] = SCORES[score](label, decision, weight)
     return overall, by_label
+
+
+def _f1(label: np.ndarray, decision: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    both = (label.min(axis=0) < label.max(axis=0))[None]
+    return np.where(both, metrics.f1(label, decision, weight), np.nan)
 
 
 def point_values(
@@ -45,6 +52,18 @@ def point_values(
     decision = decide(probability, thresholds, target)
     overall, _ = metric_values(label, probability, decision, np.ones((1, len(label))), score)
     return {name: float(values[0]) for name, values in overall.items()}
+
+
+def metric_value(name: str, label: np.ndarray, probability: np.ndarray, target: Target) -> float:
+    """One of the metrics over all labels, `brier` and `ece` excepted, at thresholds fitted on these same records."""
+    weight = np.ones((1, len(label)))
+    if name in _BY_PROBABILITY:
+        values = metrics.macro(metrics.per_label(_BY_PROBABILITY[name], label, probability, weight))
+    else:
+        decision = decide(probability, fit_thresholds(label, probability, target), target)
+        score = SCORES[name] if name in SCORES else lambda *arrays: metrics.macro(_f1(*arrays))
+        values = score(label, decision, weight)
+    return float(values[0])
 
 
 def summarise(

@@ -1,6 +1,6 @@
 """Training curves and ROC curves, for print.
 
-May import numpy, matplotlib and scikit-learn. Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/),
+May import numpy, matplotlib and `evaluation`. Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/),
 which colour-blind readers can distinguish; dashes, markers or names also identify each line.
 """
 
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ecg_jax.evaluation import metrics
 from ecg_jax.plots.lettering import literal
 
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
@@ -114,10 +115,9 @@ def roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], title:
 
 
 def _draw_roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    from sklearn.metrics import roc_auc_score, roc_curve  # slow to import, and only this figure needs it
-
     defined = [k for k in range(len(names)) if 0 < label[:, k].sum() < len(label)]
-    auroc = {k: float(roc_auc_score(label[:, k], probability[:, k])) for k in defined}
+    once = np.ones((1, len(label)))
+    auroc = {k: float(metrics.auroc(label[:, k], probability[:, k], once)[0]) for k in defined}
     ranked = sorted(defined, key=lambda k: (-auroc[k], names[k]))
     few = len(ranked) <= MOST_LABELS
     named = ranked if few else ranked[:_EXTREMES] + ranked[-_EXTREMES:]
@@ -136,7 +136,7 @@ def _draw_roc(label: np.ndarray, probability: np.ndarray, names: Sequence[str], 
         return figure
 
     grid = np.linspace(0, 1, 501)
-    curves = {k: roc_curve(label[:, k], probability[:, k])[:2] for k in defined}
+    curves = {k: metrics.roc_points(label[:, k], probability[:, k]) for k in defined}
     mean = np.mean([np.interp(grid, *curves[k]) for k in defined], axis=0)
     for k in set(defined) - set(named):
         curve_axes.plot(*curves[k], color="#bbbbbb", linewidth=0.5, zorder=1)

@@ -1,9 +1,6 @@
 """Functions that a study applies to a run: train, predict, measure. JAX is imported where it is used."""
 
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,21 +11,8 @@ from ecg_jax.config import RunConfig
 from ecg_jax.errors import UserError
 from ecg_jax.study.cost import window_samples
 from ecg_jax.study.design import Study
+from ecg_jax.training.compiled import keep_compiled
 from ecg_jax.training.result import RunResult
-
-
-def keep_compiled(folder: Path) -> None:
-    """Lets JAX keep what it compiles in a folder, for later runs of the same scale."""
-    from ecg_jax.training.devices import keep_compiled
-
-    with suppress(OSError):  # without the folder everything is compiled again
-        keep_compiled(folder)
-
-
-def compiled_folder() -> Path:
-    """The user's own cache on this machine: what is in it is executed, so it must not come with a study's folder."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "ecg_jax" / "compiled" / platform.node()
 
 
 def train(runs: Mapping[Path, RunConfig], *, console: Console, plots: bool) -> dict[Path, RunResult | UserError]:

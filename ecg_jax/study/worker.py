@@ -24,12 +24,13 @@ from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError, DataError, InUseError, RunError, UserError
 from ecg_jax.study.design import Trial
-from ecg_jax.study.runner import Runner, compiled_folder
+from ecg_jax.study.runner import Runner
 from ecg_jax.study.storage import StorageAway
 from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Task, is_finished, tasks
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
 from ecg_jax.study.workdir import TRIAL, StudyFolder, cached_progress, mean_macro_auroc
 from ecg_jax.terminal import PlainConsole, say, tell
+from ecg_jax.training.compiled import compiled_folder
 from ecg_jax.training.result import RunResult
 
 Conclude = Callable[[StudyFolder, Console], None]

@@ -3,14 +3,12 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -19,15 +17,6 @@ from ecg_jax.errors import ConfigError, RunError, reason_of
 AXIS = "data"
 ROWS = P(None, None, AXIS)  # items are [S, R, B, ...]: steps, runs, rows
 STEPS_PER_CALL = 32  # on accelerators, where Python cannot start steps as fast as they end
-
-
-def keep_compiled(folder: Path) -> None:
-    """Makes JAX keep compiled functions in a folder, so that later runs of the same scale reuse them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    jax.config.update("jax_compilation_cache_dir", str(folder.resolve()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    reset_cache()  # JAX decides at its first compilation whether there is a cache
 
 
 def use_only(numbers: Sequence[int]) -> None:

@@ -59,7 +59,7 @@ class Evaluator:
         most = max(len(windows.record) for windows in self._windows)
         fewest = 1 << (most - 1).bit_length()  # a power of two, so that few shapes are compiled
         self._batch_size = -(-min(config.train.batch_size, fewest) // len(devices)) * len(devices)
-        self._steps = -(-most // self._batch_size)
+        self._rows = [self._rows_at(step) for step in range(-(-most // self._batch_size))]
         self._evaluate = program(config, first, self._feed.take, devices, runs=len(splits)).evaluation
 
     def predict(self, variables: Any) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -70,7 +70,7 @@ class Evaluator:
             windows [M].
         """
         inputs, parts = (variables, *self._inputs), []
-        for items, count, taken in self._feed.stream(self._rows_at, self._steps):
+        for items, count, taken in self._feed.stream(self._rows.__getitem__, len(self._rows)):
             _, outputs = self._evaluate(None, inputs, items, count)
             parts.append(jax.tree.map(lambda x, taken=taken: x[:taken], outputs))
         probability, losses = (

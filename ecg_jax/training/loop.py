@@ -15,7 +15,7 @@ from rich.console import Console
 from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.errors import ConfigError, RunError, UserError
-from ecg_jax.evaluation.summary import point_values
+from ecg_jax.evaluation.summary import metric_value
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.import_path import name_of
 from ecg_jax.models.cost import cost_of
@@ -183,13 +183,15 @@ def _end_epoch(
     plan, course, writer = training.plan, training.course, training.writer
     for first, losses in ((course.step, training.losses), (training.step, [validation_loss])):
         _check_finite(np.array(losses), first, training.saved_epoch, writer.workdir)
-    values, metric = _validation_values(plan, probability) | {"loss": validation_loss}, plan.config.train.best_metric
+    label, target, metric = plan.validation_label, plan.contract.target, plan.config.train.best_metric
+    auroc = metric_value("macro_auroc", label, probability, target)
+    known = {"loss": validation_loss, "macro_auroc": auroc}
+    value = known[metric] if metric in known else metric_value(metric, label, probability, target)
     epoch, stop, train_loss = course.epoch + 1, training.step, float(np.mean(np.array(training.losses, np.float32)))
-    if course.best_value is None or _is_better(values[metric], course.best_value, metric):
-        course.best_value, course.best_epoch = values[metric], epoch
+    if course.best_value is None or _is_better(value, course.best_value, metric):
+        course.best_value, course.best_epoch = value, epoch
         training.best = of_run(variables, number)
     course.epoch, course.step, course.seconds = epoch, stop, course.seconds + training.epoch_seconds
-    auroc = values["macro_auroc"]
     line = {
         "epoch": epoch,
         "step": stop,
@@ -229,12 +231,6 @@ def _check_finite(losses: np.ndarray, first: int, saved_epoch: int, workdir: Pat
             f"the loss is {losses[wrong[0]]} at step {first + int(wrong[0])}; {kept}; "
             "try a smaller --train.learning-rate in a new --workdir"
         )
-
-
-def _validation_values(plan: RunPlan, probability: np.ndarray) -> dict[str, float]:
-    label, target = plan.prepared.label[plan.splits.validation], plan.contract.target
-    thresholds = fit_thresholds(label, probability, target)
-    return point_values(label, probability, thresholds, target=target, score=plan.prepared.score)
 
 
 def _is_better(value: float, best: float, metric: str) -> bool:

@@ -15,7 +15,7 @@ from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.splits import Splits
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.scores import SCORES
-from ecg_jax.evaluation.summary import point_values
+from ecg_jax.evaluation.summary import metric_value
 from ecg_jax.terminal import tell
 from ecg_jax.training.checkpoint import Course, check_fingerprint, read_checkpoint
 from ecg_jax.training.evaluator import stacked
@@ -93,8 +93,7 @@ def _check_best_metric(metric: str, prepared: PreparedSet, splits: Splits) -> No
     if metric in SCORES and prepared.score != metric:
         raise RunError(f"--train.best-metric {metric} is not the score of this set; choose another metric")
     label = prepared.label[splits.validation].astype(float)
-    perfect = point_values(label, label, None, target=prepared.target, score=prepared.score)
-    if metric != "loss" and np.isnan(perfect[metric]):
+    if metric != "loss" and np.isnan(metric_value(metric, label, label, prepared.target)):
         raise RunError(
             f"--train.best-metric {metric} is not defined: validation folds {list(splits.folds['validation'])} lack "
             "records with, or without, the labels; choose other --data.validation-folds or --train.best-metric loss"

@@ -1,8 +1,8 @@
 """Runs assembled from their configs: records on the devices, compiled steps, first state. Writes nothing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
@@ -20,10 +20,24 @@ from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import Evaluator, stacked
 from ecg_jax.training.losses import label_weights
 from ecg_jax.training.optimizer import learning_rates
-from ecg_jax.training.programs import program, shared_config, training_steps
+from ecg_jax.training.programs import KEPT, program, shared_config, training_steps
 from ecg_jax.training.step import TrainState
 
 AHEAD = 3  # calls that may wait for the device: enough to keep it busy, few enough for a correct progress bar
+
+
+@dataclass(frozen=True)
+class _Records:
+    """Records of a prepared set, by its fingerprint: whatever was read from them is still true for equal ones."""
+
+    fingerprint: str
+    indices: bytes
+    prepared: PreparedSet = field(compare=False)
+
+
+@lru_cache(maxsize=KEPT)
+def _mean_and_std_mv(records: _Records) -> tuple[np.ndarray, np.ndarray]:
+    return mean_and_std_mv(records.prepared, np.frombuffer(records.indices, int))
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,10 @@ class RunPlan:
     @cached_property
     def contract(self) -> InputContract:
         """The input that the trained network expects, normalised with the numbers of the training records."""
-        mean_mv, std_mv = mean_and_std_mv(self.prepared, self.splits.training)
+        training = self.splits.training
+        mean_mv, std_mv = _mean_and_std_mv(
+            _Records(self.prepared.fingerprint, training.astype(int).tobytes(), self.prepared)
+        )
         return InputContract(
             rate_hz=self.prepared.rate_hz,
             leads=self.prepared.leads,
@@ -46,6 +63,11 @@ class RunPlan:
             mean_mv=tuple(mean_mv.tolist()),
             std_mv=tuple(std_mv.tolist()),
         )
+
+    @cached_property
+    def validation_label(self) -> np.ndarray:
+        """The labels of the validation records [N, K]."""
+        return self.prepared.label[self.splits.validation]
 
     @property
     def batch_size(self) -> int:
