@@ -28,6 +28,10 @@ def some_set():
     signals[3][:, 1] = MISSING
     signals[4][100:140] = MISSING
     scales = random.random((len(SAMPLES), 2)).astype(np.float32)
+
+    def crops(indices, offsets, length):
+        return [(signals[i][offset:][:length], scales[i]) for i, offset in zip(indices, offsets, strict=True)]
+
     return SimpleNamespace(
         leads=("I", "II"),
         samples=SAMPLES,
@@ -35,6 +39,7 @@ def some_set():
         signals=signals,
         scales=scales,
         read=lambda indices: [(signals[i], scales[i]) for i in indices],
+        crops=crops,
     )
 
 
@@ -98,10 +103,11 @@ def test_padding_rows_hold_nothing(kind):
 
 @pytest.mark.parametrize("kind", [ResidentFeed, HostFeed])
 def test_a_record_that_cannot_be_read_is_the_error_of_its_reader(kind, monkeypatch):
-    def read(indices):
+    def read(*_):
         raise DataError("the set is damaged; prepare it again")
 
-    monkeypatch.setattr(SET, "read", read)
+    for name in ("read", "crops"):
+        monkeypatch.setattr(SET, name, read)
     with pytest.raises(DataError, match=r"^the set is damaged; prepare it again$"):
         batches(kind, TRAINING, 0, 1)
 

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecg_jax.dataset.flat_signals import Changed, FlatSignals, checksums_of
 from ecg_jax.dataset.prepared import INDEX_KINDS, open_prepared
 from ecg_jax.errors import DataError
 
@@ -32,26 +34,68 @@ def change(path, **values):
 def as_an_older_version_wrote_it(path):
     """Leaves off what older versions did not write."""
     change(path, content=None, index_sha256=None, record_bytes=None)
-    for name in ("left_out.csv", "warnings.csv"):
+    rewrite_index(path, scale_mv=None, checksums=None)
+    for name in ("left_out.csv", "warnings.csv", "signals.int16"):
         (path / name).unlink()
     return path
 
 
 def rewrite_index(path, **arrays):
+    """Sets arrays of `index.npz`; one of None is removed."""
     with np.load(path / "index.npz") as index:
         before = {name: index[name] for name in index.files}
-    np.savez(path / "index.npz", **(before | arrays))
+    np.savez(path / "index.npz", **{name: array for name, array in (before | arrays).items() if array is not None})
 
 
 def signals(prepared):
     return [(signal.tolist(), scale_mv.tolist()) for signal, scale_mv in prepared.read(range(5))]
 
 
-def test_a_set_without_hashes_is_opened_as_before(synthetic_set, made):
+def test_an_older_set_is_opened_as_before(synthetic_set, made):
     before, now = open_prepared(synthetic_set), open_prepared(as_an_older_version_wrote_it(made))
+    assert now.flat is None
     for name in (*INDEX_KINDS, "fingerprint", "target", "leads"):
         np.testing.assert_array_equal(getattr(now, name), getattr(before, name))
     assert signals(now) == signals(before)
+
+
+def test_the_signals_are_those_of_the_tfds_data_set(synthetic_set):
+    prepared = open_prepared(synthetic_set)
+    everything = range(len(prepared))
+    for (signal, scale_mv), (expected, expected_scale_mv) in zip(
+        prepared.read(everything), dataclasses.replace(prepared, flat=None).read(everything), strict=True
+    ):
+        np.testing.assert_array_equal(signal, expected)
+        np.testing.assert_array_equal(scale_mv, expected_scale_mv)
+
+
+@given(places=st.lists(st.tuples(st.integers(0, 19), st.integers(0, 1100)), max_size=5), length=st.integers(1, 1200))
+def test_a_crop_is_a_part_of_its_record_alone(synthetic_set, places, length):
+    prepared = open_prepared(synthetic_set)
+    indices, offsets = zip(*places, strict=True) if places else ((), ())
+    for each in (prepared, dataclasses.replace(prepared, flat=None)):
+        crops = each.crops(indices, offsets, length)
+        for (crop, scale_mv), (signal, expected), offset in zip(crops, prepared.read(indices), offsets, strict=True):
+            np.testing.assert_array_equal(crop, signal[offset : offset + length])
+            np.testing.assert_array_equal(scale_mv, expected)
+
+
+def test_of_a_long_record_only_the_crop_is_read(tmp_path):
+    signal = np.arange(10**6).reshape(-1, 2).astype("<i2")
+    (tmp_path / "flat").write_bytes(signal.tobytes())
+    checksums = checksums_of(tmp_path / "flat")
+    with (tmp_path / "flat").open("r+b") as file:
+        file.seek(10**6)
+        file.write(b"?")
+    flat = FlatSignals(tmp_path / "flat", np.array([len(signal)]), np.ones((1, 2), np.float32), checksums)
+    tracemalloc.start()
+    crop = flat.crop(0, 400_000, 5000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(crop, signal[400_000:405_000])
+    assert peak < 20_000  # bytes; the record has two million
+    with pytest.raises(Changed):
+        flat.crop(0, 249_999, 2)
 
 
 def test_labels_that_were_turned_round_are_noticed(made):
@@ -120,6 +164,7 @@ def test_the_field_that_is_wrong_is_named(made):
         {"folds": np.array(["1"])},
         {"record_ids": np.zeros(0, "U1")},
         {"samples": np.array([{}], object)},
+        {"scale_mv": np.ones((1, 12), np.float32), "checksums": np.ones(1, np.uint32)},
     ],
 )
 def test_an_index_with_other_arrays_is_refused(made, arrays):
@@ -129,17 +174,31 @@ def test_an_index_with_other_arrays_is_refused(made, arrays):
         open_prepared(made)
 
 
-def test_signals_that_were_cut_are_noticed_without_reading_them(made):
-    (file,) = made.glob("*.array_record*")
+@pytest.mark.parametrize("files", ["*.array_record*", "signals.int16"])
+def test_signals_that_were_cut_are_noticed_without_reading_them(made, files):
+    (file,) = made.glob(files)
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError, match=f"{file.name} has .* of .* bytes; {REMEDY}"):
         open_prepared(made)
+    file.unlink()
+    with pytest.raises(DataError, match=f"{file.name} has 0 of .* bytes; {REMEDY}"):
+        open_prepared(made)
 
 
+def test_signals_that_were_changed_are_named_when_they_are_read(made):
+    content = bytearray((made / "signals.int16").read_bytes())
+    content[-1] ^= 1
+    (made / "signals.int16").write_bytes(content)
+    prepared = open_prepared(made)
+    with pytest.raises(DataError, match=rf"signals\.int16 was changed or cut; {REMEDY}"):
+        prepared.read([len(prepared) - 1])
+
+
+@pytest.mark.parametrize("files", ["*.array_record*", "signals.int16"])
 @settings(max_examples=40)
 @given(data=st.data())
-def test_damaged_signals_are_refused_or_read_as_they_were(synthetic_set, tmp_path_factory, data):
-    (file,) = synthetic_set.glob("*.array_record*")
+def test_damaged_signals_are_refused_or_read_as_they_were(synthetic_set, tmp_path_factory, files, data):
+    (file,) = synthetic_set.glob(files)
     content = bytearray(file.read_bytes())
     damaged = tmp_path_factory.mktemp("damaged")
     at = data.draw(st.integers(0, len(content) - 1))
@@ -149,8 +208,9 @@ def test_damaged_signals_are_refused_or_read_as_they_were(synthetic_set, tmp_pat
         del content[at:]
     (damaged / file.name).write_bytes(content)
     whole = open_prepared(synthetic_set)
+    flat = dataclasses.replace(whole.flat, path=damaged / file.name) if files == "signals.int16" else None
     try:
-        read = signals(dataclasses.replace(whole, path=damaged))
+        read = signals(dataclasses.replace(whole, path=damaged, flat=flat))
     except DataError:
         return
     assert read == signals(whole)
@@ -158,7 +218,7 @@ def test_damaged_signals_are_refused_or_read_as_they_were(synthetic_set, tmp_pat
 
 def test_signals_of_another_set_are_refused(made, tmp_path):
     (file,) = made.glob("*.array_record*")
-    prepared = open_prepared(made)
+    prepared = dataclasses.replace(open_prepared(made), flat=None)
     swapped = dataclasses.replace(prepared, record_ids=np.roll(prepared.record_ids, 1))
     with pytest.raises(DataError, match=f"has another record where {swapped.record_ids[0]} should be"):
         swapped.read([0])

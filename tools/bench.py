@@ -3,6 +3,8 @@
     python tools/bench.py step --json step.json
     python tools/bench.py run --ptb-xl prepared/ptb_xl --json run.json
     python tools/bench.py study --data prepared/ptb_xl --workdir runs/overhead
+    python tools/bench.py prepare --from cinc2017
+    python tools/bench.py feeds --data prepared/ptb_xl
 
 Run it on an idle machine. `step` compares our network with an equal network in eager PyTorch, alternately in one run.
 Both execute whole steps: forward, backward, AdamW, running statistics of the normalisation; our step starts from int16
@@ -254,9 +256,51 @@ def device(
     measure(cells, json_path, minutes=minutes, shape=shape, labels=LABELS, base=base)
 
 
+def prepare(
+    root: Annotated[Path, tyro.conf.arg(name="from")],
+    records: tuple[int, ...] = (7_000, 45_000),
+    workers: int | None = None,
+    seconds: float = 5.0,
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Compares reading and preparing CinC 2017 with a loop over wfdb and SciPy, which does not write anything.
+
+    Args:
+        root: Folder with the files of CinC 2017; a part of them is enough, as each is read as often as is needed.
+        records: Numbers of records of the sets that are prepared.
+        workers: Processes that read; by default one for each processor core.
+        seconds: Duration of the loop, before and after our measurements.
+        json_path: Output file for the results.
+    """
+    from bench_feeds import measure_prepare, write
+
+    write(measure_prepare(root, records, workers=workers, seconds=seconds), json_path)
+
+
+def feeds(
+    data: Path,
+    window_seconds: float = 2.5,
+    steps: int = 300,
+    rounds: int = 7,
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Measures how many windows the host feed reads, and trainings of a small scale with each of the two feeds.
+
+    Args:
+        data: A prepared set.
+        window_seconds: Length of a window.
+        steps: Steps of 32 windows in each measurement.
+        rounds: Measurements of each kind, of which the median is printed.
+        json_path: Output file for the results.
+    """
+    from bench_feeds import measure_feeds, write
+
+    write(measure_feeds(data, window_seconds=window_seconds, steps=steps, rounds=rounds), json_path)
+
+
 if __name__ == "__main__":
     try:
-        commands = {"step": step, "run": run, "study": study, "device": device}
+        commands = {"step": step, "run": run, "study": study, "device": device, "prepare": prepare, "feeds": feeds}
         tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)
     except UserError as error:
         sys.exit(str(error))

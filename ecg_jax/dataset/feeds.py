@@ -7,9 +7,11 @@ TensorFlow is loaded only when a host feed is read. May import jax, flax and psu
 """
 
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +26,23 @@ from ecg_jax.errors import ConfigError, UserError
 from ecg_jax.records.record import MISSING, Quantised
 
 RESIDENT_SHARE = 0.4  # largest share of the device's memory for the records; the rest is for activations
+MOST_STEPS, BYTES_AT_ONCE = 8, 2**23  # that the host feed reads at a time, as TensorFlow takes its time for each
 
 RowsAt = Callable[[int], Rows]
 """From a step to the rows of its global batches, one for each run: [R, B], B a multiple of the number of devices."""
+
+
+class Windows(NamedTuple):
+    """The fields of a `Batch` that are read; what is valid follows from them."""
+
+    signal: AnyArray
+    scale_mv: AnyArray
+    label: AnyArray
+    weight: AnyArray
+
+
+def _batch(windows: Windows) -> Batch:
+    return Batch(valid=(windows.signal != MISSING).any(axis=-1), **windows._asdict())
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,10 @@ class InMemory:
     def read(self, indices: Iterable[int]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Signal int16 [T, L] and scale float32 [L] of the record, for each index."""
         return [(self.record.signal, self.record.scale_mv) for _ in indices]
+
+    def crops(self, indices: Sequence[int], offsets: Sequence[int], length: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """At most `length` samples of the record from each offset on, int16 [T', L], and scale float32 [L]."""
+        return [(self.record.signal[offset:][:length], self.record.scale_mv) for offset in offsets]
 
 
 Recordings = PreparedSet | InMemory
@@ -117,13 +137,8 @@ class ResidentFeed:
         real = item.weight[:, None] > 0
         inside = (jnp.arange(arrays.window) < left[:, None]) & real  # [B, T]
         signal = jnp.where(inside[:, :, None], window, jnp.int16(MISSING))
-        return Batch(
-            signal=signal,
-            scale_mv=jnp.where(real, arrays.scale_mv[item.record], 0),
-            valid=(signal != MISSING).any(axis=-1),
-            label=jnp.where(real, arrays.label[item.record], 0),
-            weight=item.weight,
-        )
+        scale_mv = jnp.where(real, arrays.scale_mv[item.record], 0)
+        return _batch(Windows(signal, scale_mv, jnp.where(real, arrays.label[item.record], 0), item.weight))
 
 
 def shared_size(least: int) -> int:
@@ -151,10 +166,24 @@ def _joined(recordings: Recordings, indices: np.ndarray, window: int) -> Residen
     )
 
 
+@dataclass(frozen=True)
+class _Order:
+    """What a host feed reads: the rows of a number of steps, several of them at a time."""
+
+    rows_at: RowsAt
+    number: int
+    size: int
+
+
+NO_WINDOWS = Windows(np.empty(0, np.int16), *[np.empty(0, np.float32)] * 3)
+
+
 class HostFeed:
     """Reads the records when they are needed, through tf.data: for sets that do not fit the device."""
 
     arrays: Any = ()
+    _order: _Order  # of the stream that was begun last
+    _failed: UserError | None
 
     def __init__(self, recordings: Recordings, indices: np.ndarray, window: int, devices: Any):
         """Reads nothing yet.
@@ -168,45 +197,54 @@ class HostFeed:
         self._recordings, self._indices, self._window, self._devices = recordings, indices, window, devices
         self._label = recordings.label[indices].astype(np.float32)
 
-    def stream(self, rows_at: RowsAt, number: int) -> Iterator[tuple[Batch, Any, int]]:
-        """Yields, for each of `number` steps, its batches and the number 1, on the devices; reading runs ahead."""
+    def stream(self, rows_at: RowsAt, number: int) -> Iterator[tuple[Windows, Any, int]]:
+        """Yields, for each of `number` steps, its windows and the number 1, on the devices; reading runs ahead."""
         import tensorflow as tf
 
-        failed: list[UserError] = []  # TensorFlow replaces an exception of `read` by one of its own
-
-        def read(step: np.int64) -> tuple[np.ndarray, ...]:
-            try:
-                return self._batches(rows_at(int(step)))
-            except UserError as error:
-                failed.append(error)
-                raise
-
-        types = (tf.int16, tf.float32, tf.bool, tf.float32, tf.float32)
-        batches = tf.data.Dataset.range(number).map(
-            lambda step: tf.numpy_function(read, [step], types), num_parallel_calls=tf.data.AUTOTUNE
-        )
+        step_bytes = 2 * rows_at(0).record.size * self._window * len(self._recordings.leads)
+        size = max(1, min(MOST_STEPS, BYTES_AT_ONCE // step_bytes))
+        self._order, self._failed = _Order(rows_at, number, size), None
         one = self._devices.put_everywhere(np.int32(1))
         try:
-            for fields in batches.prefetch(2).as_numpy_iterator():
-                yield self._devices.put_rows(Batch(*fields)), one, 1
+            for fields in islice(self._parts.as_numpy_iterator(), -(-number // size)):
+                for at in range(len(fields[0])):
+                    yield self._devices.put_rows(Windows(*(field[at : at + 1] for field in fields))), one, 1
         except tf.errors.OpError as error:
-            raise (failed[0] if failed else error) from error.__cause__
+            raise (self._failed or error) from error.__cause__
+
+    @cached_property
+    def _parts(self) -> Any:
+        """The windows of several steps by part, without end; made once, as TensorFlow takes some 30 ms for it."""
+        import tensorflow as tf
+
+        types = (tf.int16, tf.float32, tf.float32, tf.float32)
+        return tf.data.Dataset.range(2**40).map(lambda part: tf.numpy_function(self._read, [part], types)).prefetch(2)
+
+    def _read(self, part: np.int64) -> Windows:
+        """The windows of a part of the order; none after its end."""
+        first = int(part) * self._order.size
+        steps = [self._order.rows_at(step) for step in range(first, min(first + self._order.size, self._order.number))]
+        try:
+            return self._windows(Rows(*map(np.stack, zip(*steps, strict=True)))) if steps else NO_WINDOWS
+        except UserError as error:
+            self._failed = error  # TensorFlow replaces it by an exception of its own
+            raise
 
     @staticmethod
-    def take(arrays: Any, item: Batch) -> Batch:
+    def take(arrays: Any, item: Windows) -> Batch:
         """The item is the batch."""
-        return item
+        return _batch(item)
 
-    def _batches(self, rows: Rows) -> tuple[np.ndarray, ...]:
-        """The fields [1, R, B, ...] of a `Batch`. Records are read one by one: one long record at a time in memory."""
-        shape, n_leads = rows.record.shape, len(self._recordings.leads)  # [R, B]
+    def _windows(self, rows: Rows) -> Windows:
+        """The windows [S, R, B, ...] of the rows of some steps."""
+        shape, n_leads = rows.record.shape, len(self._recordings.leads)
         signal = np.full((*shape, self._window, n_leads), MISSING, np.int16)
         scale_mv = np.zeros((*shape, n_leads), np.float32)
         real = rows.weight > 0
-        for row in zip(*np.nonzero(real), strict=True):
-            whole, scale_mv[row] = self._recordings.read([int(self._indices[rows.record[row]])])[0]
-            window = whole[rows.offset[row] :][: self._window]
-            signal[row][: len(window)] = window
+        indices, offsets = self._indices[rows.record[real]].tolist(), rows.offset[real].tolist()
+        crops = self._recordings.crops(indices, offsets, self._window)
+        for place, (crop, scale) in zip(zip(*np.nonzero(real), strict=True), crops, strict=True):
+            signal[place][: len(crop)] = crop
+            scale_mv[place] = scale
         label = np.where(real[..., None], self._label[rows.record], np.float32(0))
-        fields = (signal, scale_mv, (signal != MISSING).any(axis=-1), label, rows.weight)
-        return tuple(each[None] for each in fields)
+        return Windows(signal, scale_mv, label, rows.weight)

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ecg_jax.dataset.flat_signals import FLAT, checksums_of
 from ecg_jax.dataset.folds import assign_folds
 from ecg_jax.dataset.parallel_load import read_all
 from ecg_jax.dataset.prepare_config import PrepareConfig
@@ -67,7 +68,9 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
         examples = collected.examples(refs, label, folds, _with_bar(loaded, len(refs), console))
         built = folder / "set"
         built.mkdir()
-        write_tfds(built, examples, leads=len(leads), labels=len(listing.target.names))
+        with (built / FLAT).open("wb") as flat:
+            written = _written_to(flat, examples)
+            write_tfds(built, written, leads=len(leads), labels=len(listing.target.names))
         if not collected.rows:
             raise DataError(f"no record is left: {_causes(collected.rejected)}")
         if config.strict and collected.rejected:
@@ -118,6 +121,7 @@ class _Collected:
     """What is known of the records read so far, and the hash of their content."""
 
     rows: list[tuple[Any, ...]] = field(default_factory=list)  # one value for each of INDEX_KINDS
+    scales: list[np.ndarray] = field(default_factory=list)  # [L] float32 of each record
     rejected: list[Rejected] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)  # record and warning
     unused_leads: Counter[str] = field(default_factory=Counter)
@@ -137,6 +141,7 @@ class _Collected:
             self.warnings += [(ref.record_id, warning) for warning in result.warnings]
             self.unused_leads.update(result.unused_leads)
             self.rows.append((ref.record_id, ref.patient, fold, label, len(signal), missing.sum(), gapless))
+            self.scales.append(scale_mv)
             known = json.dumps([ref.record_id, ref.patient, int(fold), list(signal.shape)])
             for part in (known.encode(), label.tobytes(), scale_mv.tobytes(), signal.tobytes()):
                 self.content.update(part)
@@ -153,6 +158,13 @@ class _Collected:
         """The arrays of `index.npz`, which `PreparedSet` describes."""
         columns = zip(*self.rows, strict=True)
         return {name: np.array(column) for name, column in zip(INDEX_KINDS, columns, strict=True)}
+
+
+def _written_to(flat: BinaryIO, examples: Iterable[Example]) -> Iterator[Example]:
+    """The examples; their signals are written to `flat` one after the other."""
+    for example in examples:
+        flat.write(example["signal"].astype("<i2", copy=False).tobytes())
+        yield example
 
 
 def _folds(refs: Sequence[RecordRef], label: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -172,7 +184,8 @@ def _write_beside(
     folder: Path, config: PrepareConfig, listing: Listing, leads: Sequence[str], collected: _Collected
 ) -> None:
     """Writes the files beside the signals in `folder`; `prepared.json` comes last, with hashes of the others."""
-    np.savez(folder / INDEX, allow_pickle=False, **collected.index())
+    flat = {"scale_mv": np.stack(collected.scales), "checksums": checksums_of(folder / FLAT)}
+    np.savez(folder / INDEX, allow_pickle=False, **collected.index(), **flat)
     for name, rejected in (("left_out", listing.left_out), ("rejected", collected.rejected)):
         _write_table(folder / LISTS[name], ("record", "reason", "remedy"), map(astuple, rejected))
     _write_table(folder / LISTS["warnings"], ("record", "warning"), collected.warnings)

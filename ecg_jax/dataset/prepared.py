@@ -1,8 +1,10 @@
 """A prepared set, opened quickly and read by index in any order. May import numpy; never loads TensorFlow.
 
 On disk it is a TFDS data set (split `records`, array_record) with more files: `prepared.json` (rate, leads, labels,
-fingerprint, counts), `index.npz` (all data of the records but their signals) and, by name, the records that were left
-out, rejected or read with a warning. Nothing that one of these files names is imported.
+fingerprint, counts), `index.npz` (all data of the records but their signals), `signals.int16` (the signals once more,
+end to end, from which they are read) and, by name, the records that were left out, rejected or read with a warning.
+Older sets have no `signals.int16`: of these the TFDS data set is read. Nothing that one of these files names is
+imported.
 """
 
 import hashlib
@@ -13,12 +15,14 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import dacite
 import numpy as np
 
+from ecg_jax.dataset.flat_signals import BLOCK_BYTES, FLAT, Changed, FlatSignals
 from ecg_jax.errors import DataError
 from ecg_jax.files import parse_json
 from ecg_jax.records.record import MISSING
@@ -29,6 +33,7 @@ SIGNALS = f"*-{SPLIT}.array_record-*"  # the files with the signals
 LISTS = {"left_out": "left_out.csv", "rejected": "rejected.csv", "warnings": "warnings.csv"}
 """Files with a row for each record that was left out or rejected, and for each warning."""
 FORMAT = 1  # version of the files beside the TFDS data set
+MOST_SAMPLES = 2**24  # that are read at once to crop records of older sets
 
 INDEX_KINDS = {
     "record_ids": "U",
@@ -40,6 +45,8 @@ INDEX_KINDS = {
     "gapless": "b",
 }
 """The arrays of `index.npz`, which `PreparedSet` describes, and the kind of their numbers or text."""
+FLAT_KINDS = {"scale_mv": "f", "checksums": "u"}
+"""More arrays of it, which `FlatSignals` describes; older sets do not have them."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ class PreparedSet:
     samples: np.ndarray  # [N] int64, length of each record
     missing: np.ndarray  # [N] int64, number of missing samples in all leads
     gapless: np.ndarray  # [N] bool, False if at some time all leads are missing
+    flat: FlatSignals | None = None  # None in older sets
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -102,13 +110,42 @@ class PreparedSet:
         return len(self.record_ids)
 
     def read(self, indices: Iterable[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Signals int16 [T, L] and scales float32 [L] of the records at `indices`, in that order."""
+        """Signals int16 [T, L] and scales float32 [L] of the records at `indices`, in that order.
+
+        Raises:
+            DataError: the files of signals are damaged.
+        """
         wanted = [int(index) for index in indices]
+        return self.crops(wanted, [0] * len(wanted), None) if self.flat else self._read_tfds(wanted)
+
+    def crops(
+        self, indices: Sequence[int], offsets: Sequence[int], length: int | None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """At most `length` samples of each record from its offset on, int16 [T', L], and scales float32 [L].
+
+        Nothing but the crops is read, except in older sets, of which whole records are read; long ones one by one.
+
+        Raises:
+            DataError: the files of signals are damaged.
+        """
+        if self.flat is None:
+            n_samples = int(self.samples[list(indices)].sum()) * len(self.leads)
+            size = len(indices) if n_samples <= MOST_SAMPLES else 1
+            parts = (self._read_tfds([*indices[at : at + size]]) for at in range(0, len(indices), size or 1))
+            records = zip(chain.from_iterable(parts), offsets, strict=True)
+            return [(signal[offset:][:length].copy(), scale_mv) for (signal, scale_mv), offset in records]
         try:
-            examples = [self._features.deserialize_example_np(content) for content in self._contents(wanted)]
+            places = zip(indices, offsets, strict=True)
+            return [(self.flat.crop(index, offset, length), self.flat.scale_mv[index]) for index, offset in places]
+        except Changed as error:
+            raise _damaged(self.flat.path, "was changed or cut") from error
+
+    def _read_tfds(self, indices: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        try:
+            examples = [self._features.deserialize_example_np(content) for content in self._contents(indices)]
         except Exception as error:  # array_record and protobuf raise many kinds where a file is damaged
             raise _damaged(self.path, "has damaged files of signals") from error
-        for index, example in zip(wanted, examples, strict=True):
+        for index, example in zip(indices, examples, strict=True):
             if (example["record_id"].decode(), len(example["signal"])) != (self.record_ids[index], self.samples[index]):
                 raise _damaged(self.path, f"has another record where {self.record_ids[index]} should be")
         return [(example["signal"], example["scale_mv"]) for example in examples]
@@ -170,11 +207,13 @@ def open_prepared(path: Path) -> PreparedSet:
         if fingerprint != about.fingerprint:
             raise _damaged(path / ABOUT, "has a rate, leads or labels that are not those of its fingerprint")
     arrays = _read_index(path / INDEX, about)
-    actual_bytes = {file.name: file.stat().st_size for file in path.glob(SIGNALS) if file.is_file()}
+    flat = None
+    if "checksums" in arrays:
+        flat = FlatSignals(path / FLAT, arrays["samples"], arrays.pop("scale_mv"), arrays.pop("checksums"))
+        _check_size(flat.path, flat.size_bytes)
+    found = {file.name for file in path.glob(SIGNALS)}  # another name would be a path that somebody else chose
     for name, size in about.record_bytes.items():
-        actual_size = actual_bytes.get(name, 0)
-        if actual_size != size:
-            raise _damaged(path / name, f"has {actual_size:,} of {size:,} bytes")
+        _check_size(path / name, size, present=name in found)
     return PreparedSet(
         path=path,
         rate_hz=about.rate_hz,
@@ -184,8 +223,15 @@ def open_prepared(path: Path) -> PreparedSet:
         fingerprint=about.fingerprint,
         source=about.source,
         about=asdict(about),
+        flat=flat,
         **arrays,
     )
+
+
+def _check_size(file: Path, size: int, *, present: bool = True) -> None:
+    actual_size = file.stat().st_size if present and file.is_file() else 0
+    if actual_size != size:
+        raise _damaged(file, f"has {actual_size:,} of {size:,} bytes")
 
 
 def _read_about(path: Path) -> About:
@@ -231,13 +277,20 @@ def _read_index(file: Path, about: About) -> dict[str, np.ndarray]:
         if unpacked_bytes > len(content):  # it was written without compression: a small file cannot fill the memory
             raise ValueError
         with np.load(io.BytesIO(content)) as index:
-            arrays = {name: index[name] for name in INDEX_KINDS}
+            kinds = INDEX_KINDS | (FLAT_KINDS if "checksums" in index else {})
+            arrays = {name: index[name] for name in kinds}
     except Exception as error:  # a damaged archive raises many kinds
         raise _damaged(file, "is damaged") from error
     n_records = arrays["record_ids"].size
-    for name, kind in INDEX_KINDS.items():
-        shape = (n_records, len(about.labels)) if name == "label" else (n_records,)
-        if arrays[name].dtype.kind != kind or arrays[name].shape != shape or not n_records:
+    shapes: dict[str, tuple[int, ...]] = {
+        "label": (n_records, len(about.labels)),
+        "scale_mv": (n_records, len(about.leads)),
+    }
+    if arrays["samples"].dtype.kind == "i":
+        flat_bytes = 2 * int(arrays["samples"].sum()) * len(about.leads)
+        shapes["checksums"] = (-(-flat_bytes // BLOCK_BYTES),)
+    for name, array in arrays.items():
+        if array.dtype.kind != kinds[name] or array.shape != shapes.get(name, (n_records,)) or not n_records:
             raise _damaged(file, f"has no usable {name}")
     return arrays
 
