@@ -84,3 +84,17 @@ def test_a_run_is_as_required_where_both_limits_are_kept():
     assert not replace(timings, torch=(9.0, 2.9, 2.9)).summary()["as_required"]  # less than 1.2 times as fast
     small = replace(timings, pure_steps=(1.9, 1.9), ours=(9.0, 2.4, 2.4), torch=(9.0, 2.0, 2.0))
     assert small.summary()["as_required"]  # .83 times as fast
+
+
+@pytest.mark.slow
+def test_a_study_and_the_script_train_the_same_scales_and_predict_the_test_fold(synthetic_set, tmp_path):
+    pytest.importorskip("torch")
+    from bench_study import measure
+
+    grid = {"depths": (1,), "channels": (2, 4), "kernels": (3,)}
+    found = measure(synthetic_set, tmp_path / "study", 1, grid, seeds=1)
+    assert set(found.of_scale) == set(found.torch_of_scale) == {"1, 2, 3", "1, 4, 3"}
+    assert sum(found.of_scale.values()) < found.seconds
+    assert sum(found.torch_of_scale.values()) < found.torch_seconds
+    assert (tmp_path / "study" / "report.html").is_file()
+    assert len(list((tmp_path / "study").rglob("predictions_test.csv"))) == 2

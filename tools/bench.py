@@ -1,4 +1,4 @@
-"""Benchmarks: the speed of a training step, and the overhead of a study over its trainings.
+"""Benchmarks: the speed of a training step, of whole runs, of a study, and of an accelerator.
 
     python tools/bench.py step --json step.json
     python tools/bench.py run --ptb-xl prepared/ptb_xl --json run.json
@@ -8,8 +8,8 @@
 
 Run it on an idle machine. `step` compares our network with an equal network in eager PyTorch, alternately in one run.
 Both execute whole steps: forward, backward, AdamW, running statistics of the normalisation; our step starts from int16
-samples, as in training. `run` compares whole runs with their steps and with a PyTorch script. All need PyTorch (extra
-[bench]).
+samples, as in training. `run` compares whole runs with their steps and with a plain PyTorch script, `study` a whole
+study with such a script. All need PyTorch (extra [bench]).
 """
 
 import importlib.util
@@ -20,12 +20,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from bench_worker import Worker
 
 from ecg_jax.config import ModelConfig, TrainConfig
 from ecg_jax.errors import UserError
@@ -102,6 +104,7 @@ def step(
     cells: tuple[tuple[int, int, int], ...] = CELLS,
     rounds: int = 7,
     masked: bool = False,
+    before: Path | None = None,
     json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
     """Times whole training steps of each scale.
@@ -110,6 +113,7 @@ def step(
         cells: Depth, channels and kernel of each scale, all in one list: 1 16 3 2 32 7.
         rounds: Number of measurements for each median, at least 5; each is the mean of up to ten steps.
         masked: Mask invalid samples in our network, as for windows that may contain some.
+        before: Another checkout of this project, whose steps are timed too.
         json_path: Output file for the results.
     """
     from rich.console import Console
@@ -122,32 +126,46 @@ def step(
         raise UserError(f"--rounds is {rounds}; a median needs 5 or more")
     if os.getloadavg()[0] > 1:
         print("this machine is busy, which slows PyTorch more than JAX: the ratio will be too high")
-    table = Table("ratio", "spread", "depth", "channels", "kernel", "batch", "ours", "PyTorch")
-    rows = []
-    console = Console()
+    headings = ("ratio", "spread", "depth", "channels", "kernel", "batch", "ours", "PyTorch")
+    table = Table(*headings, *(["before", "to before"] if before else []))
+    rows, console = [], Console(width=None if sys.stdout.isatty() else 140)
     for cell in cells:
         scale: dict[str, Any] = dict(zip(("depth", "channels", "kernel"), cell, strict=True))
         config, batch = ModelConfig(**scale), SMALL_BATCH.get(cell, 64)
-        with console.status(f"depth, channels, kernel: {cell}"):
+        with console.status(f"depth, channels, kernel: {cell}"), ExitStack() as workers:
             (our_steps, our_size), (their_steps, their_size) = (
                 ours(config, batch, masked=masked),
                 theirs(config, (batch, SAMPLES, LEADS), LABELS),
             )
             if our_size != their_size:
                 raise RuntimeError(f"the networks differ: {our_size:,} parameters against {their_size:,}")
-            times = interleaved([our_steps, their_steps], rounds)
-        our_speed, their_speed = (batch / statistics.median(seconds) for seconds in times)
-        ratios = [theirs / ours for ours, theirs in zip(*times, strict=True)]
-        speeds = {"ecg_jax": our_speed, "torch": their_speed, "ratio": our_speed / their_speed}
-        rows.append({**scale, "batch": batch, "precision": config.precision, **speeds})
-        texts = (f"{speeds['ratio']:.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}", *map(str, (*cell, batch)))
-        table.add_row(*texts, f"{our_speed:.1f}", f"{their_speed:.1f}")
+            arms = [our_steps, their_steps]
+            if before:
+                worker = workers.enter_context(Worker(before))
+                arms.append(partial(steps_of, worker, scale=scale, batch=batch, masked=masked))
+            times = interleaved(arms, rounds)
+        speeds = [batch / statistics.median(seconds) for seconds in times]
+        ratios = [theirs / ours for ours, theirs in zip(*times[:2], strict=True)]
+        found = dict(zip(("ecg_jax", "torch", "before"), speeds, strict=False)) | {"ratio": speeds[0] / speeds[1]}
+        rows.append({**scale, "batch": batch, "precision": config.precision, **found})
+        texts = (f"{found['ratio']:.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}", *map(str, (*cell, batch)))
+        to_before = [f"{speeds[0] / speeds[2]:.2f}"] if before else []
+        table.add_row(*texts, *(f"{speed:.1f}" for speed in speeds), *to_before)
     mean = statistics.geometric_mean(row["ratio"] for row in rows)
     console.print(table)
-    units = "spread: smallest and largest round; ours, PyTorch: examples per second"
+    units = "spread: smallest and largest round; ours, PyTorch, before: examples per second"
     console.print(f"geometric mean of the {len(rows)} ratios: {mean:.2f}; {units}")
+    results = {"rows": rows, "ratio_geometric_mean": mean}
+    if before:
+        results["to_before_geometric_mean"] = statistics.geometric_mean(row["ecg_jax"] / row["before"] for row in rows)
+        console.print(f"geometric mean of the ratios to before: {results['to_before_geometric_mean']:.2f}")
     if json_path:
-        json_path.write_text(json.dumps({"rows": rows, "ratio_geometric_mean": mean}, indent=1) + "\n")
+        json_path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def steps_of(worker: Worker, number: int, **settings: Any) -> None:
+    """Takes steps of another checkout, in a process of its own."""
+    worker.call("bench_worker.take_steps", number=number, **settings)
 
 
 def run(
@@ -194,41 +212,37 @@ def check_torch() -> None:
         raise UserError("the benchmark compares with PyTorch: pip install 'ecg-jax[bench]'")
 
 
-def study(data: Path, workdir: Path, epochs: int = 90) -> None:
-    """Measures the time of a small new study, report included, divided by the sum of its runs.
+def study(
+    data: Path,
+    workdir: Path,
+    epochs: int = 60,
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Times a new study of four scales and three seeds with its report, and the same trainings by a PyTorch script.
 
     Args:
-        data: A prepared set.
+        data: A prepared set whose records have one length, such as PTB-XL.
         workdir: A folder that does not exist yet.
-        epochs: Epochs of each of the four trials; a trial should take 20 s or more.
+        epochs: Epochs of each of the twelve trainings.
+        json_path: Output file for the results.
     """
-    from ecg_jax.config import DataConfig, RunConfig, TrainConfig
-    from ecg_jax.experiment import GridArgs, train_study
-    from ecg_jax.report.write import conclude_study
-    from ecg_jax.study.design import without_stem_pool
-    from ecg_jax.study.runner import Runner, train
+    from rich.console import Console
+    from rich.table import Table
+
+    check_torch()
+    from bench_study import measure
 
     if workdir.exists():
         raise UserError(f"{workdir} exists; give a new folder, since finished trials would not be trained again")
-    base = RunConfig(
-        data=DataConfig(path=data, window_seconds=2.5),
-        model=without_stem_pool(ModelConfig()),
-        train=TrainConfig(epochs=epochs),
-    )
-    args = GridArgs(workdir, seeds=2, depths=(1,), channels=(16,), kernels=(3, 7), run=base)
-    runs: list[float] = []
-
-    def timed_run(*arguments: Any, **settings: Any) -> Any:
-        start = time.perf_counter()
-        results = train(*arguments, **settings)
-        runs.append(time.perf_counter() - start)
-        return results
-
-    began = time.perf_counter()
-    train_study(args, conclude=conclude_study, runner=Runner(timed_run))
-    whole = time.perf_counter() - began
-    print(f"runs: {', '.join(f'{seconds:.1f}' for seconds in runs)} s; the whole study: {whole:.1f} s")
-    print(f"overhead: {whole / sum(runs):.3f} times the runs")
+    found = measure(data, workdir, epochs)
+    table = Table("", "ours", "PyTorch", "ratio")
+    for name, (ours, torch) in {**found.scales(), "whole": (found.seconds, found.torch_seconds)}.items():
+        table.add_row(name, f"{ours:.1f}", f"{torch:.1f}", f"{torch / ours:.2f}")
+    Console().print(table)
+    print("seconds; of a scale: its trainings and test predictions; whole: the process, with start and report")
+    print(f"the whole study takes {found.seconds / sum(found.of_scale.values()):.3f} times as long as its trainings")
+    if json_path:
+        json_path.write_text(json.dumps(asdict(found), indent=1) + "\n")
 
 
 def device(

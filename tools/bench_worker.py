@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,13 +30,13 @@ class Worker:
         Args:
             checkout: whose `ecg_jax` and `tools` are imported; by default this one.
             imports: modules that are imported before the first call.
-            compiled: folder in which JAX keeps what it compiles.
+            compiled: folder in which JAX keeps what it compiles, instead of the user's own.
         """
         root = (checkout or TOOLS.parent).resolve()
         paths = (root, root / "tools", TOOLS)
         changed = {"PYTHONPATH": os.pathsep.join(map(str, paths))}
         if compiled is not None:
-            changed |= KEEP_ALL | {"JAX_COMPILATION_CACHE_DIR": str(compiled)}
+            changed |= KEEP_ALL | {"JAX_COMPILATION_CACHE_DIR": str(compiled), "XDG_CACHE_HOME": str(compiled)}
         started = [sys.executable, "-P", str(TOOLS / "bench_worker.py"), *imports]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(started, env=os.environ | changed, **pipes)
@@ -62,6 +63,21 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+
+
+def take_steps(scale: dict[str, int], batch: int, masked: bool, number: int) -> None:
+    """Takes training steps of the `bench.py` of the checkout."""
+    _steps(tuple(sorted(scale.items())), batch, masked)(number)
+
+
+@lru_cache(maxsize=1)
+def _steps(scale: tuple[tuple[str, int], ...], batch: int, masked: bool) -> Callable[[int], None]:
+    from bench import ours
+
+    from ecg_jax.config import ModelConfig
+
+    levels: dict[str, Any] = dict(scale)
+    return ours(ModelConfig(**levels), batch, masked=masked)[0]
 
 
 def main(imports: Sequence[str]) -> None:
