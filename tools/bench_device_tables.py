@@ -1,11 +1,20 @@
-"""The results of `bench.py device` as Markdown."""
+"""The results of `bench.py device` as Markdown; those of several calls on one kind of card are put together.
 
+python tools/bench_device_tables.py docs/results/h100/*.json
+"""
+
+import json
 import statistics
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
+
+from ecg_jax.config import ModelConfig
+from ecg_jax.models.cost import cost
 
 
 def tables(results: dict[str, Any]) -> str:
@@ -16,7 +25,8 @@ def tables(results: dict[str, Any]) -> str:
     }
     eager = {tuple(row["cell"]): row["examples_per_second"] for row in results.get("PyTorch", ())}
     compiled = {tuple(row["cell"]): row["examples_per_second"] for row in results.get("compiled PyTorch", ())}
-    ours = {(tuple(row["cell"]), row["precision"]): row for row in results.get("steps", ())}
+    ours = {tuple(row["cell"]): row for row in results.get("steps", ())}
+    halves = {tuple(row["cell"]): f"{row['examples_per_second']:,}" for row in results.get("bfloat16", ())}
     lines = [
         f"{results['device']}, jax {results['jax']}; matrix products {rates['bfloat16']:g} TFLOP/s in bfloat16 and "
         f"{rates['float32']:g} in float32, copy {rates['copy']:g} GB/s",
@@ -25,20 +35,16 @@ def tables(results: dict[str, Any]) -> str:
         "| compiling, s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for (cell, precision), row in ours.items():
-        if precision != "float32":
-            continue
-        speed, half = row["examples_per_second"], ours.get((cell, "bfloat16"), {}).get("examples_per_second")
-        limit_ms = 1e3 * max(row["flops"] / rates["float32"] / 1e12, row["bytes"] / rates["copy"] / 1e9)
+    for cell, row in ours.items():
+        speed, arithmetic = row["examples_per_second"], operations(cell, results) / rates["float32"] / 1e12
+        limit_ms = 1e3 * max(arithmetic, row["bytes"] / rates["copy"] / 1e9)
         texts = [f"{', '.join(map(str, cell))}", f"{speed:,}", f"{limit_ms / row['ms']:.0%}"]
         for theirs in (eager.get(cell), compiled.get(cell)):
             texts += [f"{theirs:,}", f"{speed / theirs:.2f}"] if theirs else ["", ""]
-        texts += [f"{half:,}" if half else "", f"{row['compile_seconds']:.0f}"]
+        texts += [halves.get(cell, ""), f"{row['compile_seconds']:.0f}"]
         lines.append(f"| {' | '.join(texts)} |")
     for name, theirs in (("eager", eager), ("compiled", compiled)):
-        ratios = [
-            ours[cell, "float32"]["examples_per_second"] / theirs[cell] for cell in theirs if (cell, "float32") in ours
-        ]
+        ratios = [ours[cell]["examples_per_second"] / theirs[cell] for cell in theirs if cell in ours]
         if ratios:
             mean = statistics.geometric_mean(ratios)
             lines += ["", f"Geometric mean of the {len(ratios)} ratios to {name} PyTorch: {mean:.2f}."]
@@ -51,6 +57,13 @@ def tables(results: dict[str, Any]) -> str:
     for row in results.get("accuracy", ()):
         lines += ["", f"Largest difference of a probability to that on CPU: {row['largest_difference']:.1e}."]
     return "\n".join(lines) + "\n"
+
+
+def operations(cell: Sequence[int], results: dict[str, Any]) -> int:
+    """Of a training step: two for each multiply-accumulate, and the backward pass is two forward passes."""
+    (batch, samples, leads), labels = results["shape"], results["labels"]
+    model = ModelConfig(depth=cell[0], channels=cell[1], kernel=cell[2])
+    return 6 * batch * cost(model, leads=leads, labels=labels, window_samples=samples, rate_hz=100.0).macs
 
 
 def _study_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -84,3 +97,10 @@ def _quality(rows: Sequence[dict[str, Any]]) -> str:
         f"\nValidation macro AUROC, bfloat16 minus float32, {len(differences)} seeds: {differences.mean():+.4f}, "
         f"95 % interval {differences.mean() - half:+.4f} to {differences.mean() + half:+.4f}."
     )
+
+
+if __name__ == "__main__":
+    together: dict[str, Any] = {}
+    for path in sys.argv[1:]:
+        together |= json.loads(Path(path).read_text(encoding="utf-8"))
+    print(tables(together), end="")
