@@ -30,7 +30,7 @@ def read_all(
     read = partial(_read_chunk, leads=tuple(leads), rate_hz=rate_hz)
     chunks = [refs[start : start + CHUNK] for start in range(0, len(refs), CHUNK)]
     workers = min(workers or _cores(), len(chunks))
-    if workers <= 1 or len(chunks) <= 4:  # starting a process takes as long as reading a hundred records
+    if workers <= 1 or len(chunks) <= 4:  # so few are read before a process has started
         for chunk in chunks:
             yield from read(chunk)
         return

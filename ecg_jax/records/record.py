@@ -44,8 +44,11 @@ def quantise(record: Record) -> Quantised:
     highest_mv, lowest_mv = record.signal_mv.max(axis=0, initial=0.0), record.signal_mv.min(axis=0, initial=0.0)
     peak_mv = np.maximum(highest_mv, -lowest_mv)  # [L]
     scale_mv = np.where(peak_mv < 1e-6, 1e-3, peak_mv / 32767).astype(np.float32)
-    signal = np.full(record.signal_mv.shape, MISSING, np.int16)
+    signal = np.empty(record.signal_mv.shape, np.int16)
     for rows in (slice(at, at + BLOCK_ROWS) for at in range(0, len(signal), BLOCK_ROWS)):
-        steps = np.clip(np.rint(record.signal_mv[rows] / scale_mv), -32767, 32767).astype(np.int16)
-        np.copyto(signal[rows], steps, where=~record.missing[rows])
+        steps = record.signal_mv[rows] / scale_mv
+        np.clip(np.rint(steps, out=steps), -32767, 32767, out=steps)
+        signal[rows] = steps
+    if record.missing.any():
+        signal[record.missing] = MISSING
     return Quantised(signal, scale_mv, record.warnings, record.unused_leads)

@@ -190,7 +190,9 @@ def read_samples(file: SignalFile, wanted: Sequence[Signal], frames: int) -> lis
 
 def plain_samples(file: SignalFile, channels: Sequence[int], frames: int) -> list[np.ndarray]:
     """What `samples_by_wfdb` returns, for format 16 and one sample of each signal in a frame."""
-    digital = np.fromfile(file.path, "<i2", frames * len(file.signals), offset=file.offset_bytes)
+    with file.path.open("rb", buffering=0) as opened:
+        opened.seek(file.offset_bytes)
+        digital = np.fromfile(opened, "<i2", frames * len(file.signals))
     unrecorded = digital == -32768
     samples = digital.astype(np.float64)
     if unrecorded.any():
