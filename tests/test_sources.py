@@ -1,6 +1,7 @@
 """Sources: which records there are, their labels, patients and folds; nothing is read of a signal."""
 
 import csv
+import math
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -122,6 +123,21 @@ def test_a_path_of_ptb_xl_that_leaves_the_folder_is_left_out(tmp_path):
     write_record(tmp_path, "outside")
     listing = listed(made_ptb_xl(tmp_path / "set", path="../outside"))
     assert [(left_out.record, left_out.kind) for left_out in listing.left_out] == [("../outside", "outside --from")]
+
+
+@pytest.mark.parametrize(
+    ("age", "sex", "known"),
+    [
+        ("56.0", "1", (56.0, "female")),
+        ("300.0", "0", (90.0, "male")),
+        ("300", "0.0", (90.0, "male")),
+        ("", "", (None, "")),
+    ],
+)
+def test_ptb_xl_stores_an_age_over_89_as_90(tmp_path, age, sex, known):
+    (ref,) = listed(made_ptb_xl(tmp_path, age=age, sex=sex, device="AT-6")).refs
+    assert (None if math.isnan(ref.age) else ref.age, ref.sex) == known
+    assert ref.device == "AT-6"
 
 
 def test_ptb_xl_above_100_hz_comes_from_the_500_hz_files(real_data):

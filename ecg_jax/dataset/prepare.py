@@ -8,7 +8,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ from ecg_jax.dataset.flat_signals import FLAT, checksums_of
 from ecg_jax.dataset.folds import assign_folds
 from ecg_jax.dataset.parallel_load import read_all
 from ecg_jax.dataset.prepare_config import PrepareConfig
+from ecg_jax.dataset.prepare_report import causes, report
 from ecg_jax.dataset.prepared import (
     ABOUT,
     FORMAT,
@@ -58,12 +59,13 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
     if config.to.exists() and (not config.to.is_dir() or any(config.to.iterdir())):
         raise DataError(f"{config.to} exists and is not a prepared set; choose another --to")
     with staging(config.to) as folder:
-        listing = _list(config, folder / "source")
+        listing = _without_rare_labels(_list(config, folder / "source"), config.at_least or 0, console)
+        listing = replace(listing, refs=listing.refs[: config.limit])
         refs = sorted(listing.refs, key=lambda ref: ref.record_id)
         label = np.array([[name in ref.labels for name in listing.target.names] for ref in refs], np.uint8)  # [N, K]
         leads = config.leads or listing.leads or STANDARD_LEADS
         collected = _Collected()
-        loaded = read_all(refs, leads=leads, rate_hz=config.rate_hz, workers=config.workers)
+        loaded = read_all(refs, leads=leads, rate_hz=config.stored_rate_hz, workers=config.workers)
         folds = _folds(refs, label, config.folds or listing.folds, config.seed)
         examples = collected.examples(refs, label, folds, _with_bar(loaded, len(refs), console))
         built = folder / "set"
@@ -72,13 +74,13 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
             written = _written_to(flat, examples)
             write_tfds(built, written, leads=len(leads), labels=len(listing.target.names))
         if not collected.rows:
-            raise DataError(f"no record is left: {_causes(collected.rejected)}")
+            raise DataError(f"no record is left: {causes(collected.rejected)}")
         if config.strict and collected.rejected:
-            raise DataError(f"--strict: {_causes(collected.rejected)}; or omit --strict")
+            raise DataError(f"--strict: {causes(collected.rejected)}; or omit --strict")
         _write_beside(built, config, listing, leads, collected)
         publish(built, config.to)
     prepared = open_prepared(config.to)
-    _report(prepared, console)
+    report(prepared, console)
     return prepared
 
 
@@ -87,9 +89,9 @@ def _list(config: PrepareConfig, folder: Path) -> Listing:
     source = config.source
     if isinstance(source, FolderSource) and not source.root.is_dir():
         raise DataError(f"--from {source.root} is not a folder; give the folder with the files of {source.name}")
-    listing = source.listing(rate_hz=config.rate_hz, seed=config.seed, folder=folder)
+    listing = source.listing(rate_hz=config.stored_rate_hz, seed=config.seed, folder=folder)
     if not listing.refs:
-        raise DataError(f"no record is left: {_causes(listing.left_out) or 'the table has no rows'}")
+        raise DataError(f"no record is left: {causes(listing.left_out) or 'the table has no rows'}")
     known: set[str] = set()
     for ref in listing.refs:
         where = f"source {source.name}, record {shortened(ref.record_id)}"
@@ -116,6 +118,23 @@ def _with_patients(refs: Sequence[RecordRef]) -> tuple[RecordRef, ...]:
     return tuple(replace(ref, patient=meant(ref.patient)) for ref in refs)
 
 
+def _without_rare_labels(listing: Listing, at_least: int, console: Console) -> Listing:
+    """The listing with the labels that so many records have; a score of the set is that of all its labels."""
+    counts = Counter(name for ref in listing.refs for name in ref.labels)
+    names = tuple(name for name in listing.target.names if counts[name] >= at_least)
+    if names == listing.target.names:
+        return listing
+    if listing.target.kind == "exclusive":
+        rarest = min(listing.target.names, key=lambda name: counts[name])
+        detail = f"{rarest}, one of labels that exclude each other, has {counts[rarest]} records"
+        raise DataError(f"--at-least {at_least}: {detail}; give at most {counts[rarest]}")
+    if not names:
+        raise DataError(f"--at-least {at_least}: no label has so many records; give at most {max(counts.values())}")
+    tell(console, f"--at-least {at_least}: {len(names)} of {len(listing.target.names)} labels are kept")
+    refs = tuple(replace(ref, labels=ref.labels.intersection(names)) for ref in listing.refs)
+    return replace(listing, refs=refs, target=replace(listing.target, names=names), score=None)
+
+
 @dataclass
 class _Collected:
     """What is known of the records read so far, and the hash of their content."""
@@ -140,7 +159,9 @@ class _Collected:
             gapless = not missing.all(axis=1).any()
             self.warnings += [(ref.record_id, warning) for warning in result.warnings]
             self.unused_leads.update(result.unused_leads)
-            self.rows.append((ref.record_id, ref.patient, fold, label, len(signal), missing.sum(), gapless))
+            about_signal = fold, label, len(signal), missing.sum(), gapless
+            about_person = float(ref.age), ref.sex, ref.source, ref.device
+            self.rows.append((ref.record_id, ref.patient, *about_signal, *about_person))
             self.scales.append(scale_mv)
             known = json.dumps([ref.record_id, ref.patient, int(fold), list(signal.shape)])
             for part in (known.encode(), label.tobytes(), scale_mv.tobytes(), signal.tobytes()):
@@ -168,10 +189,15 @@ def _written_to(flat: BinaryIO, examples: Iterable[Example]) -> Iterator[Example
 
 
 def _folds(refs: Sequence[RecordRef], label: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The fold of each record, [N] int32; made if `folds` is not 0. A record without a patient is its own patient."""
+    """The fold of each record, [N] int32; made if `folds` is not 0. A record without a patient is its own patient.
+
+    Folds that are made have the same share of each label and, in a set that joins several, of each source.
+    """
     patients = [f"patient {ref.patient}" if ref.patient else f"record {ref.record_id}" for ref in refs]
     if folds:
-        return assign_folds(label, patients, folds=folds, seed=seed)
+        sources = np.array([ref.source for ref in refs])  # [N]
+        from_source = sources[:, None] == np.unique(sources[sources != ""])  # [N, sources]
+        return assign_folds(np.concatenate([label, from_source], axis=1), patients, folds=folds, seed=seed)
     fold_of: dict[str, int] = {}
     for ref, patient in zip(refs, patients, strict=True):
         fold = 0 if ref.fold is None else ref.fold
@@ -189,7 +215,7 @@ def _write_beside(
     for name, rejected in (("left_out", listing.left_out), ("rejected", collected.rejected)):
         _write_table(folder / LISTS[name], ("record", "reason", "remedy"), map(astuple, rejected))
     _write_table(folder / LISTS["warnings"], ("record", "warning"), collected.warnings)
-    rate_hz, content, request = float(config.rate_hz), collected.content.hexdigest(), config.identity()
+    rate_hz, content, request = config.stored_rate_hz, collected.content.hexdigest(), config.identity()
     about = About(
         format=FORMAT,
         rate_hz=rate_hz,
@@ -239,7 +265,7 @@ def _finished(config: PrepareConfig, console: Console) -> PreparedSet:
     if config.strict and rejected:
         raise DataError(f"--strict: {config.to} was prepared without {rejected} records, see {LISTS['rejected']} in it")
     tell(console, f"{config.to} is finished already; remove it to prepare it again")
-    _report(prepared, console)
+    report(prepared, console)
     return prepared
 
 
@@ -247,51 +273,3 @@ def _with_bar(loaded: Iterable[Quantised | Rejected], total: int, console: Conso
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(loaded, total=total)
-
-
-def _report(prepared: PreparedSet, console: Console) -> None:
-    counts = prepared.about["counts"]
-    kind = "exclusive labels" if prepared.target.kind == "exclusive" else "labels"
-    size = f"{len(prepared):,} records, {len(prepared.leads)} leads, {prepared.rate_hz:g} Hz"
-    lines = [f"{prepared.path}: {size}, {len(prepared.labels)} {kind}"]
-    nowhere = prepared.leads_in_no_record()
-    for name, title in (("left_out", "left out"), ("rejected", "rejected"), ("warnings", "read with a warning")):
-        said_below = {f"lead {lead} missing" for lead in nowhere}
-        if by_kind := {kind: count for kind, count in counts[name].items() if kind not in said_below}:
-            lines.append(f"{title}: {_listed(by_kind, prepared.path / LISTS[name])}")
-    if nowhere:
-        lines.append(f"leads that no record has: {', '.join(nowhere)}; choose others with --leads")
-    if unused := [f"{lead or '(without a name)'} {count:,}" for lead, count in counts["unused_leads"].items()]:
-        listed = ", ".join(map(shortened, unused[:20])) + (", ..." if len(unused) > 20 else "")
-        lines.append(f"leads that were not asked for: {listed}; choose them with --leads")
-    if without_patient := np.count_nonzero(prepared.patients == ""):
-        lines.append(f"records without a patient: {without_patient:,}; each counts as a patient of its own")
-    tell(console, *lines)
-
-
-def _listed(counts: Mapping[str, int], table: Path) -> str:
-    """Counts by kind with the first names of each from a table beside the set; older versions did not write all."""
-    names: dict[str, dict[str, None]] = {}
-    if table.is_file():
-        with table.open(newline="", encoding="utf-8", errors="replace") as file:
-            for record, reason, *_ in (row for row in csv.reader(file) if len(row) > 1):
-                names.setdefault(reason.partition(":")[0], {})[record] = None
-    listed = "; ".join(f"{kind} {count:,}{_first_names([*names.get(kind, ())])}" for kind, count in counts.items())
-    return f"{listed}; all of them in {table}" if names else listed
-
-
-def _causes(rejected: Iterable[Rejected]) -> str:
-    """Counts by kind with the first names of each, and the reason and remedy of the first."""
-    by_kind: dict[str, list[Rejected]] = {}
-    for rejection in rejected:
-        by_kind.setdefault(rejection.kind, []).append(rejection)
-    causes = []
-    for kind, of_kind in sorted(by_kind.items()):
-        names = _first_names([rejection.record for rejection in of_kind])
-        detail = of_kind[0].reason.removeprefix(kind)
-        causes.append(f"{kind} {len(of_kind):,}{names}{detail}; {of_kind[0].remedy}")
-    return "; ".join(causes)
-
-
-def _first_names(names: Sequence[str]) -> str:
-    return f" ({', '.join(map(shortened, names[:3]))}{', ...' if len(names) > 3 else ''})" if names else ""

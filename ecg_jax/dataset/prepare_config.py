@@ -19,12 +19,16 @@ class PrepareConfig:
     """The data set."""
     to: Path
     """Folder that is created for the prepared set."""
-    rate_hz: float = 100.0
-    """Sampling rate of the prepared set."""
+    rate_hz: float | None = None
+    """Sampling rate of the prepared set; by default that of the source."""
     leads: tuple[str, ...] = ()
     """Leads in the order in which they are stored; by default those of the source."""
     folds: int | None = None
     """Number of folds to make; by default the source decides."""
+    limit: int | None = None
+    """Take the first records only, so many, for a look."""
+    at_least: int | None = None
+    """Drop the labels that fewer records have."""
     workers: int | None = None
     """Processes that read records; by default one for each processor core."""
     strict: bool = False
@@ -35,9 +39,11 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         spellings = {lead.strip().lower() for lead in self.leads}
         rules = (
-            (10 <= self.rate_hz <= 10_000, f"--rate-hz is {self.rate_hz:g}; give 10 to 10000"),
+            (10 <= self.stored_rate_hz <= 10_000, f"--rate-hz is {self.stored_rate_hz:g}; give 10 to 10000"),
             (self.workers is None or self.workers >= 1, f"--workers is {self.workers}; give 1 or more"),
             (self.folds is None or self.folds >= 2, f"--folds is {self.folds}; give 2 or more"),
+            (self.limit is None or self.limit >= 1, f"--limit is {self.limit}; give 1 or more"),
+            (self.at_least is None or self.at_least >= 1, f"--at-least is {self.at_least}; give 1 or more"),
             (0 <= self.seed < 2**32, f"--seed is {self.seed}; give a whole number from 0 up to 2**32 - 1"),
             (len(spellings) == len(self.leads), f"--leads {' '.join(self.leads)} names a lead twice; name each once"),
         )
@@ -45,9 +51,15 @@ class PrepareConfig:
             if not holds:
                 raise ConfigError(message)
 
+    @property
+    def stored_rate_hz(self) -> float:
+        """The sampling rate of the prepared set."""
+        return float(self.source.default_rate_hz if self.rate_hz is None else self.rate_hz)
+
     def identity(self) -> dict[str, Any]:
         """All settings that decide the content of the set, as JSON values."""
         source = {key: value for key, value in asdict(self.source).items() if key != "name"}
         values = {"source": self.source.name} | source
-        values |= {"rate_hz": self.rate_hz, "leads": self.leads, "folds": self.folds, "seed": self.seed}
+        values |= {"rate_hz": self.stored_rate_hz, "leads": self.leads, "folds": self.folds, "seed": self.seed}
+        values |= {"limit": self.limit, "at_least": self.at_least}
         return json.loads(json.dumps(values, default=lambda path: str(path.resolve())))

@@ -43,10 +43,16 @@ INDEX_KINDS = {
     "samples": "i",
     "missing": "i",
     "gapless": "b",
+    "ages": "f",
+    "sexes": "U",
+    "sources": "U",
+    "devices": "U",
 }
 """The arrays of `index.npz`, which `PreparedSet` describes, and the kind of their numbers or text."""
 FLAT_KINDS = {"scale_mv": "f", "checksums": "u"}
 """More arrays of it, which `FlatSignals` describes; older sets do not have them."""
+UNKNOWN = {"ages": np.nan, "sexes": "", "sources": "", "devices": ""}
+"""Those that older sets do not have, and what stands for an unknown value. No fingerprint depends on them."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,10 @@ class PreparedSet:
     samples: np.ndarray  # [N] int64, length of each record
     missing: np.ndarray  # [N] int64, number of missing samples in all leads
     gapless: np.ndarray  # [N] bool, False if at some time all leads are missing
+    ages: np.ndarray  # [N] float64, in years; NaN: unknown
+    sexes: np.ndarray  # [N] str, female or male; "": unknown
+    sources: np.ndarray  # [N] str, the collection of each record in a set that joins several, otherwise ""
+    devices: np.ndarray  # [N] str; "": unknown
     flat: FlatSignals | None = None  # None in older sets
 
     @property
@@ -278,10 +288,11 @@ def _read_index(file: Path, about: About) -> dict[str, np.ndarray]:
             raise ValueError
         with np.load(io.BytesIO(content)) as index:
             kinds = INDEX_KINDS | (FLAT_KINDS if "checksums" in index else {})
-            arrays = {name: index[name] for name in kinds}
+            arrays = {name: index[name] for name in kinds if name in index or name not in UNKNOWN}
     except Exception as error:  # a damaged archive raises many kinds
         raise _damaged(file, "is damaged") from error
     n_records = arrays["record_ids"].size
+    arrays = {name: np.full(n_records, value) for name, value in UNKNOWN.items()} | arrays
     shapes: dict[str, tuple[int, ...]] = {
         "label": (n_records, len(about.labels)),
         "scale_mv": (n_records, len(about.leads)),

@@ -17,6 +17,9 @@ def summary(prepared: PreparedSet) -> RenderableType:
     patients = len(set(prepared.patients.tolist()) - {""})
     facts.add_row("source", prepared.source)
     facts.add_row("records", f"{len(prepared):,}" + (f" of {patients:,} patients" if patients else ""))
+    for name, row in (("age", _ages(prepared)), ("sex", _shares(prepared.sexes)), ("from", _shares(prepared.sources))):
+        if row:
+            facts.add_row(name, row)
     facts.add_row("rate", f"{prepared.rate_hz:g} Hz")
     facts.add_row("leads", ", ".join(prepared.leads))
     shortest, median, longest = np.quantile(seconds, [0, 0.5, 1])
@@ -32,6 +35,20 @@ def summary(prepared: PreparedSet) -> RenderableType:
     facts.add_row("unused leads", unused or "none")
     facts.add_row("fingerprint", prepared.fingerprint[:16])
     return Group(facts, "", _by_label_and_fold(prepared))
+
+
+def _ages(prepared: PreparedSet) -> str:
+    known = prepared.ages[~np.isnan(prepared.ages)]
+    if not known.size:
+        return ""
+    youngest, median, oldest = np.quantile(known, [0, 0.5, 1])
+    return f"{youngest:g} to {oldest:g} years, median {median:g}, {len(prepared) - known.size:,} unknown"
+
+
+def _shares(names: np.ndarray) -> str:
+    """How many records have each name, and how many have none; "" if no name is known."""
+    known, counts = np.unique(names, return_counts=True)
+    return ", ".join(f"{name or 'unknown'} {n:,}" for name, n in zip(known, counts, strict=True)) if any(known) else ""
 
 
 def _by_label_and_fold(prepared: PreparedSet) -> Table:

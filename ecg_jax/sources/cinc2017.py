@@ -15,7 +15,7 @@ REMEDY = "download it from https://physionet.org/content/challenge-2017/ and giv
 
 @dataclass(frozen=True)
 class Cinc2017(FolderSource):
-    """CinC Challenge 2017: one lead (ECG), 9-61 s, exclusive labels A, N, O, ~; five folds are made."""
+    """CinC 2017: one lead (ECG), 9-61 s, exclusive labels A, N, O, ~; prepared at 100 Hz; five folds are made."""
 
     name = "cinc2017"
 

@@ -1,5 +1,6 @@
 """The value that every source returns, and parts that sources share. May import tyro, but nothing heavy."""
 
+import math
 import posixpath
 import re
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ class RecordRef:
     fold: int | None = None  # None: to be assigned
     reader: str = "wfdb"  # name of the function that reads it, in `ecg_jax.records.standardise.READERS`
     key: str | None = None  # the record within its file, if the file holds several
+    age: float = math.nan  # in years; NaN: unknown
+    sex: str = ""  # "female" or "male"; "": unknown
+    source: str = ""  # the collection that the record comes from, if the set joins several; folds are even in each
+    device: str = ""  # that recorded it, if the set joins several; "": unknown
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,14 @@ class Listing:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A source with files in a folder of the user."""
+    """A source with files in a folder of the user.
+
+    The description of each says at which rate, with which leads and in how many folds it is prepared by default.
+    """
 
     root: Annotated[Path, tyro.conf.arg(name="from")]
     """Folder that contains the files of the data set."""
+    default_rate_hz = 100.0  # of the prepared set without `--rate-hz`
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,21 @@ from typing import Literal
 
 from ecg_jax.errors import DataError, Rejected
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, path_below
-from ecg_jax.sources.tables import is_missing, rows, shortened, whole_number
+from ecg_jax.sources.tables import age_years, is_missing, rows, shortened, whole_number
 from ecg_jax.target import Target
 
 REMEDY = "download it from https://physionet.org/content/ptb-xl/ and give its folder with --from"
 NO_FILE = "download it, or check --from"
+SEX: dict[int | None, str] = {0: "male", 1: "female"}
+OVER_89 = 300, 90.0  # how the table writes an age over 89, and how it is stored
 
 
 @dataclass(frozen=True)
 class PtbXl(FolderSource):
-    """PTB-XL: 12 leads, 10 s, at 100 or 500 Hz; has ten folds of its own."""
+    """PTB-XL 1.0.1 to 1.0.3: 12 leads, 10 s; prepared at 100 Hz (or 500); has ten folds of its own.
+
+    An age over 89, which the table gives as 300, is stored as 90.
+    """
 
     task: Literal["all", "diagnostic", "subdiagnostic", "superdiagnostic", "form", "rhythm"] = "superdiagnostic"
     """Which labels."""
@@ -37,7 +42,8 @@ class PtbXl(FolderSource):
         label_of = self._label_of_statement()
         refs, left_out, names = [], [], set()
         table, column = self.root / "ptbxl_database.csv", "filename_lr" if rate_hz <= 100 else "filename_hr"
-        for where, row in rows(table, columns=("scp_codes", "patient_id", "strat_fold", column), remedy=REMEDY):
+        columns, known = ("scp_codes", "patient_id", "strat_fold", column), ("age", "sex", "device")
+        for where, row in rows(table, columns=columns, optional=known, remedy=REMEDY):
             fold = whole_number(row["strat_fold"])
             if fold is None:
                 raise DataError(f"{where} has the strat_fold '{shortened(row['strat_fold'])}'; {REMEDY}")
@@ -56,8 +62,18 @@ class PtbXl(FolderSource):
                 remedy = "keep it with --keep-unlabelled"
                 left_out.append(Rejected(record_id, f"no label of the task {self.task}: {where}", remedy))
             else:
-                patient = row["patient_id"].removesuffix(".0")
-                refs.append(RecordRef(record_id, self.root / path, labels, patient, fold))
+                refs.append(
+                    RecordRef(
+                        record_id,
+                        self.root / path,
+                        labels,
+                        row["patient_id"].removesuffix(".0"),
+                        fold,
+                        age=_age_years(row.get("age", "")),
+                        sex=SEX.get(whole_number(row.get("sex", "")), ""),
+                        device=row.get("device", ""),
+                    )
+                )
         target = Target("multilabel", tuple(sorted(names)))
         return Listing(tuple(refs), target, folds=0, left_out=tuple(left_out))
 
@@ -71,6 +87,11 @@ class PtbXl(FolderSource):
         return {
             row[""]: row[""] if self.task == "all" or whole_number(row[self.task]) == 1 else "" for row in statements
         }
+
+
+def _age_years(cell: str) -> float:
+    written, stored = OVER_89
+    return stored if whole_number(cell) == written else age_years(cell)
 
 
 def _statements(cell: str, where: str) -> set[str]:

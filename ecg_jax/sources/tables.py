@@ -6,6 +6,7 @@ What can be meant in one way only is read; anything else is refused with its lin
 import codecs
 import csv
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,18 @@ def whole_number(text: str) -> int | None:
     """A whole number of at most nine digits, also as `17.0`; None if the text is anything else."""
     number = re.fullmatch(r"(\d{1,9})(\.0*)?", text.strip())
     return int(number[1]) if number else None
+
+
+def age_years(text: str) -> float:
+    """An age in years, also as `56.0`; NaN where there is none from 0 to 130."""
+    number = re.fullmatch(r"(\d{1,3})(\.\d*)?", text.strip())
+    age = float(number[0]) if number else math.nan
+    return age if age <= 130 else math.nan
+
+
+def sex(text: str) -> str:
+    """A sex as `female` or `male`, also from their first letters; "" for anything else."""
+    return next((name for name in ("female", "male") if text.strip().lower() in (name, name[0])), "")
 
 
 def shortened(text: str) -> str:

@@ -7,18 +7,18 @@ from pathlib import Path, PurePosixPath
 
 from ecg_jax.errors import DataError, Rejected
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, path_below
-from ecg_jax.sources.tables import is_missing, rows, shortened, whole_number
+from ecg_jax.sources.tables import age_years, is_missing, rows, sex, shortened, whole_number
 from ecg_jax.target import Target
 
-REMEDY = "give a CSV with the columns record, labels and, if known, patient and fold with --labels"
+REMEDY = "give a CSV with the columns record, labels and, if known, patient, fold, age and sex with --labels"
 
 
 @dataclass(frozen=True)
 class WfdbFolder(FolderSource):
-    """A folder of WFDB records with a table of labels: the 12 standard leads; ten folds are made if it has none."""
+    """A folder of WFDB records with a table of labels: the 12 standard leads at 100 Hz; ten folds if it has none."""
 
     labels: Path
-    """CSV with the columns record, labels (separated by ;) and, if known, patient and fold."""
+    """CSV with the columns record, labels (separated by ;) and, if known, patient, fold, age and sex."""
     exclusive: bool = False
     """Each record has exactly one label."""
     name = "wfdb"
@@ -36,7 +36,8 @@ class WfdbFolder(FolderSource):
         places: dict[str, str] = {}  # of records in the table
         first_place: dict[str, str] = {}  # of labels
         left_out = []
-        content = rows(self.labels, columns=("record", "labels"), optional=("patient", "fold"), remedy=REMEDY)
+        known = ("patient", "fold", "age", "sex")
+        content = rows(self.labels, columns=("record", "labels"), optional=known, remedy=REMEDY)
         for where, row in content:
             labels = _labels(row["labels"], where)
             if self.exclusive and len(labels) != 1:
@@ -51,7 +52,15 @@ class WfdbFolder(FolderSource):
             if record_id in refs:
                 again = f"{where} names {shortened(record_id)} a second time, after {places[record_id]}"
                 raise DataError(f"{again}; keep one row for each record")
-            refs[record_id] = RecordRef(record_id, self.root / record_id, labels, row.get("patient", ""), fold)
+            refs[record_id] = RecordRef(
+                record_id,
+                self.root / record_id,
+                labels,
+                row.get("patient", ""),
+                fold,
+                age=age_years(row.get("age", "")),
+                sex=sex(row.get("sex", "")),
+            )
             places[record_id] = where
         if not first_place:
             raise DataError(f"{self.labels} gives no record a label; {REMEDY}")
@@ -102,11 +111,11 @@ class WfdbFolder(FolderSource):
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Synthetic recordings with known labels: 12 leads, 10 s, at 500 Hz; ten folds are made."""
+    """Synthetic recordings with known labels: 12 leads, 10 s, at 500 Hz; prepared at 100 Hz; ten folds are made."""
 
     records: int = 400
     """Number of recordings."""
-    name = "synthetic"
+    name, default_rate_hz = "synthetic", 100.0
 
     def listing(self, *, rate_hz: float, seed: int, folder: Path) -> Listing:
         """Writes the recordings into `folder` and lists them.
