@@ -386,6 +386,13 @@ def test_a_dry_run_lists_every_trial_and_the_sum_of_their_times(tmp_path, study_
     assert any("15 (150 ms)" in line for line in lines)
 
 
+def test_the_time_of_a_run_has_a_part_for_each_epoch_beside_steps_and_validations(study_of):
+    study = study_of()
+    runner = replace(Fakes().runner, measure_rest=lambda config: (2.0, 0.5))
+    for run, _ in estimate_seconds(study, SCALES.scales(), runner).values():
+        assert run == pytest.approx(60 + 2 + 0.5 * study.base.train.epochs)
+
+
 def test_a_dry_run_of_a_finished_study_has_nothing_left(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set, with_levels(GRID, learning_rates=(1e-3, 3e-3)), folds=(1, 2))
     worked(folder, Fakes())

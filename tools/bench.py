@@ -240,7 +240,9 @@ def study(
         table.add_row(name, f"{ours:.1f}", f"{torch:.1f}", f"{torch / ours:.2f}")
     Console().print(table)
     print("seconds; of a scale: its trainings and test predictions; whole: the process, with start and report")
-    print(f"the whole study takes {found.seconds / sum(found.of_scale.values()):.3f} times as long as its trainings")
+    trainings = sum(found.of_scale.values())
+    print(f"the whole study takes {found.seconds / trainings:.3f} times as long as its trainings")
+    print(f"its trainings were predicted to take {found.predicted_trainings:.1f} s and took {trainings:.1f} s")
     if json_path:
         json_path.write_text(json.dumps(asdict(found), indent=1) + "\n")
 

@@ -25,6 +25,8 @@ class StudySeconds:
     """Seconds of the processes, and of the trainings and test predictions of each scale in them."""
 
     seconds: float
+    predicted_trainings: float
+    """Of all trainings and test predictions, by the model of `--dry-run`."""
     torch_seconds: float
     of_scale: Mapping[str, float]
     torch_of_scale: Mapping[str, float]
@@ -52,8 +54,10 @@ def measure(
     base = base_run(data, epochs)
     trials = {"config": to_dict(base), "grid": grid, "seeds": seeds}
     with temporary_folder() as folder:
+        with Worker(compiled=folder / "dry_run") as worker:
+            predicted = worker.call("bench_study.predict_ours", **trials)
         start = time.perf_counter()
-        with Worker(compiled=folder) as worker:
+        with Worker(compiled=folder / "compiled") as worker:
             ours = worker.call("bench_study.train_ours", workdir=workdir, **trials)
         seconds = time.perf_counter() - start
         rate_hz, arrays = write_arrays(base.data, folder / "arrays.npz"), folder / "arrays.npz"
@@ -61,7 +65,7 @@ def measure(
         with Worker() as worker:
             torch = worker.call("bench_study.train_theirs", arrays=arrays, rate_hz=rate_hz, folder=folder, **trials)
         torch_seconds = time.perf_counter() - start
-    return StudySeconds(seconds, torch_seconds, ours["value"], torch["value"])
+    return StudySeconds(seconds, predicted["value"], torch_seconds, ours["value"], torch["value"])
 
 
 def train_ours(config: dict[str, Any], workdir: str, grid: Mapping[str, list[int]], seeds: int) -> dict[str, float]:
@@ -90,6 +94,22 @@ def train_ours(config: dict[str, Any], workdir: str, grid: Mapping[str, list[int
     args = GridArgs(Path(workdir), seeds=seeds, run=from_dict(RunConfig, config), **axes)
     train_study(args, conclude=conclude_study, runner=replace(plain, train=train, predict=predict))
     return dict(seconds)
+
+
+def predict_ours(config: dict[str, Any], grid: Mapping[str, list[int]], seeds: int) -> float:
+    """Predicts the seconds of all trainings and test predictions of the study, as `--dry-run` does."""
+    from ecg_jax.dataset.prepared import open_prepared
+    from ecg_jax.experiment import GridArgs
+    from ecg_jax.study.design import make_study
+    from ecg_jax.study.dry_run import estimate_seconds
+    from ecg_jax.study.runner import Runner
+
+    base = from_dict(RunConfig, config)
+    axes: dict[str, Any] = {name: tuple(levels) for name, levels in grid.items()}
+    args = GridArgs(Path(), seeds=seeds, run=base, **axes)
+    study = make_study(base, args.axes(), (), open_prepared(base.data.path))
+    (scales,) = (each.scales() for each in args.grids(study))
+    return sum(seeds * of_run + start for of_run, start in estimate_seconds(study, scales, Runner()).values())
 
 
 def train_theirs(

@@ -31,7 +31,10 @@ def estimate_seconds(study: Study, scales: Sequence[Scale], runner: Runner) -> S
         runs.append((macs[scale], run))
         starts.append((macs[scale], start))
     of_run, of_start = fit_seconds(runs), fit_seconds(starts)
-    return {scale: (of_run(macs[scale]), of_start(macs[scale])) for scale in scales}
+    smallest = next(iter(study.fold_configs(study.config(order[0])).values()))
+    once, of_epoch = runner.measure_rest(smallest)
+    rest = {scale: once + of_epoch * study.config(scale).train.epochs for scale in scales}
+    return {scale: (of_run(macs[scale]) + rest[scale], of_start(macs[scale])) for scale in scales}
 
 
 def trials_table(folder: StudyFolder, plan: Plan, seconds: Seconds) -> Table:

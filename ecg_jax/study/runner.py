@@ -1,5 +1,6 @@
 """Functions that a study applies to a run: train, predict, measure. JAX is imported where it is used."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +8,18 @@ from pathlib import Path
 from rich.console import Console
 
 from ecg_jax.analysis.axes import Scale
-from ecg_jax.config import RunConfig
+from ecg_jax.config import RunConfig, with_fields
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import UserError
+from ecg_jax.files import temporary_folder
 from ecg_jax.study.cost import window_samples
 from ecg_jax.study.design import Study
+from ecg_jax.terminal import PlainConsole
 from ecg_jax.training.compiled import keep_compiled
 from ecg_jax.training.result import RunResult
+
+SHORT_EPOCHS = (1, 5)  # of the runs that are trained to measure what is neither step nor validation
 
 
 def train(runs: Mapping[Path, RunConfig], *, console: Console, plots: bool) -> dict[Path, RunResult | UserError]:
@@ -46,6 +53,29 @@ def measure_run(config: RunConfig) -> tuple[float, float]:
     return run_seconds(config)
 
 
+def measure_rest(config: RunConfig) -> tuple[float, float]:
+    """Seconds of a run besides its steps and validations, once and in each epoch.
+
+    They are measured with short runs on few records, in a temporary folder, up to the predictions of the test folds.
+    """
+    n_records = len(split_records(open_prepared(config.data.path), config.data).training)
+    share = config.data.training_share * min(1.0, 2 * config.train.batch_size / n_records)
+    with temporary_folder() as folder:
+
+        def rest(epochs: int, name: str) -> float:
+            short = with_fields(config, {"data.training_share": share, "train.epochs": epochs})
+            start = time.perf_counter()
+            successful(Runner().finish({folder / name: short}, predict=True, console=PlainConsole(quiet=True)))
+            return time.perf_counter() - start - measure_run(short)[0]
+
+        few, many = SHORT_EPOCHS
+        for epochs in SHORT_EPOCHS:  # compiles: a learning rate of each step is an argument of the steps
+            rest(epochs, f"first_{epochs}")
+        of_few, of_many = rest(few, "few"), rest(many, "many")
+    of_epoch = max((of_many - of_few) / (many - few), 0.0)
+    return max(of_few - few * of_epoch, 0.0), of_epoch
+
+
 def measure_together(configs: Sequence[RunConfig]) -> int:
     """How many of these runs should be trained as one program on this machine; 1 on CPU."""
     from ecg_jax.training.timing import fastest_together
@@ -75,6 +105,7 @@ class Runner:
     measure_run: Callable[[RunConfig], tuple[float, float]] = measure_run
     keep_compiled: Callable[[Path], None] = keep_compiled
     measure_together: Callable[[Sequence[RunConfig]], int] = measure_together
+    measure_rest: Callable[[RunConfig], tuple[float, float]] = measure_rest
 
     def finish(
         self, runs: Mapping[Path, RunConfig], *, predict: bool, console: Console, plots: bool = False, together: int = 1
