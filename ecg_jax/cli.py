@@ -103,7 +103,14 @@ def cost(
         next_step("ecg-jax", "train", "--data", data, "--workdir", workdir, *flags(run))
 
 
-def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN, allow_code: bool = False) -> None:
+def train(
+    workdir: Path,
+    run: Annotated[RunConfig, FLAT] = RUN,
+    allow_code: bool = False,
+    coordinator: str = "",
+    processes: int | None = None,
+    process: int | None = None,
+) -> None:
     """Trains a network on a prepared set.
 
     --preset NAME sets a complete run (ptb_xl, cinc2017), --model.preset NAME the fields of the model (resnet18_1d,
@@ -113,22 +120,37 @@ def train(workdir: Path, run: Annotated[RunConfig, FLAT] = RUN, allow_code: bool
     Args:
         workdir: Folder of this run; if it contains an unfinished run, that run is continued.
         allow_code: Continue with the functions that the folder's config.json names, if you trust them.
+        coordinator: HOST:PORT of process 0, to train on several processes; the tasks of one srun and TPUs need no flag.
+        processes: Number of processes; 1 trains on this one alone, whatever has started it.
+        process: Number of this process, from 0.
     """
     if run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     from ecg_jax.training import run as train_run
     from ecg_jax.training.compiled import compiled_folder, keep_compiled
-    from ecg_jax.training.workdir import CONFIG, read_config, with_functions
+    from ecg_jax.training.processes import agreed, joined
 
-    if (workdir / CONFIG).is_file():
-        run = with_functions(run, read_config(workdir), workdir / CONFIG, allow_code=allow_code)
     keep_compiled(compiled_folder())
-    result = train_run(run, workdir)
+    given = run
+    with joined(coordinator, processes, process) as is_first:
+        run = agreed(lambda: _continued(workdir, given, allow_code=allow_code))
+        result = train_run(run, workdir)
+    if not is_first:
+        return
     _print(result)
     if result.config["data"]["test_folds"] == []:  # the run keeps no records to evaluate it on
         _next_is_predict(workdir, run.data.path, allow_code=bool(run.functions.named))
     else:
         next_step("ecg-jax", "evaluate", "--workdir", workdir, *_allowed(bool(run.functions.named)))
+
+
+def _continued(workdir: Path, run: RunConfig, *, allow_code: bool) -> RunConfig:
+    """The run with the functions of the workdir's config, if there is one."""
+    from ecg_jax.training.workdir import CONFIG, read_config, with_functions
+
+    if not (workdir / CONFIG).is_file():
+        return run
+    return with_functions(run, read_config(workdir), workdir / CONFIG, allow_code=allow_code)
 
 
 def evaluate(

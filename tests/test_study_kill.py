@@ -78,3 +78,33 @@ def test_four_workers_of_which_one_is_killed_time_and_again_lose_and_double_noth
     for folder in (study / "trials").iterdir():
         assert [line["epoch"] for line in read_metrics(folder)] == list(range(1, EPOCHS + 1))
         assert not list((folder / "checkpoints").glob("*tmp*"))
+
+
+@pytest.mark.slow
+def test_a_worker_leaves_within_20_s_of_sigterm_and_another_one_continues_its_trial(
+    synthetic_set, tmp_path, postgresql
+):
+    study = tmp_path / "study"
+    command = [sys.executable, str(SCRIPT), "--data", str(synthetic_set), "--workdir", str(study), "--depths", "1"]
+    command += ["--channels", "4", "--kernels", "3", "--seeds", "1", "--base", "local", "--storage", postgresql]
+    command += ["--train.epochs", "400", "--data.window-seconds", "2", "--evaluate.resamples", "20"]
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, **settings) as worker:
+        for _ in range(1200):
+            if any(path.name.isdecimal() for path in study.glob("trials/*/checkpoints/*")):
+                break
+            assert worker.poll() is None, worker.communicate()
+            time.sleep(0.1)
+        began = time.monotonic()
+        worker.terminate()
+        said, _ = worker.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert worker.returncode == 143
+    assert said.splitlines()[-1] == "scale.py: stopped; the same command continues it"
+    storage = open_storage(study, postgresql)
+    attempts = storage.get_all_trials(storage.get_study_id_from_name(open_study(study).name))
+    assert [attempt.state for attempt in attempts] == [TrialState.FAIL], "released"
+    again = subprocess.run(command, check=True, **settings).stdout
+    assert "continuing after epoch" in again
+    assert "gave up" not in again
+    assert (study / "report.html").is_file()

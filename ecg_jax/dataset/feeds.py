@@ -3,7 +3,7 @@
 A feed has `arrays`, a pytree on the devices that is an argument of each call of the compiled steps; `stream`, which
 yields the items of each call, [S, R, B, ...] for S steps, R runs and B rows; and `take(arrays, item)`, which turns the
 item of one run and step into a batch inside the compiled steps.
-TensorFlow is loaded only when a host feed is read. May import jax, flax and psutil.
+TensorFlow is loaded only when a host feed is read. May import jax and flax.
 """
 
 import importlib.util
@@ -16,7 +16,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 from flax import struct
 
 from ecg_jax.dataset.batch import AnyArray, Batch
@@ -84,14 +83,13 @@ def make_feed(
 ) -> "ResidentFeed | HostFeed":
     """Makes the feed of a kind over the records `indices`; `auto` is resident if the records fit the device.
 
-    `devices` places pytrees of NumPy arrays on the devices: `put_rows` splits them, `put_everywhere` copies them;
-    `steps_per_call` is the number of steps for which items are yielded together.
+    `devices` places pytrees of NumPy arrays on the devices: `own_rows` are those that this process feeds, `put_rows`
+    splits them, `put_everywhere` copies them; `memory_bytes` is the memory of one device, and `steps_per_call` the
+    number of steps for which items are yielded together.
     """
     if kind == "auto":
-        stats = jax.local_devices()[0].memory_stats() or {}
-        memory = stats.get("bytes_limit") or psutil.virtual_memory().total
         n_samples = int(recordings.samples[indices].sum())
-        fits = 2 * n_samples * len(recordings.leads) <= RESIDENT_SHARE * memory and n_samples < 2**31
+        fits = 2 * n_samples * len(recordings.leads) <= RESIDENT_SHARE * devices.memory_bytes and n_samples < 2**31
         kind = "resident" if fits else "host"
     return (ResidentFeed if kind == "resident" else HostFeed)(recordings, indices, window, devices)
 
@@ -123,7 +121,7 @@ class ResidentFeed:
         """Yields, for steps 0 to `number`, the rows of several steps and their number, on the devices and as an int."""
         size = self._devices.steps_per_call
         for first in range(0, number, size):
-            steps = [rows_at(step) for step in range(first, min(first + size, number))]
+            steps = [self._devices.own_rows(rows_at(step)) for step in range(first, min(first + size, number))]
             padding = [steps[-1]] * (size - len(steps))
             items = Rows(*(np.stack(column) for column in zip(*steps, *padding, strict=True)))
             yield self._devices.put_rows(items), self._devices.put_everywhere(np.int32(len(steps))), len(steps)
@@ -201,9 +199,12 @@ class HostFeed:
         """Yields, for each of `number` steps, its windows and the number 1, on the devices; reading runs ahead."""
         import tensorflow as tf
 
-        step_bytes = 2 * rows_at(0).record.size * self._window * len(self._recordings.leads)
+        def own_rows_at(step: int) -> Rows:
+            return self._devices.own_rows(rows_at(step))
+
+        step_bytes = 2 * own_rows_at(0).record.size * self._window * len(self._recordings.leads)
         size = max(1, min(MOST_STEPS, BYTES_AT_ONCE // step_bytes))
-        self._order, self._failed = _Order(rows_at, number, size), None
+        self._order, self._failed = _Order(own_rows_at, number, size), None
         one = self._devices.put_everywhere(np.int32(1))
         try:
             for fields in islice(self._parts.as_numpy_iterator(), -(-number // size)):

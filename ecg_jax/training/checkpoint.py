@@ -208,9 +208,11 @@ def _unpacked(packed: np.ndarray, like: Any) -> Any:
 
 @contextmanager
 def _orbax(folder: Path) -> Iterator[tuple[ocp.Checkpointer, Path]]:
-    """Orbax for one operation, and the path by which it is given a folder."""
+    """Orbax for one operation in process 0, and the path by which it is given a folder."""
     with _ORBAX, _one_error(), ExitStack() as stack:
-        checkpointer = stack.enter_context(ocp.Checkpointer(ocp.CompositeCheckpointHandler()))
+        first = ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="first")
+        handler = ocp.CompositeCheckpointHandler(composite_options=ocp.CompositeOptions(multiprocessing_options=first))
+        checkpointer = stack.enter_context(ocp.Checkpointer(handler, multiprocessing_options=first))
         if re.search(r"[\[\]\\]", str(folder)):  # Orbax takes them for a pattern, and loses the arrays without an error
             link = Path(stack.enter_context(temporary_folder()), CHECKPOINTS)
             link.symlink_to(folder)

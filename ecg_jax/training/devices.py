@@ -3,16 +3,19 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ecg_jax.errors import ConfigError, RunError, reason_of
+from ecg_jax.errors import ConfigError, reason_of
+from ecg_jax.training.processes import agreed
 
 AXIS = "data"
 ROWS = P(None, None, AXIS)  # items are [S, R, B, ...]: steps, runs, rows
@@ -55,10 +58,6 @@ class Devices:
     mode: Literal["jit", "pmap"] = "jit"
     devices: tuple[Any, ...] = ()
 
-    def __post_init__(self) -> None:
-        if jax.process_count() > 1:
-            raise RunError("training in several processes is not supported; start one process on one host")
-
     @property
     def axis_name(self) -> str | None:
         """The mapped axis under `pmap`."""
@@ -70,8 +69,21 @@ class Devices:
         return 1 if self._all[0].platform == "cpu" else STEPS_PER_CALL
 
     @property
+    def memory_bytes(self) -> int:
+        """Memory of one device, or of the machine if that is not known."""
+        stats = jax.local_devices()[0].memory_stats() or {}
+        return agreed(lambda: stats.get("bytes_limit") or psutil.virtual_memory().total)
+
+    @cached_property
     def _all(self) -> tuple[Any, ...]:
-        return self.devices or tuple(jax.devices())
+        return self.devices or tuple(sorted(jax.devices(), key=lambda device: (device.process_index, device.id)))
+
+    @cached_property
+    def _own(self) -> tuple[int, int]:
+        """The first of the devices of this process, and that after the last one."""
+        local = jax.local_devices()
+        own = [place for place, device in enumerate(self._all) if device in local]
+        return own[0], own[-1] + 1
 
     @property
     def _mesh(self) -> Mesh:
@@ -81,24 +93,41 @@ class Devices:
         return len(self._all)
 
     def put_everywhere(self, tree: Any) -> Any:
-        """Copies a pytree to every device."""
-        return jax.device_put(tree, NamedSharding(self._mesh, P()))
+        """Copies a pytree, which is the same in all processes, to every device."""
+        return self._put(tree, P())
+
+    def own_rows(self, tree: Any) -> Any:
+        """The rows of the arrays [R, B, ...] of a pytree that are on the devices of this process."""
+        first, end = self._own
+        rows = len(jax.tree.leaves(tree)[0][0]) // len(self)
+        return jax.tree.map(lambda x: x[:, first * rows : end * rows], tree)
 
     def put_rows(self, tree: Any) -> Any:
-        """Splits the rows of the arrays [S, R, B, ...] of a pytree over the devices."""
-        return jax.device_put(tree, NamedSharding(self._mesh, ROWS))
+        """Splits the rows of this process, arrays [S, R, B, ...], over its devices, as a part of the global batch."""
+        return self._put(tree, ROWS)
+
+    def _put(self, tree: Any, spec: P) -> Any:
+        sharding = NamedSharding(self._mesh, spec)
+        if jax.process_count() == 1:
+            return jax.device_put(tree, sharding)
+
+        def put(x: Any) -> Any:
+            own = np.asarray(x)
+            return jax.make_array_from_process_local_data(sharding, own, None if spec == ROWS else own.shape)
+
+        with jax.transfer_guard("allow"):  # JAX does not count it among the explicit transfers
+            return jax.tree.map(put, tree)
 
     def compile(self, step: Callable[..., Any], *, rows: bool = False) -> Callable[..., Any]:
         """Compiles `step(carry, inputs, item) -> (carry, output)` into a function that takes several steps in a call.
 
         Args:
             step: takes one item [R, B, ...]; carry and inputs are whole on each device.
-            rows: whether the outputs [R, B, ...] are split over the devices by row, like the items; otherwise they are
-                whole on each device.
+            rows: whether the outputs have rows [R, B, ...], as the items.
 
         Returns:
             `steps(carry, inputs, items, count) -> (carry, outputs)`: the first `count` of the items [S, R, B, ...] are
-            used. The memory of the carry is given to the result.
+            used, and the results are whole on each device. The memory of the carry is given to the result.
         """
 
         def steps(carry: Any, inputs: Any, items: Any, count: Any) -> Any:
@@ -115,13 +144,11 @@ class Devices:
 
             return lax.fori_loop(0, count, one, (carry, outputs))
 
-        results = (P(), ROWS if rows else P())
         function: Callable[..., Any] = steps
         if self.axis_name is not None:
-            specs = {"in_specs": (P(), P(), ROWS, P()), "out_specs": results}
+            specs = {"in_specs": (P(), P(), ROWS, P()), "out_specs": (P(), ROWS if rows else P())}
             function = jax.shard_map(steps, mesh=self._mesh, **specs, check_vma=False)
-        shardings = tuple(NamedSharding(self._mesh, spec) for spec in results)
-        return jax.jit(function, donate_argnums=0, out_shardings=shardings)
+        return jax.jit(function, donate_argnums=0, out_shardings=NamedSharding(self._mesh, P()))
 
 
 def _at(tree: Any, place: Any) -> Any:

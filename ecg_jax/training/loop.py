@@ -92,7 +92,8 @@ def run_together(
         InUseError: another process is training in one of the workdirs.
         RunError: the runs differ in more than that.
     """
-    console = console or PlainConsole(stderr=True)
+    is_first = jax.process_index() == 0
+    console = console or PlainConsole(stderr=True, quiet=not is_first)
     results: dict[Path, RunResult | UserError] = {}
     trainings: list[Training] = []
     prepared: PreparedSet | None = None
@@ -101,7 +102,7 @@ def run_together(
             config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=config.data.path.resolve()))
             if prepared is None or prepared.path != config.data.path:
                 prepared = open_prepared(config.data.path)
-            writer = RunWriter(workdir, plots=plots) if jax.process_index() == 0 else SilentWriter(workdir)
+            writer = RunWriter(workdir, plots=plots) if is_first else SilentWriter(workdir)
             try:
                 found = opened(make_plan(config, prepared), writer, workdirs, console)
             except (ConfigError, RunError) as error:

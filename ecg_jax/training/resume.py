@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from ecg_jax.errors import RunError
 from ecg_jax.evaluation.scores import SCORES
 from ecg_jax.evaluation.summary import metric_value
 from ecg_jax.terminal import tell
-from ecg_jax.training.checkpoint import Course, check_fingerprint, read_checkpoint
+from ecg_jax.training.checkpoint import Checkpoint, Course, check_fingerprint, read_checkpoint
 from ecg_jax.training.evaluator import stacked
+from ecg_jax.training.processes import agreed
 from ecg_jax.training.result import RunResult, read_result
 from ecg_jax.training.setup import RunPlan, TrainingSetup
 from ecg_jax.training.step import TrainState
@@ -59,7 +61,14 @@ class Training:
 
 
 def opened(plan: RunPlan, writer: RunWriter, workdirs: ExitStack, console: Console) -> RunResult | Training:
-    """The result of a finished run, or else its training, in a workdir that is kept for this process."""
+    """The result of a finished run, or else its training, in a workdir that is kept for this process.
+
+    Of several processes, only the first one reads the workdir.
+    """
+    return agreed(lambda: _finished_or_kept(plan, writer, workdirs, console)) or Training(plan, writer)
+
+
+def _finished_or_kept(plan: RunPlan, writer: RunWriter, workdirs: ExitStack, console: Console) -> RunResult | None:
     workdir = writer.workdir
     if (finished := _finished(plan, workdir, console)) is not None:  # perhaps in a read-only folder
         return finished
@@ -71,7 +80,7 @@ def opened(plan: RunPlan, writer: RunWriter, workdirs: ExitStack, console: Conso
         check_config(workdir, before.config, plan.config)
         check_fingerprint(workdir, plan.prepared.fingerprint)
     tell(console, plan.splits.describe())
-    return Training(plan, writer)
+    return None
 
 
 def _finished(plan: RunPlan, workdir: Path, console: Console) -> RunResult | None:
@@ -105,24 +114,29 @@ def restored_state(setup: TrainingSetup, trainings: Sequence[Training], console:
     host = jax.device_get(setup.initial_state())
     states = [of_run(host, number) for number in range(len(trainings))]
     for number, training in enumerate(trainings):
-        like = states[number]
-        workdir = training.writer.workdir
         try:
-            checkpoint = read_checkpoint(workdir / CHECKPOINTS, latest=like, best=like.variables)
+            checkpoint = agreed(partial(_read, training, states[number], console))
         except RunError as failure:
             training.failure = failure
             continue
-        if checkpoint is None:
-            continue
-        states[number], training.best = checkpoint.latest, checkpoint.best
-        training.course = course = checkpoint.course
-        training.saved_epoch = course.epoch
-        tell(console, *(f"{note}; the one before is used" for note in checkpoint.damaged))
-        known = {line["epoch"] for line in read_metrics(workdir)}
-        if lost := len(set(range(1, course.epoch + 1)) - known):
-            tell(console, f"{workdir / METRICS} lacks {lost} of {course.epoch} epochs, and so will the training curves")
-        tell(console, f"continuing after epoch {course.epoch} of {training.plan.config.train.epochs}")
+        if checkpoint is not None:
+            states[number], training.best = checkpoint.latest, checkpoint.best
+            training.course, training.saved_epoch = checkpoint.course, checkpoint.course.epoch
     return setup.place(stacked(states))
+
+
+def _read(training: Training, like: TrainState, console: Console) -> Checkpoint | None:
+    workdir, epochs = training.writer.workdir, training.plan.config.train.epochs
+    checkpoint = read_checkpoint(workdir / CHECKPOINTS, latest=like, best=like.variables)
+    if checkpoint is None:
+        return None
+    epoch = checkpoint.course.epoch
+    tell(console, *(f"{note}; the one before is used" for note in checkpoint.damaged))
+    known = {line["epoch"] for line in read_metrics(workdir)}
+    if lost := len(set(range(1, epoch + 1)) - known):
+        tell(console, f"{workdir / METRICS} lacks {lost} of {epoch} epochs, and so will the training curves")
+    tell(console, f"continuing after epoch {epoch} of {epochs}")
+    return checkpoint
 
 
 def of_run(tree: Any, number: int) -> Any:
