@@ -5,6 +5,7 @@
     python tools/bench.py study --data prepared/ptb_xl --workdir runs/overhead
     python tools/bench.py prepare --from cinc2017
     python tools/bench.py feeds --data prepared/ptb_xl
+    python tools/bench.py storage --data prepared/synthetic --storage postgresql://USER@HOST/DATABASE
 
 Run it on an idle machine. `step` compares our network with an equal network in eager PyTorch, alternately in one run.
 Both execute whole steps: forward, backward, AdamW, running statistics of the normalisation; our step starts from int16
@@ -314,9 +315,37 @@ def feeds(
     write(measure_feeds(data, window_seconds=window_seconds, steps=steps, rounds=rounds), json_path)
 
 
+def storage(
+    data: Path,
+    storage: str = "",
+    attempts: tuple[int, ...] = (100, 1000),
+    workers: tuple[int, ...] = (8, 32),
+    trials: int = 64,
+    seconds: float = 10.0,
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Measures how many workers the storage of a study carries, with workers that only sleep.
+
+    Args:
+        data: A small prepared set; its records are not read.
+        storage: URL of a PostgreSQL server; by default a journal file.
+        attempts: Earlier attempts in the storage while the operations of a worker are timed.
+        workers: Numbers of simulated workers, all on this machine.
+        trials: Trials of the simulated study, rounded up to a multiple of 8.
+        seconds: Time that each trial sleeps.
+        json_path: Output file for the results.
+    """
+    from bench_storage import measure
+
+    found = measure(data, storage, attempts, workers, trials, seconds)
+    if json_path:
+        json_path.write_text(json.dumps(found, indent=1) + "\n")
+
+
 if __name__ == "__main__":
     try:
         commands = {"step": step, "run": run, "study": study, "device": device, "prepare": prepare, "feeds": feeds}
+        commands["storage"] = storage
         tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)
     except UserError as error:
         sys.exit(str(error))

@@ -139,7 +139,7 @@ def open_storage(folder: Path, storage: str) -> "BaseStorage":
         RunError: the journal is not a file of its own.
     """
     import optuna
-    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages import JournalStorage, RDBStorage, get_storage
     from optuna.storages.journal import JournalFileBackend
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
@@ -155,12 +155,15 @@ def open_storage(folder: Path, storage: str) -> "BaseStorage":
     settings: dict[str, Any] = {"pool_pre_ping": True}
     if "connect_timeout" not in _read_url(storage).query:
         settings["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
-    for _ in range(9):
+    tries = 10
+    while True:
         try:
-            return RDBStorage(url, engine_kwargs=settings)
+            return get_storage(RDBStorage(url, engine_kwargs=settings))  # which reads a finished attempt only once
         except (IntegrityError, ProgrammingError):  # another worker is creating the same tables
+            tries -= 1
+            if not tries:
+                raise
             time.sleep(0.5)
-    return RDBStorage(url, engine_kwargs=settings)
 
 
 @contextmanager
