@@ -101,8 +101,7 @@ def simulate(data: Path, storage: str, workers: int, trials: int, seconds: float
 
 def _work(folder: StudyFolder, storage: str, workers: int, seconds: float, ready: Any) -> None:
     runner = _sleeping(folder, seconds)
-    import ecg_jax.training.checkpoint  # the worker imports it with its first trial  # noqa: F401
-
+    open_storage(folder.path, storage or folder.storage)  # threads must not import Optuna at the same time
     settings = {"conclude": lambda *_: None, "runner": runner, "storage": storage, "console": QUIET}
     threads = [threading.Thread(target=work, args=(folder,), kwargs=settings) for _ in range(workers)]
     ready.wait()
