@@ -1,14 +1,16 @@
 """Shared by all tests: the folder of the real recordings, and two virtual devices."""
 
+import functools
 import importlib.util
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,23 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real recordings at {root}")
     return root
+
+
+@pytest.fixture(scope="session")
+def unpacked(real_data, tmp_path_factory) -> Callable[[str], Path]:
+    """A function from the name of an archive of real recordings to a folder with its content."""
+
+    @functools.cache
+    def folder_of(name: str) -> Path:
+        archive = real_data / f"{name}.tar.xz"
+        if not archive.is_file():
+            pytest.skip(f"no archive {archive}")
+        folder = tmp_path_factory.mktemp(name)
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,14 @@ def test_the_score_is_the_mean_over_folds_of_the_data_sets_own_function():
     assert other_metrics(predictions)["score"].value == pytest.approx(expected)
 
 
+def test_a_score_of_decisions_follows_the_thresholds_of_each_trial():
+    thresholds = np.linspace(0.2, 0.9, 8 * 3).reshape(8, 3)
+    predictions = made(thresholds=thresholds, score=lambda y, d: float((y == d).mean()), score_of="decisions")
+    decided = predictions.probabilities >= thresholds[:, None]
+    assert other_metrics(predictions)["score"].value == pytest.approx((decided == predictions.labels).mean(axis=(1, 2)))
+    assert predictions.of_trials(range(4)).score_of == "decisions"
+
+
 def test_a_label_with_one_record_of_a_class_in_a_fold_is_left_out_of_that_fold():
     labels = made().labels.copy()
     labels[::2, 0] = False

@@ -168,7 +168,17 @@ def test_ptb_xl_keeps_age_sex_and_device_of_its_table(real_data, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "age"),
-    [("56.0", 56), ("47", 47), (" 0 ", 0), ("0.5", 0.5), ("", None), ("NaN", None), ("-1", None), ("300", None)],
+    [
+        ("56.0", 56),
+        ("47", 47),
+        (" 0 ", 0),
+        ("0.5", 0.5),
+        ("", None),
+        ("NaN", None),
+        ("-1", None),
+        ("300", 90),
+        ("200", None),
+    ],
 )
 def test_an_age_is_a_number_of_years_or_unknown(text, age):
     assert age_years(text) == age if age is not None else np.isnan(age_years(text))

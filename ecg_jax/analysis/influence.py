@@ -136,8 +136,9 @@ def _left_out(predictions: StudyPredictions, fold: int) -> dict[str, np.ndarray]
         values["macro_auprc"].append(metrics.per_label(metrics.auprc, label.astype(float), probability, weight))
         values["macro_f1"].append(metrics.f1(label, decision, weight))
         if predictions.score is not None:
+            given = decision if predictions.score_of == "decisions" else probability
             scores = [
-                predictions.score(label[kept].astype(int), probability[kept]) if kept.any() else np.nan
+                predictions.score(label[kept].astype(int), given[kept]) if kept.any() else np.nan
                 for kept in weight.astype(bool)
             ]
             values["score"].append(np.array(scores, float)[:, None])

@@ -5,7 +5,7 @@ Letters of this room: R trials, N records, K labels, F folds, U sampling units (
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,7 @@ COSTS = ("parameters", "macs", "seconds", "latency_ms")
 FEWEST_OF_A_CLASS = 2  # records with and without a label that a metric of it needs, in a fold or in half of one
 
 Score = Callable[[np.ndarray, np.ndarray], float]
-"""A data set's own metric from labels [n, K] and probabilities [n, K]; NaN where it is not defined."""
+"""A data set's own metric from labels [n, K] and probabilities or decisions [n, K]; NaN where it is not defined."""
 
 
 class StudyPredictions:
@@ -29,7 +29,8 @@ class StudyPredictions:
         n_trials, n_records, n_labels: R, N and K.
         axes: what the study varies, each with the levels that occur.
         target: the labels and their kind.
-        trials, labels, probabilities, label_names, thresholds, folds, patients, score: as given, converted to arrays.
+        trials, labels, probabilities, label_names, thresholds, folds, patients: as given, converted to arrays.
+        score, score_of: as given.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class StudyPredictions:
         folds: Any = None,
         patients: Any = None,
         score: Score | None = None,
+        score_of: Literal["probabilities", "decisions"] = "probabilities",
         exclusive: bool | None = None,
         axes: Sequence[Axis] | None = None,
     ):
@@ -58,6 +60,7 @@ class StudyPredictions:
             folds: [N]; metrics are computed within folds and averaged. By default all records are one fold.
             patients: [N] names or numbers; "" or None is a patient of its own. By default each record is.
             score: the data set's own metric.
+            score_of: what it is computed from beside the labels.
             exclusive: a record has exactly one label, decided by the largest probability. By default this holds if
                 no thresholds are given and every row of two or more labels has exactly one 1.
             axes: what the study varies; by default depth, channels and kernel.
@@ -81,7 +84,8 @@ class StudyPredictions:
         self.thresholds = None if thresholds is None else self._checked_thresholds(thresholds)
         if score is not None and not callable(score):
             raise ConfigError("score must be a function of labels and probabilities")
-        self.score = score
+        self.score: Score | None = score
+        self.score_of: Literal["probabilities", "decisions"] = score_of
         if exclusive is None:
             one_each = self.n_labels > 1 and bool((self.labels.sum(axis=1) == 1).all())
             exclusive = thresholds is None and one_each
@@ -108,6 +112,7 @@ class StudyPredictions:
             "folds": self.folds,
             "patients": self.patients,
             "score": self.score,
+            "score_of": self.score_of,
             "exclusive": self.target.kind == "exclusive",
             "axes": self.axes,
         }

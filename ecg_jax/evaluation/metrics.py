@@ -44,6 +44,19 @@ def auprc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarra
     return np.where(negatives > 0, value, np.nan)
 
 
+def sensitivity_within(label: np.ndarray, score: np.ndarray, weight: np.ndarray, *, share: float) -> np.ndarray:
+    """Sensitivity [R] for one label [N] where a share of the records, rounded down, those with the highest scores, are
+    positive. Records with equal scores at the limit count as in the mean over all orders of them.
+    """
+    order, first, last = _ranked(-score)
+    positive = weight[:, order] * label[order]
+    held = np.pad(np.cumsum(weight[:, order], axis=1), ((0, 0), (1, 0)))  # [R, N + 1]: records before each position
+    before, tied = held[:, first], held[:, last + 1] - held[:, first]
+    room = np.floor(share * weight.sum(axis=1, keepdims=True)) - before
+    taken = np.clip(_over(room, tied, otherwise=0.0), 0, 1)
+    return _over((positive * taken).sum(axis=1), positive.sum(axis=1))
+
+
 def _ranked(score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The order by score, and for each position in it the first and the last position with the same score."""
     order = np.argsort(score, kind="stable")

@@ -7,7 +7,7 @@ import numpy as np
 
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.pooling import decide
-from ecg_jax.evaluation.scores import SCORES
+from ecg_jax.evaluation.scores import OF_PROBABILITIES, SCORES
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.target import Target
 
@@ -31,7 +31,7 @@ def metric_values(
     overall["brier"] = metrics.brier(label, probability, weight)
     overall["ece"] = metrics.ece(label, probability, weight)
     if score is not None:
-        overall[score] = SCORES[score](label, decision, weight)
+        overall[score] = SCORES[score](label, probability if score in OF_PROBABILITIES else decision, weight)
     return overall, by_label
 
 
@@ -59,6 +59,8 @@ def metric_value(name: str, label: np.ndarray, probability: np.ndarray, target: 
     weight = np.ones((1, len(label)))
     if name in _BY_PROBABILITY:
         values = metrics.macro(metrics.per_label(_BY_PROBABILITY[name], label, probability, weight))
+    elif name in OF_PROBABILITIES:
+        values = SCORES[name](label, probability, weight)
     else:
         decision = decide(probability, fit_thresholds(label, probability, target), target)
         score = SCORES[name] if name in SCORES else lambda *arrays: metrics.macro(_f1(*arrays))

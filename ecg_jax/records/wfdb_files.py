@@ -21,7 +21,7 @@ import numpy as np
 
 from ecg_jax.errors import DataError, Unusable
 from ecg_jax.files import temporary_folder
-from ecg_jax.records.wfdb_header import MOST_BYTES, Header, Signal, parse_header, shown
+from ecg_jax.records.wfdb_header import MOST_BYTES, Header, Signal, parse_comments, parse_header, shown
 
 PACKING = {8: (1, 1), 16: (1, 2), 24: (1, 3), 32: (1, 4), 61: (1, 2), 80: (1, 1), 160: (1, 2)}
 PACKING |= {212: (2, 3), 310: (3, 4), 311: (3, 4)}
@@ -105,11 +105,24 @@ def read_header(path: Path) -> Header:
     Raises:
         Unusable: it is missing, no plain file, or no WFDB header.
     """
+    return parse_header(_header_bytes(path), path.name.removesuffix(".hea"))
+
+
+def read_comments(path: Path) -> tuple[str, ...]:
+    """Reads the comments of the .hea file at `path` alone, which are there even where the rest is damaged.
+
+    Raises:
+        Unusable: it is missing, no plain file, or no text.
+    """
+    return parse_comments(_header_bytes(path))
+
+
+def _header_bytes(path: Path) -> bytes:
     size_bytes = _plain_size(path)
     if size_bytes is None:
         raise _no_header(path)
     with path.open("rb") as file:
-        return parse_header(file.read(min(size_bytes, MOST_BYTES) + 1), path.name.removesuffix(".hea"))
+        return file.read(min(size_bytes, MOST_BYTES) + 1)
 
 
 def locate(folder: Path, name: str) -> Path:

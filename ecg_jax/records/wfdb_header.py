@@ -135,6 +135,15 @@ def parse_header(raw: bytes, name: str = "") -> Header:
     )
 
 
+def parse_comments(raw: bytes) -> tuple[str, ...]:
+    """The comments of a header, whatever else it says.
+
+    Raises:
+        Unusable: it is no text, or larger than the limits of this module.
+    """
+    return tuple(_lines(raw)[1])
+
+
 def shown(text: str, most: int = 60) -> str:
     """Text from a file for a message: on one line, and only its first `most` characters."""
     return visible(text[:most]) + ("..." if len(text) > most else "")

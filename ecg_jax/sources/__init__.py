@@ -7,18 +7,42 @@ from typing import Annotated
 
 import tyro
 
+from ecg_jax.sources.chapman import Chapman
 from ecg_jax.sources.cinc2017 import Cinc2017
+from ecg_jax.sources.cinc2021 import Cinc2021
+from ecg_jax.sources.cinc2025 import Cinc2025
 from ecg_jax.sources.listing import FunctionSource, Listing, RecordRef
+from ecg_jax.sources.ludb import Ludb
+from ecg_jax.sources.mimic_iv_ecg import MimicIvEcg
 from ecg_jax.sources.ptb_xl import PtbXl
 from ecg_jax.sources.wfdb_folder import Synthetic, WfdbFolder
 
 Source = (
     Annotated[PtbXl, tyro.conf.subcommand(PtbXl.name)]
     | Annotated[Cinc2017, tyro.conf.subcommand(Cinc2017.name)]
+    | Annotated[Cinc2021, tyro.conf.subcommand(Cinc2021.name)]
+    | Annotated[Chapman, tyro.conf.subcommand(Chapman.name)]
+    | Annotated[Cinc2025, tyro.conf.subcommand(Cinc2025.name)]
+    | Annotated[MimicIvEcg, tyro.conf.subcommand(MimicIvEcg.name)]
+    | Annotated[Ludb, tyro.conf.subcommand(Ludb.name)]
     | Annotated[WfdbFolder, tyro.conf.subcommand(WfdbFolder.name)]
     | Annotated[Synthetic, tyro.conf.subcommand(Synthetic.name)]
     | Annotated[FunctionSource, tyro.conf.subcommand("module:function")]
 )
 """Every source; each is a subcommand of `ecg-jax prepare` with the fields of its dataclass as flags."""
 
-__all__ = ["Cinc2017", "FunctionSource", "Listing", "PtbXl", "RecordRef", "Source", "Synthetic", "WfdbFolder"]
+__all__ = [
+    "Chapman",
+    "Cinc2017",
+    "Cinc2021",
+    "Cinc2025",
+    "FunctionSource",
+    "Listing",
+    "Ludb",
+    "MimicIvEcg",
+    "PtbXl",
+    "RecordRef",
+    "Source",
+    "Synthetic",
+    "WfdbFolder",
+]

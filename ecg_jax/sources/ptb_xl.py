@@ -13,7 +13,6 @@ from ecg_jax.target import Target
 REMEDY = "download it from https://physionet.org/content/ptb-xl/ and give its folder with --from"
 NO_FILE = "download it, or check --from"
 SEX: dict[int | None, str] = {0: "male", 1: "female"}
-OVER_89 = 300, 90.0  # how the table writes an age over 89, and how it is stored
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class PtbXl(FolderSource):
                         labels,
                         row["patient_id"].removesuffix(".0"),
                         fold,
-                        age=_age_years(row.get("age", "")),
+                        age=age_years(row.get("age", "")),
                         sex=SEX.get(whole_number(row.get("sex", "")), ""),
                         device=row.get("device", ""),
                     )
@@ -87,11 +86,6 @@ class PtbXl(FolderSource):
         return {
             row[""]: row[""] if self.task == "all" or whole_number(row[self.task]) == 1 else "" for row in statements
         }
-
-
-def _age_years(cell: str) -> float:
-    written, stored = OVER_89
-    return stored if whole_number(cell) == written else age_years(cell)
 
 
 def _statements(cell: str, where: str) -> set[str]:

@@ -32,15 +32,32 @@ def whole_number(text: str) -> int | None:
 
 
 def age_years(text: str) -> float:
-    """An age in years, also as `56.0`; NaN where there is none from 0 to 130."""
+    """An age in years, also as `56.0`; NaN where there is none from 0 to 130.
+
+    300, which sets of PhysioNet write for an age over 89, is 90.
+    """
     number = re.fullmatch(r"(\d{1,3})(\.\d*)?", text.strip())
     age = float(number[0]) if number else math.nan
-    return age if age <= 130 else math.nan
+    return 90.0 if age == 300 else age if age <= 130 else math.nan
 
 
 def sex(text: str) -> str:
     """A sex as `female` or `male`, also from their first letters; "" for anything else."""
     return next((name for name in ("female", "male") if text.strip().lower() in (name, name[0])), "")
+
+
+def labels_in(cell: str, where: str) -> frozenset[str]:
+    """The labels of a cell such as `AF;PVC`.
+
+    Raises:
+        DataError: one of them stands for a missing value.
+    """
+    labels = frozenset(filter(None, (label.strip() for label in cell.split(";"))))
+    for label in labels:
+        if is_missing(label):
+            remedy = "leave the cell empty if no label applies, or remove the row if none is known"
+            raise DataError(f"{where} has the label '{label}', which stands for a missing value; {remedy}")
+    return labels
 
 
 def shortened(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from ecg_jax.errors import DataError, Rejected
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, path_below
-from ecg_jax.sources.tables import age_years, is_missing, rows, sex, shortened, whole_number
+from ecg_jax.sources.tables import age_years, is_missing, labels_in, rows, sex, shortened, whole_number
 from ecg_jax.target import Target
 
 REMEDY = "give a CSV with the columns record, labels and, if known, patient, fold, age and sex with --labels"
@@ -39,7 +39,7 @@ class WfdbFolder(FolderSource):
         known = ("patient", "fold", "age", "sex")
         content = rows(self.labels, columns=("record", "labels"), optional=known, remedy=REMEDY)
         for where, row in content:
-            labels = _labels(row["labels"], where)
+            labels = labels_in(row["labels"], where)
             if self.exclusive and len(labels) != 1:
                 raise DataError(f"{where} gives the record {len(labels)} labels; with --exclusive give exactly one")
             for label in labels:
@@ -133,15 +133,6 @@ def _similar(name: str) -> str:
     """What is left of a name where a spreadsheet has made a number of it, or its case or extension has changed."""
     stem = name.lower().removesuffix(".hea").removesuffix(".dat").removesuffix(".mat").removesuffix(".0")
     return stem.lstrip("0")
-
-
-def _labels(cell: str, where: str) -> frozenset[str]:
-    labels = frozenset(filter(None, (label.strip() for label in cell.split(";"))))
-    for label in labels:
-        if is_missing(label):
-            remedy = "leave the cell empty if no label applies, or remove the row if none is known"
-            raise DataError(f"{where} has the label '{label}', which stands for a missing value; {remedy}")
-    return labels
 
 
 def _check_spellings(first_place: Mapping[str, str]) -> None:

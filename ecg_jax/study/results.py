@@ -15,8 +15,7 @@ from ecg_jax.analysis.predictions import Score, StudyPredictions
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import DataError, RunError
-from ecg_jax.evaluation.pooling import decide
-from ecg_jax.evaluation.scores import SCORES
+from ecg_jax.evaluation.scores import OF_PROBABILITIES, SCORES
 from ecg_jax.files import write_text
 from ecg_jax.study.cost import cost_of
 from ecg_jax.study.design import Plan, Trial
@@ -194,6 +193,7 @@ def _read_predictions(
         folds=np.concatenate([np.full(len(test), fold) for fold, test in zip(study.folds or (0,), tests, strict=True)]),
         patients=prepared.patients[places],
         score=_score(prepared),
+        score_of="probabilities" if prepared.score in OF_PROBABILITIES else "decisions",
         exclusive=prepared.target.kind == "exclusive",
         axes=study.axes,
     )
@@ -223,14 +223,13 @@ def _thresholds(workdir: Path, prepared: PreparedSet) -> list[float | None]:
 
 
 def _score(prepared: PreparedSet) -> Score | None:
-    """The set's own score as a function of labels and probabilities, if it has one."""
+    """The set's own score as a function of labels and what it is computed from, if it has one."""
     if prepared.score is None:
         return None
-    score, target = SCORES[prepared.score], prepared.target
+    metric = SCORES[prepared.score]
 
-    def of_probabilities(label: np.ndarray, probability: np.ndarray) -> float:
-        decision = decide(probability, None, target)
-        return float(score(label.astype(float), decision, np.ones((1, len(label))))[0])
+    def score(label: np.ndarray, given: np.ndarray) -> float:
+        return float(metric(label.astype(float), given, np.ones((1, len(label))))[0])
 
-    of_probabilities.__name__ = prepared.score
-    return of_probabilities
+    score.__name__ = prepared.score
+    return score
