@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from bench_worker import Worker
 
 from ecg_jax.config import ModelConfig, TrainConfig
 from ecg_jax.errors import UserError
@@ -122,6 +121,7 @@ def step(
 
     check_torch()
     from bench_torch import theirs
+    from bench_worker import Worker
 
     if rounds < 5:
         raise UserError(f"--rounds is {rounds}; a median needs 5 or more")
@@ -164,7 +164,7 @@ def step(
         json_path.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def steps_of(worker: Worker, number: int, **settings: Any) -> None:
+def steps_of(worker: Any, number: int, **settings: Any) -> None:
     """Takes steps of another checkout, in a process of its own."""
     worker.call("bench_worker.take_steps", number=number, **settings)
 
