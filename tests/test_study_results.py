@@ -10,6 +10,7 @@ from study_fakes import GRID, Fakes, begun, with_levels, worked
 from ecg_jax.analysis.axes import READY_MADE, Axis
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import RunError
+from ecg_jax.evaluation.scores import cinc2021
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.study.design import make_grid
 from ecg_jax.study.results import _score, load_results
@@ -224,4 +225,14 @@ def test_the_score_of_cinc2017_is_the_mean_f1_of_its_three_rhythms(synthetic_set
     truth, probability = random.integers(0, 4, 200), random.random((200, 4))
     expected = np.mean([f1_score(truth == k, probability.argmax(axis=1) == k) for k in range(3)])
     assert score(np.eye(4)[truth], probability) == pytest.approx(expected)
+    assert score(np.eye(4)[truth], probability == probability.max(axis=1, keepdims=True)) == pytest.approx(expected)
     assert _score(open_prepared(synthetic_set)) is None
+
+
+def test_the_score_of_cinc2021_is_that_of_the_decisions(synthetic_set):
+    rng = np.random.default_rng(0)
+    label, decision = (rng.random((2, 50, 26)) < 0.2).astype(bool)
+    target = Target("multilabel", tuple(f"class {k}" for k in range(26)))
+    score = _score(replace(open_prepared(synthetic_set), target=target, score="cinc2021"))
+    assert score is not None
+    assert score(label, decision) == pytest.approx(cinc2021(label, decision))

@@ -39,7 +39,7 @@ class Measured:
     listing_seconds: float
     prepare_seconds: float
     peak_mb: float  # of the process that prepares
-    worker_peak_mb: float  # of the largest process that reads
+    worker_peak_mb: float  # of the largest process that reads; counts what the first had when it started it
 
 
 def write_recordings(folder: Path, records: int, rate_hz: int) -> None:

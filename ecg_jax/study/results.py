@@ -15,6 +15,7 @@ from ecg_jax.analysis.predictions import Score, StudyPredictions
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import DataError, RunError
+from ecg_jax.evaluation.pooling import decide
 from ecg_jax.evaluation.scores import OF_PROBABILITIES, SCORES
 from ecg_jax.files import write_text
 from ecg_jax.study.cost import cost_of
@@ -223,13 +224,14 @@ def _thresholds(workdir: Path, prepared: PreparedSet) -> list[float | None]:
 
 
 def _score(prepared: PreparedSet) -> Score | None:
-    """The set's own score as a function of labels and what it is computed from, if it has one."""
+    """The set's own score as a function of labels and of decisions or probabilities, if it has one."""
     if prepared.score is None:
         return None
-    metric = SCORES[prepared.score]
+    name, target = prepared.score, prepared.target
 
     def score(label: np.ndarray, given: np.ndarray) -> float:
-        return float(metric(label.astype(float), given, np.ones((1, len(label))))[0])
+        given = given if name in OF_PROBABILITIES else decide(given, None, target)  # of decisions, these decisions
+        return float(SCORES[name](label.astype(float), given, np.ones((1, len(label))))[0])
 
-    score.__name__ = prepared.score
+    score.__name__ = name
     return score
