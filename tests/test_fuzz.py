@@ -33,7 +33,7 @@ from ecg_jax.errors import UserError
 from ecg_jax.formatting import visible
 from ecg_jax.models.cost import Cost
 from ecg_jax.records import Rejected, load, quantise, read_wfdb
-from ecg_jax.sources import Cinc2017, PtbXl, WfdbFolder
+from ecg_jax.sources import Cinc2017, Cinc2021, Cinc2025, Ludb, MimicIvEcg, PtbXl, WfdbFolder
 from ecg_jax.study.design import Study, make_grid
 from ecg_jax.study.storage import JOURNAL
 from ecg_jax.study.tasks import Task
@@ -248,6 +248,14 @@ def use_listing(source):
         assert ref.labels <= set(listing.target.names)
         assert ref.fold is None or abs(ref.fold) < 2**31
         assert len(visible(ref.patient)) < 10_000
+        assert math.isnan(ref.age) or 0 <= ref.age <= 130
+        assert ref.sex in ("", "female", "male")
+
+
+def use_comments(root):
+    for source in (Cinc2021, Cinc2025, Ludb):
+        use_listing(source(root / "challenge"))
+    use_listing(Cinc2021(root / "challenge", classes="all"))
 
 
 def use_result(root):
@@ -303,6 +311,9 @@ TARGETS = {
     "ptb_xl": ("ptbxl_database.csv", lambda root: use_listing(PtbXl(root, "all"))),
     "statements": ("scp_statements.csv", lambda root: use_listing(PtbXl(root))),
     "cinc2017": ("REFERENCE-v3.csv", lambda root: use_listing(Cinc2017(root))),
+    "challenge header": ("challenge/A0001.hea", use_comments),
+    "record list": ("mimic/record_list.csv", lambda root: use_listing(MimicIvEcg(root / "mimic"))),
+    "reports": ("mimic/machine_measurements.csv", lambda root: use_listing(MimicIvEcg(root / "mimic"))),
     "config": ("config.json", lambda root: assert_finite(to_dict(read_config(root)))),
     "result": ("result.json", use_result),
     "metrics": ("metrics.jsonl", use_metrics),
@@ -339,6 +350,14 @@ STATEMENTS = (
     b"IMI,inferior infarction,1.0,,,MI,IMI\nSR,sinus rhythm,,,1.0,,\n"
 )
 CLASSES = b"s1,N\ns2,~\n\nr,A\n"
+CHALLENGE = (
+    b"A0001 2 100 300\nA0001.dat 16 1000/mV 16 0 0 0 0 I\nA0001.dat 16 1000/mV 16 0 0 0 0 II\n#Age: 61\n#Sex: Male\n"
+    b"# Dx: 426783006,164889003\n# Chagas label: True\n#<age>: 61\n#<diagnoses>:\n#Rhythm: Sinus rhythm.\n#LVH. \n"
+)
+RECORD_LIST = (
+    b"subject_id,study_id,file_name,ecg_time,path\n10,40,40,2180-07-23 08:44:00,files/s40\n11,41,41,,files/s41\n"
+)
+REPORTS = b'subject_id,study_id,report_0,report_1\n10,40,Sinus rhythm,"Early transition, V2."\n11,41,,\n'
 METRIC = {"value": 0.8, "low": 0.7, "high": None}
 RESULT = {
     "split": "validation",
@@ -370,6 +389,9 @@ def root(tmp_path_factory, synthetic_set):
     for path in (root / "p.dat", root / "sub" / "p.dat"):
         path.write_bytes(SIGNAL.tobytes()[:900])
     tables = {"wfdb table": WFDB_TABLES[0], "ptb_xl": DATABASE, "statements": STATEMENTS, "cinc2017": CLASSES}
+    tables |= {"challenge header": CHALLENGE, "record list": RECORD_LIST, "reports": REPORTS}
+    for name in ("challenge/A0001", "mimic/files/s40"):
+        write_record(root, name, digital=SIGNAL)
     for name, content in {**tables, "predictions": PREDICTIONS}.items():
         (root / TARGETS[name][0]).write_bytes(content)
     for name, value in {"config": to_dict(RunConfig()), "result": RESULT, "metrics": LINE}.items():
@@ -463,6 +485,21 @@ def test_damaged_statements_of_ptb_xl_are_listed_or_refused(root, table):
 @given(table=damaged(CLASSES))
 def test_a_damaged_table_of_cinc2017_is_listed_or_refused(root, table):
     try_input(root, "cinc2017", table)
+
+
+@given(header=damaged(CHALLENGE))
+def test_damaged_comments_of_a_header_are_listed_or_left_out(root, header):
+    try_input(root, "challenge header", header)
+
+
+@given(table=damaged(RECORD_LIST))
+def test_a_damaged_list_of_mimic_is_listed_or_refused(root, table):
+    try_input(root, "record list", table)
+
+
+@given(table=damaged(REPORTS))
+def test_damaged_reports_of_mimic_are_listed_or_refused(root, table):
+    try_input(root, "reports", table)
 
 
 @given(text=json_files(to_dict(RunConfig())))

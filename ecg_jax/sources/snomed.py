@@ -1,5 +1,6 @@
 """Records whose headers have SNOMED CT codes in `Dx`, as those of the CinC Challenges 2020 and 2021."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -10,6 +11,7 @@ from ecg_jax.sources.listing import Listing
 from ecg_jax.target import Target
 
 Classes = Literal["scored", "all"]
+CODE = re.compile(r"(?<![^\s,])[0-9]{6,18}(?![^\s,])")  # between commas, as long as a code of SNOMED CT can be
 
 
 def by_codes(
@@ -29,8 +31,7 @@ def by_codes(
     label_of = {row["code"]: row["class" if classes == "scored" else "label"] for row in known}
     refs = []
     for record in records:
-        codes = [code.strip() for code in record.values.get("dx", "").split(",")]
-        labels = {label_of.get(code, code) for code in codes if code.isdecimal()}
+        labels = {label_of.get(code, code) for code in CODE.findall(record.values.get("dx", ""))}
         refs.append(record.ref(labels.intersection(scored) if classes == "scored" else labels, source_of(record)))
     if classes == "scored":
         return Listing(tuple(refs), Target("multilabel", scored), left_out=tuple(left_out), score="cinc2021")
