@@ -15,6 +15,7 @@ import tyro
 from ecg_jax.config import DataConfig, ModelConfig, RunConfig, flags
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError
+from ecg_jax.file_layout import LayoutFlags
 from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line
 from ecg_jax.terminal import PlainConsole, next_step, say, script
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ecg_jax.dataset.prepared import PreparedSet
 
 FLAT = tyro.conf.arg(name="")  # the fields of a nested config become flags without a prefix
-MODEL, RUN = ModelConfig(), RunConfig()
+MODEL, RUN, NOTHING_MORE = ModelConfig(), RunConfig(), LayoutFlags()
 
 
 def prepare(config: Annotated[PrepareConfig, FLAT]) -> None:
@@ -174,22 +175,30 @@ def evaluate(
     _next_is_predict(workdir, data or Path(result.config["data"]["path"]), allow_code=allow_code)
 
 
-def predict(records: tyro.conf.Positional[tuple[str, ...]], workdir: Path, allow_code: bool = False) -> int:
-    """Predicts the labels of WFDB records: prints one line of JSON for each record.
+def predict(
+    records: tyro.conf.Positional[tuple[str, ...]],
+    workdir: Path,
+    files: Annotated[LayoutFlags, FLAT] = NOTHING_MORE,
+    allow_code: bool = False,
+) -> int:
+    """Predicts the labels of recordings: prints one line of JSON for each.
 
     Args:
-        records: WFDB records, with or without .hea.
+        records: WFDB records, with or without .hea, or files: .npy, .npz, .csv, .txt, .mat, .h5, .edf, and with the
+            extra [formats] .xml, .dcm, .scp and .ecg.
         workdir: Folder of a finished run.
+        files: What the files do not say.
         allow_code: Import the functions that the run's config.json names, if you trust them.
     """
     if not records:
-        raise ConfigError("no record is named; give WFDB records, with or without .hea")
+        raise ConfigError("no record is named; give WFDB records, with or without .hea, or other files of samples")
+    layout = files.layout()
     from ecg_jax.inference import load
 
     model = load(workdir, allow_code=allow_code)
     failed = False
     for record in records:
-        answer = model.predict(record)
+        answer = model.predict(record, layout)
         failed |= "error" in answer
         say(json.dumps(answer, allow_nan=False))
     if not failed:

@@ -16,6 +16,7 @@ from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
 from ecg_jax.evaluation.pooling import decide
+from ecg_jax.file_layout import FileLayout, reader_of
 from ecg_jax.import_path import check_allowed
 from ecg_jax.models.resnet import build_network
 from ecg_jax.records import Quantised, Rejected, quantise
@@ -54,14 +55,19 @@ class Model:
         variables = jax.tree.map(lambda x: np.asarray(x)[None], self.variables)
         return windows.predict(devices.put_everywhere(variables))[0][0]
 
-    def predict(self, path: str) -> dict[str, Any]:
-        """What is predicted for the WFDB record at `path`, as JSON values without NaN.
+    def predict(self, path: str, layout: FileLayout | None = None) -> dict[str, Any]:
+        """What is predicted for the recording at `path`, as JSON values without NaN.
+
+        Args:
+            path: a WFDB record with or without .hea, or a file whose suffix is in `file_layout.READER_OF_SUFFIX`.
+            layout: what the file does not say of itself.
 
         Returns:
             `record`, the path; `warnings`, what is irregular in the record; then `probabilities` and `thresholds` by
             label and `decisions`, the names of the labels that apply, or `error`, the reason why there are none.
         """
-        record = load_record(Path(path), leads=self.contract.leads, rate_hz=self.contract.rate_hz)
+        contract, reader = self.contract, reader_of(Path(path))
+        record = load_record(Path(path), leads=contract.leads, rate_hz=contract.rate_hz, reader=reader, layout=layout)
         if isinstance(record, Rejected):
             return {"record": path, "warnings": [], "error": f"{record.reason}; {record.remedy}"}
         answer = {"record": path, "warnings": list(record.warnings)}

@@ -224,7 +224,7 @@ def test_a_lead_derived_from_numbers_beyond_32_bits_is_rejected(tmp_path, monkey
     huge = record_of(RAMP, leads=("I", "II"))
     huge.signal_mv[:] = np.float32(3e38)
     huge.signal_mv[5] = [np.inf, np.inf]
-    monkeypatch.setitem(READERS, "wfdb", lambda path, key, leads: huge)
+    monkeypatch.setitem(READERS, "wfdb", lambda path, key, leads, layout: huge)
     for leads in (("III",), ("aVR",), ("I", "II")):
         assert load(tmp_path, leads=leads, rate_hz=100).kind == "amplitude impossible"
 
@@ -261,7 +261,7 @@ def test_a_missing_lead_is_a_counted_warning(tmp_path):
     [(ZeroDivisionError("x"), "unexpected"), (MemoryError(), "too large"), (KeyError(), "unexpected")],
 )
 def test_whatever_a_reader_raises_is_the_rejection_of_its_record(monkeypatch, fault, kind):
-    def read(path, key, leads):
+    def read(path, key, leads, layout):
         raise fault
 
     monkeypatch.setitem(READERS, "wfdb", read)

@@ -33,6 +33,7 @@ FLOORS = {
     "terminal": -1,
     "mistakes": 0,
     "target": -2,
+    "file_layout": -2,
     "errors": -3,
 }
 

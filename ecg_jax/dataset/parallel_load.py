@@ -51,7 +51,15 @@ def read_all(
 
 def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: float) -> list[Quantised | Rejected]:
     records = (
-        load(ref.path, leads=leads, rate_hz=rate_hz, record_id=ref.record_id, reader=ref.reader, key=ref.key)
+        load(
+            ref.path,
+            leads=leads,
+            rate_hz=rate_hz,
+            record_id=ref.record_id,
+            reader=ref.reader,
+            key=ref.key,
+            layout=ref.layout,
+        )
         for ref in refs
     )
     return [record if isinstance(record, Rejected) else quantise(record) for record in records]

@@ -7,6 +7,7 @@ the bytes are the same for any number of workers. May import records and sources
 import csv
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
@@ -40,7 +41,7 @@ from ecg_jax.errors import DataError, Rejected
 from ecg_jax.files import clear_staging, publish, staging
 from ecg_jax.records import MISSING, STANDARD_LEADS, Quantised
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef
-from ecg_jax.sources.tables import is_missing, shortened
+from ecg_jax.sources.tables import age_years, is_missing, sex, shortened
 from ecg_jax.terminal import PlainConsole, tell
 
 
@@ -160,7 +161,9 @@ class _Collected:
             self.warnings += [(ref.record_id, warning) for warning in result.warnings]
             self.unused_leads.update(result.unused_leads)
             about_signal = fold, label, len(signal), missing.sum(), gapless
-            about_person = float(ref.age), ref.sex, ref.source, ref.device
+            age, of_sex = result.person  # as the file says, for what the table does not say
+            age = age_years(age) if math.isnan(ref.age) else float(ref.age)
+            about_person = age, ref.sex or sex(of_sex), ref.source, ref.device
             self.rows.append((ref.record_id, ref.patient, *about_signal, *about_person))
             self.scales.append(scale_mv)
             known = json.dumps([ref.record_id, ref.patient, int(fold), list(signal.shape)])

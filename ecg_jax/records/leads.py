@@ -1,14 +1,13 @@
 """Leads by name: put in a given order, and derived from I and II where possible. May import numpy alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from ecg_jax.errors import Unusable
 from ecg_jax.records.record import Record
 from ecg_jax.records.wfdb_header import shown
-
-STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 DERIVED = {"iii": (-1.0, 1.0), "avr": (-0.5, -0.5), "avl": (1.0, -0.5), "avf": (-0.5, 1.0)}
 """Weights of leads I and II. Source: III = II - I, Einthoven et al. 1913; the augmented leads, Goldberger 1942."""
@@ -29,6 +28,28 @@ def needed(leads: Sequence[str]) -> set[str]:
     """The leads that are read to obtain `leads`, as spelled by `same_lead`."""
     names = {same_lead(lead) for lead in leads}
     return names | ({"i", "ii"} if names & set(DERIVED) else set())
+
+
+def choose_leads(names: Mapping[str, str], leads: Sequence[str] | None) -> list[str]:
+    """The leads that are read to obtain `leads` (None: all), of those that a record has, in its order.
+
+    Args:
+        names: the leads of the record as they are spelled there, by `same_lead`.
+        leads: names of leads in any spelling.
+
+    Raises:
+        Unusable: the record has none of them.
+    """
+    if not names:
+        raise Unusable("no signals: only annotations may belong to this record", "leave it out")
+    asked = names if leads is None else needed(leads)
+    wanted = [name for name in names if name in asked]
+    if not wanted:
+        remedy = "choose leads that it has (--leads)"
+        if "" in names:
+            remedy = 'name its leads in its files, or choose the one without a name with --leads ""'
+        raise Unusable(f"leads absent: it has {lead_list(names.values())}", remedy)
+    return wanted
 
 
 def derive(lead: str, i: np.ndarray, ii: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ class Record:
     leads: tuple[str, ...]
     warnings: tuple[str, ...] = ()  # harmless irregularities, each "kind" or "kind: detail"
     unused_leads: tuple[str, ...] = ()  # in its files, but neither asked for nor needed to derive a lead
+    person: tuple[str, str] = ("", "")  # age and sex as its file writes them
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Quantised:
     scale_mv: np.ndarray
     warnings: tuple[str, ...]
     unused_leads: tuple[str, ...] = ()
+    person: tuple[str, str] = ("", "")
 
 
 def quantise(record: Record) -> Quantised:
@@ -51,4 +53,4 @@ def quantise(record: Record) -> Quantised:
         signal[rows] = steps
     if record.missing.any():
         signal[record.missing] = MISSING
-    return Quantised(signal, scale_mv, record.warnings, record.unused_leads)
+    return Quantised(signal, scale_mv, record.warnings, record.unused_leads, record.person)

@@ -1,5 +1,6 @@
 """Resampling, missing samples included. May import numpy and scipy."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -52,6 +53,24 @@ def resample(record: Record, to_hz: float) -> Record:
     if gaps:
         signal_mv[missing] = 0
     return replace(record, signal_mv=signal_mv, missing=missing, rate_hz=to_hz)
+
+
+def join_leads(signals_mv: Sequence[np.ndarray], rates_hz: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Leads [T_n] of their own rates, NaN where missing -> signal [T, L] at the highest rate, and what is missing."""
+    if len(set(rates_hz)) == 1:
+        signal_mv = np.stack(signals_mv, axis=1)
+        missing = np.isnan(signal_mv)
+        if missing.any():
+            signal_mv[missing] = 0
+        return signal_mv, missing
+    columns = []
+    for lead_mv, rate_hz in zip(signals_mv, rates_hz, strict=True):
+        column_mv, missing = join_leads([lead_mv], [rate_hz])
+        columns.append(resample(Record("", column_mv, missing, rate_hz, ("",)), max(rates_hz)))
+    return (
+        np.concatenate([column.signal_mv for column in columns], axis=1),
+        np.concatenate([column.missing for column in columns], axis=1),
+    )
 
 
 def _filter(signal: np.ndarray, change: Fraction) -> np.ndarray:

@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ecg_jax.errors import DataError, Rejected, Unusable
+from ecg_jax.file_layout import FileLayout
+from ecg_jax.records.array_reader import read_array
+from ecg_jax.records.device_reader import read_device
+from ecg_jax.records.edf_reader import read_edf
 from ecg_jax.records.leads import arrange, lead_list
 from ecg_jax.records.record import Record
 from ecg_jax.records.resample import resample
@@ -16,11 +20,14 @@ LARGEST_MV = 50.0  # from a lead's median; ten times the largest ECG at the skin
 LARGEST_OFFSET_MV = 300.0  # of the median; IEC 60601-2-25 asks for no more, and 16 bits then err by 5 µV
 FLAT = 1e-6  # in mV, and as a fraction of the amplitude: the noise of resampling in 32 bits
 
-READERS: dict[str, Callable[[Path, str | None, Sequence[str]], Record | Rejected]] = {
-    "wfdb": lambda path, key, leads: read_wfdb(path, leads=leads)
+READERS: dict[str, Callable[[Path, str | None, Sequence[str], FileLayout], Record | Rejected]] = {
+    "wfdb": lambda path, key, leads, layout: read_wfdb(path, leads=leads),
+    "array": read_array,
+    "edf": read_edf,
+    "device": read_device,
 }
-"""By the name of a format, the function that reads one record in mV from a file, the record's key within it (None if it
-holds one record) and the leads to read."""
+"""By its name, the function that reads one record in mV from a file, the record's key within it (None if it holds one
+record), the leads to read, and what the file does not say of itself."""
 
 
 def load(
@@ -31,11 +38,12 @@ def load(
     record_id: str | None = None,
     reader: str = "wfdb",
     key: str | None = None,
+    layout: FileLayout | None = None,
 ) -> Record | Rejected:
     """Reads a record, puts its `leads` in order, checks it and resamples it to `rate_hz`.
 
-    `path`, `reader` and `key` are those of an `ecg_jax.sources.RecordRef`; `record_id`, by default `path`, is the name
-    of the record in messages and in the set.
+    `path`, `reader`, `key` and `layout` are those of an `ecg_jax.sources.RecordRef`; `record_id`, by default `path`, is
+    the name of the record in messages and in the set.
 
     Raises:
         DataError: there is no such reader, or no temporary file can be written.
@@ -44,7 +52,7 @@ def load(
         raise DataError(f"{record_id or path}: there is no reader '{reader}'; name one of {', '.join(READERS)}")
     record_id = record_id or str(path)
     try:
-        record = READERS[reader](path, key, leads)
+        record = READERS[reader](path, key, leads, layout or FileLayout())
         if isinstance(record, Rejected):
             return replace(record, record=record_id)
         return _standardise(replace(record, record_id=record_id), leads, rate_hz)
@@ -86,7 +94,7 @@ def _judge(arranged: Record, record: Record) -> Rejected | tuple[str, ...]:
             middle = float(np.median(signal_mv))
             if not (max(highest - middle, middle - lowest) <= LARGEST_MV and abs(middle) <= LARGEST_OFFSET_MV):
                 reason = f"amplitude impossible: lead {lead} reaches {largest:.3g} mV, its median is {middle:.3g} mV"
-                remedy = "correct gain, baseline and unit in the .hea file, or leave the record out"
+                remedy = "correct its gain, baseline or unit, or leave the record out"
                 return Rejected(arranged.record_id, reason, remedy)
             warnings.append(f"lead {lead} with an offset beyond {LARGEST_MV:g} mV")
         if highest - lowest <= FLAT * max(1.0, largest):

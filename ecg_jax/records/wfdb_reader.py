@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ecg_jax.errors import Rejected, Unusable
-from ecg_jax.records.leads import lead_list, needed, same_lead
+from ecg_jax.file_layout import MV_PER_UNIT, RATES_HZ
+from ecg_jax.records.leads import choose_leads, lead_list, same_lead
 from ecg_jax.records.record import Record
-from ecg_jax.records.resample import resample
+from ecg_jax.records.resample import join_leads
 from ecg_jax.records.wfdb_files import (
     NOT_RECORDED_BITS,
     SignalFile,
@@ -27,8 +28,6 @@ from ecg_jax.records.wfdb_files import (
 )
 from ecg_jax.records.wfdb_header import Header, Signal, shown
 
-MV_PER_UNIT = {"v": 1e3, "mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6}  # micro sign and Greek mu
-RATES_HZ = (10, 100_000)  # smallest and largest plausible rate of an ECG
 LARGEST_FILL = 10_000_000, 10  # samples of a record that stand in no file: always, and for each one that does
 
 
@@ -96,7 +95,7 @@ def _read(path: Path, record_id: str, leads: Sequence[str] | None) -> Record:
     for segment in segments:
         for name, signal in zip(segment.leads, segment.header.signals, strict=True):
             names.setdefault(name, signal.lead.strip())
-    wanted = _wanted(names, leads)
+    wanted = choose_leads(names, leads)
     parts = [_part(segment, wanted) for segment in segments]
     frames = parts[0].frames if frames is None else frames
     per_frame = _samples_per_frame(parts, wanted)
@@ -112,7 +111,7 @@ def _read(path: Path, record_id: str, leads: Sequence[str] | None) -> Record:
             for start in part.segment.starts:
                 begin = start * per_frame[name]
                 signals_mv[name][begin : begin + len(part_mv)] = part_mv
-    signal_mv, missing = _joined([signals_mv.pop(name) for name in wanted], [rates_hz[name] for name in wanted])
+    signal_mv, missing = join_leads([signals_mv.pop(name) for name in wanted], [rates_hz[name] for name in wanted])
     return Record(
         record_id,
         signal_mv,
@@ -161,20 +160,6 @@ def _segment_fault(segment: Header, record: Header, frames: int, *, is_layout: b
     if segment.length != frames:
         return f"has {frames} samples by the record's header, {segment.length or 'no stated number'} by its own"
     return ""
-
-
-def _wanted(names: Mapping[str, str], leads: Sequence[str] | None) -> list[str]:
-    """Those of the `names` that are read for `leads`, in the order of the record."""
-    if not names:
-        raise Unusable("no signals: only annotations may belong to this record", "leave it out")
-    asked = names if leads is None else needed(leads)
-    wanted = [name for name in names if name in asked]
-    if not wanted:
-        remedy = "choose leads that it has (--leads)"
-        if "" in names:
-            remedy = 'name its leads in the .hea file, or choose the one without a name with --leads ""'
-        raise Unusable(f"leads absent: it has {lead_list(names.values())}", remedy)
-    return wanted
 
 
 def _part(segment: _Segment, wanted: Collection[str]) -> _Part:
@@ -303,21 +288,3 @@ def _millivolts(signal: Signal, samples: np.ndarray) -> np.ndarray:
         reason = f"gain unusable: with {shown(signal.calibration)} {signal.title} is infinite"
         raise Unusable(reason, "write the device's gain (units per mV) into the .hea file")
     return signal_mv
-
-
-def _joined(signals_mv: list[np.ndarray], rates_hz: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Leads [T_n] of their own rates, NaN where missing -> signal [T, L] at the highest rate, and what is missing."""
-    if len(set(rates_hz)) == 1:
-        signal_mv = np.stack(signals_mv, axis=1)
-        missing = np.isnan(signal_mv)
-        if missing.any():
-            signal_mv[missing] = 0
-        return signal_mv, missing
-    columns = []
-    for lead_mv, rate_hz in zip(signals_mv, rates_hz, strict=True):
-        column_mv, missing = _joined([lead_mv], [rate_hz])
-        columns.append(resample(Record("", column_mv, missing, rate_hz, ("",)), max(rates_hz)))
-    return (
-        np.concatenate([column.signal_mv for column in columns], axis=1),
-        np.concatenate([column.missing for column in columns], axis=1),
-    )

@@ -3,6 +3,7 @@
 import math
 import posixpath
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from ecg_jax.errors import DataError, Rejected, UserError
+from ecg_jax.file_layout import FileLayout
 from ecg_jax.import_path import function_at
 from ecg_jax.target import Target
 
@@ -29,6 +31,7 @@ class RecordRef:
     sex: str = ""  # "female" or "male"; "": unknown
     source: str = ""  # the collection that the record comes from, if the set joins several; folds are even in each
     device: str = ""  # that recorded it, if the set joins several; "": unknown
+    layout: FileLayout | None = None  # what its file does not say of itself
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,10 @@ class FunctionSource(FolderSource):
         return listing
 
 
-def path_below(root: Path, name: str) -> str | None:
+def path_below(root: Path, name: str, extensions: Collection[str] = (".hea", ".dat", ".mat")) -> str | None:
     """The path below `root`, without extension, of a record that a table calls `name`; None if it is elsewhere.
 
-    A backslash counts as a slash; .hea, .dat and .mat are extensions.
+    A backslash counts as a slash; the extensions are in lower case.
     """
     path = posixpath.normpath(name.replace("\\", "/"))
     for folder in (root.absolute(), root.resolve()) if path.startswith("/") else ():
@@ -92,7 +95,7 @@ def path_below(root: Path, name: str) -> str | None:
     if path.startswith("/") or path.partition("/")[0] == ".." or re.match("[A-Za-z]:", path):
         return None
     stem, extension = posixpath.splitext(path)
-    return stem if extension in (".hea", ".dat", ".mat") else path
+    return stem if extension.lower() in extensions else path
 
 
 def is_record(path: Path) -> bool:

@@ -76,7 +76,7 @@ def rows(
         path: of the table.
         columns: names, in lower case, of columns that every row has; "" is the first column without a name.
         optional: names of columns whose cells are empty where the table or the row ends before them.
-        header: whether the first row names the columns; otherwise they are `columns`, in this order.
+        header: whether the first row names the columns; otherwise they are `columns` and `optional`, in this order.
         remedy: the end of the messages about a table that is missing or of another kind.
 
     Raises:
@@ -85,7 +85,7 @@ def rows(
     text = _text(path, remedy)
     separator = _separator(text, columns)
     content = _cells(path, text, separator)
-    names = [_column(cell) for cell in next(content, ("", []))[1]] if header else list(columns)
+    names = [_column(cell) for cell in next(content, ("", []))[1]] if header else [*columns, *optional]
     if absent := [column or "without a name" for column in columns if column not in names]:
         first = shortened(text.lstrip().partition("\n")[0].strip())
         raise DataError(f"{path} has no column {', '.join(absent)}: its first line is '{first}'; {remedy}")

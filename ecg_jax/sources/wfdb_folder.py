@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ecg_jax.errors import DataError, Rejected
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, path_below
@@ -46,15 +47,14 @@ class WfdbFolder(FolderSource):
                 first_place.setdefault(label, where)
             fold = _fold(row.get("fold", ""), where)
             record_id = self._record_id(row["record"], where)
-            if record_id is None or not is_record(self.root / record_id):
+            if record_id is None or not self._is_record(record_id):
                 left_out.append(self._left_out(row["record"], where, outside=record_id is None))
                 continue
             if record_id in refs:
                 again = f"{where} names {shortened(record_id)} a second time, after {places[record_id]}"
                 raise DataError(f"{again}; keep one row for each record")
-            refs[record_id] = RecordRef(
+            refs[record_id] = self._ref(
                 record_id,
-                self.root / record_id,
                 labels,
                 row.get("patient", ""),
                 fold,
@@ -74,10 +74,10 @@ class WfdbFolder(FolderSource):
 
     def _record_id(self, name: str, where: str) -> str | None:
         """The path of a record below the folder, without extension; None if the table names a path elsewhere."""
-        record_id = path_below(self.root, name)
+        record_id = self._path_below(name)
         if record_id in ("", "."):
             raise DataError(f"{where} names no record; {REMEDY}")
-        if record_id is None or "/" in record_id or is_record(self.root / record_id):
+        if record_id is None or "/" in record_id or self._is_record(record_id):
             return record_id
         paths = self._paths_by_name.get(record_id, [record_id])
         if len(paths) > 1:
@@ -94,11 +94,24 @@ class WfdbFolder(FolderSource):
             return Rejected(name, f"{reason}, but {similar[0]} is there", f"write {similar[0]} into the table")
         return Rejected(name, reason, f"give its path below {self.root}" if outside else "check the name and --from")
 
+    def _path_below(self, name: str) -> str | None:
+        return path_below(self.root, name)
+
+    def _is_record(self, record_id: str) -> bool:
+        return is_record(self.root / record_id)
+
+    def _record_ids(self) -> list[str]:
+        """All records below the folder: their paths without extension."""
+        return [path.relative_to(self.root).with_suffix("").as_posix() for path in sorted(self.root.rglob("*.hea"))]
+
+    def _ref(self, record_id: str, *known: Any, **person: Any) -> RecordRef:
+        return RecordRef(record_id, self.root / record_id, *known, **person)
+
     @cached_property
     def _paths_by_name(self) -> dict[str, list[str]]:
         paths: dict[str, list[str]] = {}
-        for path in sorted(self.root.rglob("*.hea")):
-            paths.setdefault(path.stem, []).append(path.relative_to(self.root).with_suffix("").as_posix())
+        for record_id in self._record_ids():
+            paths.setdefault(record_id.rpartition("/")[2], []).append(record_id)
         return paths
 
     @cached_property

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ecg_jax.errors import ConfigError
+from ecg_jax.file_layout import STANDARD_LEADS
 from ecg_jax.files import write_text
-from ecg_jax.records.leads import STANDARD_LEADS, derive
+from ecg_jax.records.leads import derive
 from ecg_jax.synthetic.cohort import Visit, visits
 from ecg_jax.synthetic.heart import draw_beats, draw_patient, heart_vector
 from ecg_jax.synthetic.noise import LEADS_FROM_ELECTRODES, electrode_noise
