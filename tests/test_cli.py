@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 
 from ecg_jax.cli import COMMANDS, main
 from ecg_jax.config import ModelConfig, RunConfig, from_dict, to_dict
@@ -153,6 +154,21 @@ def test_predict_gives_the_warnings_of_each_record(workdir, made, tmp_path, caps
     assert {f"lead V{n} missing" for n in range(1, 7)} < set(answer["warnings"])
     assert any("checksum" in warning for warning in answer["warnings"])
     assert answer["probabilities"].keys() == answer["thresholds"].keys()
+
+
+def test_predict_reads_other_files_with_what_they_do_not_say(workdir, made, tmp_path, capsys):
+    whole = wfdb.rdrecord(str(made / "records" / "s00000"))
+    np.save(tmp_path / "a.npy", whole.p_signal.T * 1000)
+    table = "\n".join(",".join(map(str, row)) for row in whole.p_signal * 1000)
+    (tmp_path / "b.csv").write_text(f"{','.join(whole.sig_name)}\n{table}\n")
+    (tmp_path / "c.h5").write_bytes(b"")
+    files = [str(tmp_path / name) for name in ("a.npy", "b.csv", "c.h5")]
+    flags = ["--rate-hz-of-files", "500", "--unit", "uV", "--lead-names", *whole.sig_name]
+    assert called("predict", "--workdir", str(workdir), str(made / "records" / "s00000"), *files, *flags) == 1
+    first, *others, damaged = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert damaged["error"].startswith("file unreadable")
+    for other in others:
+        assert other["probabilities"] == pytest.approx(first["probabilities"], abs=1e-4)
 
 
 def test_predict_prints_no_nan(workdir, made, capsys, monkeypatch):
