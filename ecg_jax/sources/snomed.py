@@ -31,7 +31,8 @@ def by_codes(
     label_of = {row["code"]: row["class" if classes == "scored" else "label"] for row in known}
     refs = []
     for record in records:
-        labels = {label_of.get(code, code) for code in CODE.findall(record.values.get("dx", ""))}
+        codes: list[str] = CODE.findall(record.values.get("dx", ""))
+        labels = {label_of.get(code, code) for code in codes}
         refs.append(record.ref(labels.intersection(scored) if classes == "scored" else labels, source_of(record)))
     if classes == "scored":
         return Listing(tuple(refs), Target("multilabel", scored), left_out=tuple(left_out), score="cinc2021")
