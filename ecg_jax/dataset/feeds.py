@@ -9,7 +9,7 @@ TensorFlow is loaded only when a host feed is read. May import jax and flax.
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
@@ -119,12 +119,12 @@ class ResidentFeed:
 
     def stream(self, rows_at: RowsAt, number: int) -> Iterator[tuple[Rows, Any, int]]:
         """Yields, for steps 0 to `number`, the rows of several steps and their number, on the devices and as an int."""
-        size = self._devices.steps_per_call
+        size, placed = self._devices.steps_per_call, cache(lambda count: self._devices.put_everywhere(np.int32(count)))
         for first in range(0, number, size):
             steps = [self._devices.own_rows(rows_at(step)) for step in range(first, min(first + size, number))]
             padding = [steps[-1]] * (size - len(steps))
             items = Rows(*(np.stack(column) for column in zip(*steps, *padding, strict=True)))
-            yield self._devices.put_rows(items), self._devices.put_everywhere(np.int32(len(steps))), len(steps)
+            yield self._devices.put_rows(items), placed(len(steps)), len(steps)
 
     @staticmethod
     def take(arrays: Resident, item: Rows) -> Batch:
