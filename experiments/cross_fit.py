@@ -52,8 +52,7 @@ def main(args: Args, runner=None) -> None:
         if args.test:
             whole = {run: (run / "predictions_test.csv").is_file() and read_result(run, "test") for run in runs}
             test.append([whole[run] or evaluate(run, allow_code=True) for run in runs])  # the code of these args
-    found = summary(validation, test, prepared)
-    write_json(args.workdir / ("cross_fit_test.json" if args.test else "cross_fit.json"), found)
+    write_json(args.workdir / f"cross_fit{'_test' * args.test}.json", found := summary(validation, test, prepared))
     say(*json.dumps({name: value for name, value in found.items() if name != "seeds"}, indent=2).splitlines())
 
 

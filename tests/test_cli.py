@@ -185,8 +185,9 @@ def test_predict_prints_no_nan(workdir, made, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("x.edf", "EDF is not read; convert it, such as with edf2mit"),
-        ("notes.txt", "this format is not read; convert it"),
+        ("x.edf", "no file: x.edf; check the name"),
+        ("notes.txt", "empty: it has no samples"),
+        ("notes.pdf", "this format is not read; convert it"),
         ("folder", "it is a folder; name records in it, such as folder/r1.hea"),
         (".", "it is a folder; name records in it"),
         ("", "it is a folder; name records in it"),
@@ -198,6 +199,7 @@ def test_what_is_no_record_is_named_with_what_to_do(path, says, workdir, tmp_pat
     Path("folder").mkdir()
     Path("folder/r1.hea").touch()
     Path("notes.txt").touch()
+    Path("notes.pdf").touch()
     assert called("predict", "--workdir", str(workdir), path) == 1
     assert says in json.loads(capsys.readouterr().out)["error"]
 

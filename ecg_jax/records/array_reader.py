@@ -73,6 +73,8 @@ def reading(path: Path) -> Iterator[None]:
             yield
     except (Unusable, MemoryError):
         raise
+    except FileNotFoundError as error:
+        raise Unusable(f"no file: {shown(str(path), 200)}", "check the name") from error
     except OSError as error:
         reason = error.strerror or reason_of(error)
         raise Unusable(f"file unreadable: {shown(reason, 200)}", "make it readable, or write it again") from error
