@@ -1,5 +1,6 @@
 """A run on two processes over loopback: what it trains, and what one process does when the other one ends."""
 
+import io
 import json
 import os
 import signal
@@ -128,7 +129,7 @@ def test_if_one_process_ends_the_other_ends_in_one_line_and_one_process_goes_on(
     epochs = len(read_metrics(workdir))
     assert 0 < epochs < 400
 
-    console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    console = Console(record=True, width=200, file=io.StringIO())
     result = run(config, workdir, console=console)
     assert "continuing after epoch" in console.export_text()
     assert_same_run(run(config, tmp_path / "alone", console=QUIET).workdir, result.workdir)

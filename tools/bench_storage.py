@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 from rich.table import Table
@@ -116,7 +117,7 @@ def _sleeping(folder: StudyFolder, seconds: float) -> Runner:
     prepared = open_prepared(folder.study.base.data.path)
     config = next(iter(folder.study.runs(Trial(folder.grids()[0].scales()[0], 1e-3, 0)).values()))
     label = prepared.label.astype(float)
-    predictions = SplitPredictions("validation", prepared, range(len(label)), 0.5 * label + 0.25)  # type: ignore
+    predictions = SplitPredictions("validation", prepared, np.arange(len(label)), 0.5 * label + 0.25)
     thresholds = fit_thresholds(label, predictions.probability, prepared.target)
     config = replace(config, evaluate=replace(config.evaluate, resamples=20))
     about = {"cost": Cost(0, 0, None, None), "train": TrainStats(1, seconds, 1.0, 1)}

@@ -128,7 +128,7 @@ def sources() -> list[type[FolderSource]]:
 
 def section(source: type[FolderSource]) -> str:
     """The part of the page about one set."""
-    name: str = getattr(source, "name")  # noqa: B009  (an attribute of each source, not of their base)
+    name = vars(source)["name"]  # an attribute of each source, not of their base
     facts, module = FACTS[name], sys.modules[source.__module__]
     about = (inspect.getdoc(module) or "").strip().rstrip(".")
     required = [f"--{field.name} FILE" for field in fields(source)[1:] if field.default is MISSING]
