@@ -19,7 +19,7 @@ from ecg_jax.study.workdir import open_study
 from ecg_jax.training.workdir import read_metrics
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "scale.py"
-EPOCHS, SEEDS, CHANNELS, LEASE_SECONDS, KILL_SECONDS = 150, 4, (4, 8), 10.0, 20.0
+EPOCHS, SEEDS, CHANNELS, LEASE_SECONDS, KILL_SECONDS = 500, 4, (4, 8), 10.0, 20.0
 LEAST_KILLS = 3
 
 
