@@ -52,6 +52,8 @@ def with_levels(**levels):
         ({"thresholds": np.zeros((8, 4))}, "thresholds must have the shape"),
         ({"thresholds": np.zeros((8, 2, 3))}, "thresholds must have the shape"),
         ({"score": 3}, "score must be a function"),
+        ({"validation": np.zeros(7)}, "validation must be 8 finite numbers, one for each trial"),
+        ({"validation": [0.8] * 7 + [float("nan")]}, "validation must be 8 finite numbers"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line_that_names_it(changes, message):
@@ -65,6 +67,13 @@ def test_lists_are_converted_to_arrays_of_their_types():
     assert (predictions.labels.dtype, predictions.probabilities.dtype) == (bool, float)
     assert (predictions.n_trials, predictions.n_records, predictions.n_labels) == (1, 2, 2)
     assert predictions.label_names == ("a", "b")
+
+
+def test_the_validation_of_a_trial_stays_with_it_and_does_not_pass_for_that_of_a_label():
+    predictions = made(validation=np.arange(8))
+    assert predictions.of_trials([6, 2]).validation.tolist() == [6, 2]
+    assert predictions.of_label("label 1").validation is None
+    assert made().validation is None
 
 
 def test_the_trials_that_were_given_are_not_changed():

@@ -71,6 +71,14 @@ def test_predictions_are_the_predictions_on_disk_of_the_trials_at_their_scales_r
         np.testing.assert_allclose(predictions.thresholds[3, place], expected, atol=1e-6)  # nine digits in the file
 
 
+def test_the_validation_of_the_trials_goes_with_their_predictions(cross_fitted):
+    rows = csv.DictReader((cross_fitted / "trials.csv").read_text().splitlines())
+    by_trial = {(row["channels"], row["seed"]): row["validation_macro_auroc"] for row in rows if row["chosen"] == "1"}
+    predictions = load_results(open_study(cross_fitted)).predictions
+    expected = [float(by_trial[str(trial["channels"]), str(trial["seed"])]) for trial in predictions.trials]
+    assert predictions.validation.tolist() == expected
+
+
 def test_one_split_is_one_fold(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set)
     worked(folder, Fakes())

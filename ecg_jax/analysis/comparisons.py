@@ -63,6 +63,7 @@ def join(parts: Mapping[str, StudyPredictions], axis: Axis) -> StudyPredictions:
         probabilities=np.concatenate([part.probabilities for part in parts.values()]),
         thresholds=np.concatenate(thresholds) if thresholds else None,
         axes=(replace(axis, levels=()),),
+        validation=None,
     )
 
 

@@ -29,7 +29,8 @@ class StudyPredictions:
         n_trials, n_records, n_labels: R, N and K.
         axes: what the study varies, each with the levels that occur.
         target: the labels and their kind.
-        trials, labels, probabilities, label_names, thresholds, folds, patients: as given, converted to arrays.
+        trials, labels, probabilities, label_names, thresholds, folds, patients, validation: as given, converted to
+            arrays.
         score, score_of: as given.
     """
 
@@ -46,6 +47,7 @@ class StudyPredictions:
         score_of: Literal["probabilities", "decisions"] = "probabilities",
         exclusive: bool | None = None,
         axes: Sequence[Axis] | None = None,
+        validation: Any = None,
     ):
         """Checks that everything fits together.
 
@@ -64,6 +66,8 @@ class StudyPredictions:
             exclusive: a record has exactly one label, decided by the largest probability. By default this holds if
                 no thresholds are given and every row of two or more labels has exactly one 1.
             axes: what the study varies; by default depth, channels and kernel.
+            validation: [R], macro AUROC of each trial on its validation records, by which the best scale is selected;
+                by default it is selected on one half of the test records and seeds and read on the other half.
 
         Raises:
             ConfigError: something does not fit; the message names it.
@@ -89,7 +93,14 @@ class StudyPredictions:
         if exclusive is None:
             one_each = self.n_labels > 1 and bool((self.labels.sum(axis=1) == 1).all())
             exclusive = thresholds is None and one_each
+        self.validation = None if validation is None else self._checked_validation(validation)
         self.target = Target("exclusive" if exclusive else "multilabel", self.label_names)
+
+    def _checked_validation(self, validation: Any) -> np.ndarray:
+        array = _array("validation", validation)
+        if array.shape != (self.n_trials,) or not np.isfinite(array).all():
+            raise ConfigError(f"validation must be {self.n_trials} finite numbers, one for each trial")
+        return array.astype(float)
 
     def _checked_thresholds(self, thresholds: Any) -> np.ndarray:
         array = _array("thresholds", thresholds)
@@ -115,6 +126,7 @@ class StudyPredictions:
             "score_of": self.score_of,
             "exclusive": self.target.kind == "exclusive",
             "axes": self.axes,
+            "validation": self.validation,
         }
         return StudyPredictions(**{**given, **changes})
 
@@ -126,11 +138,12 @@ class StudyPredictions:
         """The predictions of these trials only, on the same records."""
         places = [int(r) for r in kept]
         thresholds = None if self.thresholds is None else self.thresholds[places]
+        validation = None if self.validation is None else self.validation[places]
         trials, probabilities = [self.trials[r] for r in places], self.probabilities[places]
-        return self.replace(trials=trials, probabilities=probabilities, thresholds=thresholds)
+        return self.replace(trials=trials, probabilities=probabilities, thresholds=thresholds, validation=validation)
 
     def of_label(self, name: str) -> "StudyPredictions":
-        """The predictions of one label only, without thresholds and score.
+        """The predictions of one label only, without thresholds, score and validation.
 
         Raises:
             ConfigError: there is no such label.
@@ -140,7 +153,7 @@ class StudyPredictions:
         k = [self.label_names.index(name)]
         labels, probabilities = self.labels[:, k], self.probabilities[:, :, k]
         changes = {"labels": labels, "probabilities": probabilities, "label_names": (name,)}
-        return self.replace(**changes, thresholds=None, score=None, exclusive=False)
+        return self.replace(**changes, thresholds=None, score=None, exclusive=False, validation=None)
 
     @property
     def n_folds(self) -> int:

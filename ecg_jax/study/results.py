@@ -185,8 +185,10 @@ def _read_predictions(
         runs = list(zip(folder.run_folders(trial), tests, strict=True))
         probabilities.append(np.concatenate([_probability(workdir, prepared, test) for workdir, test in runs]))
         thresholds.append([_thresholds(workdir, prepared) for workdir, _ in runs])
+    of_trials = [key_of[trial.scale, trial.learning_rate, trial.seed] for trial in trials]
+    validation = [row["validation_macro_auroc"] for row in of_trials]
     return StudyPredictions(
-        trials=[key_of[trial.scale, trial.learning_rate, trial.seed] for trial in trials],
+        trials=of_trials,
         labels=prepared.label[places],
         probabilities=np.stack(probabilities),
         label_names=prepared.labels,
@@ -197,6 +199,7 @@ def _read_predictions(
         score_of="probabilities" if prepared.score in OF_PROBABILITIES else "decisions",
         exclusive=prepared.target.kind == "exclusive",
         axes=study.axes,
+        validation=None if None in validation else validation,
     )
 
 
