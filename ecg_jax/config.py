@@ -71,6 +71,8 @@ class DataConfig:
     """Folds that are only read by `evaluate`; by default the last fold of the set; the flag without a number: none."""
     validation_folds: tuple[int, ...] | None = None
     """Folds on which the epoch and the thresholds are chosen; by default the fold before the test folds, cyclically."""
+    normalise: Literal["set", "record"] = "set"
+    """Means and deviations: `set`: one pair a lead, of the training records; `record`: those of each window itself."""
     training_share: float = _number(1.0, 0, 1, above=True)
     """Share of the training patients whose records are used; a larger share contains the patients of a smaller one."""
     feed: Annotated[Literal["auto", "host", "resident"], tyro.conf.arg(aliases=("--feed",))] = "auto"
@@ -155,6 +157,8 @@ class TrainConfig:
     """Random seed of the initial parameters, order of records, windows, augmentation and dropout."""
     loss: Literal["auto", "bce", "cross_entropy", "weighted", "focal"] = "auto"
     """`auto`: cross-entropy if the labels exclude each other, else binary; `weighted`: rare classes count more."""
+    label_smoothing: float = _number(0.0, 0, 1, below=True)
+    """Share of each training label that is spread evenly over its alternatives; not in the validation loss."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or SGD with Nesterov momentum 0.9."""
     learning_rate: float = _number(3e-3, 0, 1000, above=True)
@@ -196,6 +200,8 @@ class AugmentConfig:
     """Largest share of the window that is set to zero."""
     lead_drop: float = _number(0.0, 0, 1)
     """Probability that a lead is set to zero (never all leads)."""
+    stretch: float = _number(0.0, 0, 1, below=True)
+    """Largest relative change of speed: 0.1 makes the signal 0.9 to 1.1 times as fast, from a longer window."""
     mixup: float = _number(0.0, 0, 100)
     """Alpha of the Beta distribution from which the weights of two mixed windows are drawn."""
 

@@ -68,6 +68,24 @@ def test_after_ten_steps_every_array_is_that_of_a_run_alone(configs):
         jax.tree_util.tree_map_with_path(assert_close, own, of_run)
 
 
+def test_runs_whose_windows_are_normalised_by_themselves_are_those_of_runs_alone(configs):
+    fields = {"data.normalise": "record", "train.label_smoothing": 0.1, "augment.stretch": 0.2}
+    changed = [with_fields(config, fields) for config in configs[:2]]
+    together, losses = state_after_ten_steps(changed)
+    alone, own_losses = state_after_ten_steps(changed[1:])
+    np.testing.assert_allclose(losses[:, 1], own_losses[:, 0], rtol=1e-4)
+    of_run, own = jax.tree.map(lambda x: x[1], together), jax.tree.map(lambda x: x[0], alone)
+    jax.tree_util.tree_map_with_path(assert_close, own, of_run)
+
+
+@pytest.mark.parametrize(
+    "field", [{"data.normalise": "record"}, {"train.label_smoothing": 0.1}, {"augment.stretch": 0.2}]
+)
+def test_runs_that_see_other_inputs_or_labels_are_not_trained_together(field, configs):
+    with pytest.raises(RunError, match="alone"):
+        state_after_ten_steps([configs[0], with_fields(configs[1], field)])
+
+
 def assert_close(path, expected, actual):
     difference = np.linalg.norm(np.float64(actual) - np.float64(expected))
     assert difference <= 1e-4 * max(np.linalg.norm(np.float64(expected)), 1e-2), jax.tree_util.keystr(path)

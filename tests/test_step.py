@@ -13,7 +13,7 @@ from ecg_jax.config import AugmentConfig, ModelConfig, TrainConfig, to_dict
 from ecg_jax.dataset.batch import MISSING, Batch, InputContract
 from ecg_jax.models import ResNet1D
 from ecg_jax.target import Target
-from ecg_jax.training.augment import make_augment
+from ecg_jax.training.augment import make_augment, stretch
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.losses import bce
 from ecg_jax.training.optimizer import learning_rates, make_optimizer
@@ -52,7 +52,9 @@ def batch_of(n_rows: int, *, seed: int = 0, padding: int = 0) -> Batch:
 ONE_DEVICE = Devices("jit", (jax.devices()[0],))
 
 
-def trained(devices: Devices, *, padding: int = 0, n_rows: int = 8, per_call: int = 1):
+def trained(
+    devices: Devices, *, padding: int = 0, n_rows: int = 8, per_call: int = 1, contract=CONTRACT, stretched=None
+):
     """The state and the last loss after ten steps on these devices."""
     train = TrainConfig(learning_rate=1e-3, ema=0.9)
     network = ResNet1D(MODEL, n_classes=2, axis_name=devices.axis_name)
@@ -62,12 +64,13 @@ def trained(devices: Devices, *, padding: int = 0, n_rows: int = 8, per_call: in
         optimizer,
         bce,
         augment=make_augment(AUGMENT, rate_hz=CONTRACT.rate_hz),
+        stretch=stretched,
         mixup_alpha=AUGMENT.mixup,
         ema=train.ema,
         axis_name=devices.axis_name,
     )
     state = devices.put_everywhere(init_state(network, optimizer, jnp.zeros((1, 120, 3)), seed=3, ema=train.ema))
-    inputs = devices.put_everywhere((CONTRACT.normalisation, learning_rates(train, STEPS)))
+    inputs = devices.put_everywhere((contract.normalisation, learning_rates(train, STEPS)))
 
     def one(state, inputs, batch):
         return step(state, jax.tree.map(lambda x: x[0], batch), inputs[0], inputs[1][state.step])
@@ -107,6 +110,22 @@ def test_two_devices_train_as_one(mode, on_one_device):
 def test_a_device_that_holds_only_padding_changes_nothing(mode, on_one_device):
     assert len(jax.devices()) == 2  # 8 rows and 8 padding rows: the second device has no real row
     assert_same_training(on_one_device, trained(Devices(mode), padding=8))
+
+
+@pytest.fixture(scope="module")
+def of_changing_speed():
+    """Ten steps with windows that are read faster or slower, and each normalised by itself."""
+    changes = {
+        "contract": replace(CONTRACT, normalise="record"),
+        "stretched": partial(stretch, largest=0.2, samples=100),
+    }
+    return changes, trained(ONE_DEVICE, **changes)
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_two_devices_stretch_and_normalise_each_window_as_one(mode, of_changing_speed):
+    changes, expected = of_changing_speed
+    assert_same_training(expected, trained(Devices(mode), padding=8, **changes))
 
 
 def test_pmap_on_one_device_trains_as_jit(on_one_device):
@@ -181,5 +200,5 @@ def test_a_contract_written_before_targets_is_still_read(exclusive, kind):
     contract = replace(CONTRACT, target=Target(kind, ("a", "b")))
     assert InputContract.from_json(to_dict(contract)) == contract
     values = to_dict(contract)
-    del values["target"]
+    del values["target"], values["normalise"]
     assert InputContract.from_json(values | {"labels": ["a", "b"], "exclusive": exclusive}) == contract

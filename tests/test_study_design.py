@@ -109,6 +109,13 @@ def test_keys_are_those_of_the_first_version(study_of):
     assert study_of(base, folds=(1, 4)).trial_key(Trial(scale_of(2, 8, 5), 1e-2, 3)) == "5b370cad7ad72630"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("data.normalise", "record"), ("train.label_smoothing", 0.1), ("augment.stretch", 0.1)]
+)
+def test_a_setting_that_came_later_is_in_the_key_where_it_is_used(name, value, study_of):
+    assert study_of(with_fields(RunConfig(), {name: value})).trial_key(TRIAL) != study_of().trial_key(TRIAL)
+
+
 def test_the_axes_of_a_study_decide_its_runs(study_of):
     axes = (Axis("model.stem_kernel"), HEAD, Axis("data.training_share"), Axis("train.weight_decay"))
     study = study_of(axes=axes)

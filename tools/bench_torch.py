@@ -207,7 +207,8 @@ def _check_known(config: RunConfig) -> None:
         clip_norm=train.clip_norm,
         ema=train.ema,
     )
-    if train != known or augment != AugmentConfig(gain=augment.gain, lead_drop=augment.lead_drop, mixup=augment.mixup):
+    changes = AugmentConfig(gain=augment.gain, lead_drop=augment.lead_drop, mixup=augment.mixup)
+    if train != known or augment != changes or config.data.normalise != "set":
         raise UserError(
             "the PyTorch script knows AdamW, one_cycle, binary cross-entropy, gain, lead_drop and mixup only"
         )

@@ -4,7 +4,7 @@ Arrays and pure functions only, no files. May import jax and flax.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +14,8 @@ from jax import Array
 from ecg_jax.config import from_dict
 from ecg_jax.records.record import MISSING
 from ecg_jax.target import Target
+
+FLAT_MV = 1e-3  # a window that deviates less from its mean is flat: it is divided by this instead
 
 AnyArray = Any  # of NumPy on the host, of JAX where it is traced
 
@@ -35,6 +37,7 @@ class Normalisation:
 
     mean_mv: AnyArray  # [L] float32
     std_mv: AnyArray  # [L] float32
+    by: Literal["set", "record"] = struct.field(pytree_node=False, default="set")
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,13 @@ class InputContract:
     window_samples: int
     mean_mv: tuple[float, ...]
     std_mv: tuple[float, ...]
+    normalise: Literal["set", "record"] = "set"
+    """Whether mean and standard deviation are the above, or those of each window, whatever the above are."""
 
     @property
     def normalisation(self) -> Normalisation:
         """Mean and standard deviation as arrays, for a step."""
-        return Normalisation(np.array(self.mean_mv, np.float32), np.array(self.std_mv, np.float32))
+        return Normalisation(np.array(self.mean_mv, np.float32), np.array(self.std_mv, np.float32), self.normalise)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "InputContract":
@@ -65,6 +70,25 @@ class InputContract:
 
 def to_input(batch: Batch, normalisation: Normalisation) -> tuple[Array, Array]:
     """The normalised signal [B, T, L] float32, 0 where it was not measured, and which values were [B, T, L] bool."""
-    measured = batch.signal != MISSING
-    signal_mv = batch.signal.astype(jnp.float32) * batch.scale_mv[:, None, :]
-    return jnp.where(measured, (signal_mv - normalisation.mean_mv) / normalisation.std_mv, 0.0), measured
+    signal_mv, measured = to_mv(batch)
+    return normalised(signal_mv, measured, normalisation), measured
+
+
+def to_mv(batch: Batch) -> tuple[Array, Array]:
+    """The signal in mV [B, T, L] float32, without meaning where it was not measured, and which values were."""
+    return batch.signal.astype(jnp.float32) * batch.scale_mv[:, None, :], batch.signal != MISSING
+
+
+def normalised(signal_mv: Array, measured: Array, normalisation: Normalisation) -> Array:
+    """The signal [B, T, L] in standard deviations from the mean, 0 where it was not measured."""
+    if normalisation.by == "set":
+        return jnp.where(measured, (signal_mv - normalisation.mean_mv) / normalisation.std_mv, 0.0)
+
+    def mean(values: Array) -> Array:
+        return jnp.where(measured, values, 0.0).sum(axis=1, keepdims=True) / count
+
+    count = jnp.maximum(measured.sum(axis=1, keepdims=True), 1)
+    centred = signal_mv - mean(signal_mv)
+    centred -= mean(centred)  # what the rounding of a long sum left, which would be large beside a flat lead
+    std_mv = jnp.sqrt(mean(centred**2))
+    return jnp.where(measured, centred / jnp.maximum(std_mv, FLAT_MV), 0.0)

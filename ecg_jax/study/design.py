@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MODEL_PRESET = "model.preset"  # not a field of a run: it replaces the whole model
 SHORT_FLAGS = {"model.depth": "depths", "model.channels": "channels", "model.kernel": "kernels"}
+LATER = ("data.normalise", "train.label_smoothing", "augment.stretch")  # not in the keys of the first studies
 MOST_AXES = 6
 MOST_TRIALS = 100_000
 MOST = 1_000_000  # Hz, leads or labels
@@ -195,7 +196,7 @@ class Study:
 
     def trial_key(self, trial: Trial) -> str:
         """Hash of the trial's configs, without data path, feed and parallel mode, and of the set's fingerprint."""
-        parts = [*(to_dict(same_run(config)) for config in self.runs(trial).values()), self.fingerprint]
+        parts = [*(_key_values(config) for config in self.runs(trial).values()), self.fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
@@ -222,6 +223,16 @@ class Study:
     def varied(self) -> tuple[str, ...]:
         """The fields of a run that a trial sets."""
         return (*(axis.field for axis in self.axes), "train.learning_rate", "train.seed")
+
+
+def _key_values(config: RunConfig) -> dict[str, Any]:
+    """The fields that make a trial's key; those of `LATER` only where they have another value than the default."""
+    values = to_dict(same_run(config))
+    for name in LATER:
+        if get_field(config, name) == get_field(RunConfig(), name):
+            part, _, knob = name.partition(".")
+            del values[part][knob]
+    return values
 
 
 def make_study(base: RunConfig, axes: Iterable[Axis], folds: Sequence[int], prepared: "PreparedSet") -> Study:

@@ -1,10 +1,11 @@
-"""Augmentations on the device: pure functions of (key, signal [T, L]), and mixup over a batch.
+"""Augmentations on the device: pure functions of (key, signal [T, L]), time stretching, and mixup over a batch.
 
 Signals are normalised, so amplitudes are in standard deviations. Imports jax, scipy and the config.
 """
 
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from scipy.special import betaincinv
 from ecg_jax.config import AugmentConfig
 
 Augment = Callable[[Array, Array], Array]  # (key, signal [T, L]) -> signal [T, L]
+Stretch = Callable[[Array, Array, Array], tuple[Array, Array]]  # (key, signal, measured [T', L]) -> both [T, L]
 
 
 def gain(key: Array, signal: Array, *, largest: float) -> Array:
@@ -61,6 +63,28 @@ def lead_drop(key: Array, signal: Array, *, probability: float) -> Array:
     stays = jnp.arange(n_leads) == jax.random.randint(for_kept, (), 0, n_leads)
     kept = stays | ~jax.random.bernoulli(for_drop, probability, (n_leads,))
     return jnp.where(kept[None], signal, 0.0)
+
+
+def stretch(key: Array, signal: Array, measured: Array, *, largest: float, samples: int) -> tuple[Array, Array]:
+    """Changes the speed by one factor between 1 - largest and 1 + largest, by linear interpolation.
+
+    Args:
+        key: of the window.
+        signal: [T', L], T' = `stretched_from(samples, largest)`.
+        measured: [T', L] bool; a value between two samples is measured if both are.
+        largest: relative change of speed.
+        samples: T, of the result.
+    """
+    place = jnp.arange(samples) * jax.random.uniform(key, minval=1 - largest, maxval=1 + largest)
+    before = jnp.floor(place).astype(jnp.int32)
+    share, after = (place - before)[:, None], before + (place > before)
+    both = measured[before] & measured[after]
+    return jnp.where(both, (1 - share) * signal[before] + share * signal[after], 0.0), both
+
+
+def stretched_from(samples: int, largest: float) -> int:
+    """The samples that are read at most for a window of `samples` whose speed is changed; as many without a change."""
+    return ceil((samples - 1) * (1 + largest)) + 1
 
 
 def make_augment(config: AugmentConfig, *, rate_hz: float) -> Augment | None:

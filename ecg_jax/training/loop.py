@@ -54,7 +54,7 @@ def run(
         workdir: a folder for this run alone.
         network: `network(config, n_classes, axis_name) -> nn.Module` instead of `ResNet1D`.
         loss: `loss(logits [B, K], label [B, K]) -> [B]` instead of the config's.
-        augment: `augment(key, signal [T, L]) -> [T, L]` instead of the config's (but its mixup stays).
+        augment: `augment(key, signal [T, L]) -> [T, L]` instead of the config's (but its mixup and stretch stay).
         console: where progress is shown; by default standard error.
         plots: whether curves are drawn.
 

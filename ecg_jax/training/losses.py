@@ -50,6 +50,11 @@ def focal_cross_entropy(logits: Array, label: Array) -> Array:
     return -(label * (1 - jnp.exp(log_p)) ** FOCUS * log_p).sum(axis=-1)
 
 
+def smoothed(label: Array, share: float, target: Target) -> Array:
+    """Labels [B, K] of which this share is spread evenly: over yes and no, or over labels that exclude each other."""
+    return label * (1 - share) + share / (len(target.names) if target.kind == "exclusive" else 2)
+
+
 def make_loss(name: str, target: Target) -> WeightedLoss:
     """The loss with the name in the config, as a function of logits, label and the weights of `label_weights`.
 

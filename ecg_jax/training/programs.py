@@ -6,7 +6,7 @@ functions. Several runs can be trained as one program: then all arguments of a r
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import jax
@@ -18,9 +18,9 @@ from ecg_jax.dataset.batch import InputContract
 from ecg_jax.import_path import function_at
 from ecg_jax.models.resnet import build_network
 from ecg_jax.target import Target
-from ecg_jax.training.augment import make_augment
+from ecg_jax.training.augment import make_augment, stretch
 from ecg_jax.training.devices import Devices
-from ecg_jax.training.losses import WeightedLoss, make_loss, unweighted
+from ecg_jax.training.losses import WeightedLoss, make_loss, smoothed, unweighted
 from ecg_jax.training.optimizer import make_optimizer
 from ecg_jax.training.step import TrainState, init_state, make_predict, make_step
 
@@ -30,10 +30,10 @@ KEPT = 64  # programs whose compiled functions stay in memory
 def shared_config(config: RunConfig) -> RunConfig:
     """The part of a config that decides what is compiled; runs can be trained together if theirs are equal."""
     train = config.train
-    kept = {
-        name: getattr(train, name) for name in ("loss", "optimizer", "weight_decay", "clip_norm", "ema", "parallel")
-    }
-    return replace(config, data=DataConfig(), train=TrainConfig(**kept), evaluate=EvaluateConfig())
+    names = ("loss", "label_smoothing", "optimizer", "weight_decay", "clip_norm", "ema", "parallel")
+    kept = {name: getattr(train, name) for name in names}
+    data = DataConfig(normalise=config.data.normalise)
+    return replace(config, data=data, train=TrainConfig(**kept), evaluate=EvaluateConfig())
 
 
 def program(
@@ -127,14 +127,22 @@ def training_steps(program: Program, *, masked: bool) -> Callable[..., Any]:
     """
     config, optimizer, own = program.config, make_optimizer(program.config.train), program.config.functions.augment
     augment = function_at(own, "augment") if own else make_augment(config.augment, rate_hz=program.rate_hz)
+    largest, smoothing = config.augment.stretch, config.train.label_smoothing
+    stretched = partial(stretch, largest=largest, samples=program.window[0]) if largest else None
 
     def step_of_run(state: TrainState, arrays: Any, of_run: Any, item: Any) -> Any:
         normalisation, weights, rates = of_run
+
+        def loss(logits: Any, label: Any) -> Any:
+            target = smoothed(label, smoothing, program.target) if smoothing else label
+            return program.loss(logits, target, weights)
+
         step = make_step(
             program.network,
             optimizer,
-            lambda logits, label: program.loss(logits, label, weights),
+            loss,
             augment=augment,
+            stretch=stretched,
             mixup_alpha=config.augment.mixup,
             ema=config.train.ema,
             masked=masked,

@@ -16,6 +16,7 @@ from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.splits import Splits, split_records
 from ecg_jax.dataset.statistics import mean_and_std_mv
 from ecg_jax.errors import RunError
+from ecg_jax.training.augment import stretched_from
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import Evaluator, stacked
 from ecg_jax.training.losses import label_weights
@@ -50,11 +51,13 @@ class RunPlan:
 
     @cached_property
     def contract(self) -> InputContract:
-        """The input that the trained network expects, normalised with the numbers of the training records."""
-        training = self.splits.training
-        mean_mv, std_mv = _mean_and_std_mv(
-            _Records(self.prepared.fingerprint, training.astype(int).tobytes(), self.prepared)
-        )
+        """The input that the trained network expects, normalised by the training records or by each window."""
+        training, normalise = self.splits.training, self.config.data.normalise
+        mean_mv, std_mv = np.zeros(len(self.prepared.leads)), np.ones(len(self.prepared.leads))
+        if normalise == "set":
+            mean_mv, std_mv = _mean_and_std_mv(
+                _Records(self.prepared.fingerprint, training.astype(int).tobytes(), self.prepared)
+            )
         return InputContract(
             rate_hz=self.prepared.rate_hz,
             leads=self.prepared.leads,
@@ -62,7 +65,13 @@ class RunPlan:
             window_samples=self.config.data.window_samples(self.prepared.rate_hz),
             mean_mv=tuple(mean_mv.tolist()),
             std_mv=tuple(std_mv.tolist()),
+            normalise=normalise,
         )
+
+    @property
+    def crop_samples(self) -> int:
+        """Samples that are read of a record in training: of a window, or more of them if the speed is changed."""
+        return stretched_from(self.contract.window_samples, self.config.augment.stretch)
 
     @cached_property
     def validation_label(self) -> np.ndarray:
@@ -93,7 +102,7 @@ class RunPlan:
         return sampler.training_rows(
             step,
             samples=self.samples,
-            window=self.contract.window_samples,
+            window=self.crop_samples,
             batch_size=self.batch_size,
             seed=self.config.train.seed,
         )
@@ -133,8 +142,7 @@ class TrainingSetup:
         self.batch_size = max(plan.batch_size for plan in plans)
         used = np.unique(np.concatenate([plan.splits.training for plan in plans]))
         self._places = [np.searchsorted(used, plan.splits.training) for plan in plans]
-        data, window = first.config.data, first.contract.window_samples
-        self._feed = make_feed(data.feed, first.prepared, used, window, self.devices)
+        self._feed = make_feed(first.config.data.feed, first.prepared, used, first.crop_samples, self.devices)
         self._program = program(first.config, first.contract, self._feed.take, self.devices, runs=len(plans))
         self._train = training_steps(self._program, masked=self._may_be_invalid())
         most = max(len(plan.learning_rates) for plan in plans)
@@ -156,7 +164,7 @@ class TrainingSetup:
     def _may_be_invalid(self) -> bool:
         """Whether a training batch can have an invalid sample: short record, gap in all leads, or padding row."""
         gapless = all(plan.prepared.gapless[plan.splits.training].all() for plan in self.plans)
-        long_enough = all(plan.samples.min() >= plan.contract.window_samples for plan in self.plans)
+        long_enough = all(plan.samples.min() >= plan.crop_samples for plan in self.plans)
         full = (
             all(plan.batch_size == self.batch_size for plan in self.plans) and self.batch_size % len(self.devices) == 0
         )

@@ -14,9 +14,9 @@ from flax import struct
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from ecg_jax.dataset.batch import Batch, Normalisation, to_input
+from ecg_jax.dataset.batch import Batch, Normalisation, normalised, to_input, to_mv
 from ecg_jax.target import Target
-from ecg_jax.training.augment import Augment, mixup
+from ecg_jax.training.augment import Augment, Stretch, mixup
 from ecg_jax.training.losses import Loss
 
 Variables = Mapping[str, Any]
@@ -68,6 +68,7 @@ def make_step(
     loss: Loss,
     *,
     augment: Augment | None = None,
+    stretch: Stretch | None = None,
     mixup_alpha: float = 0.0,
     ema: float = 0.0,
     masked: bool = True,
@@ -84,6 +85,7 @@ def make_step(
         optimizer: gives updates for a learning rate of 1.
         loss: of each window.
         augment: changes each window independently of the others.
+        stretch: changes the speed of each window, which is longer in the batch than for the network.
         mixup_alpha: mixes pairs of windows; 0: no mixup.
         ema: decay of the averaged variables; 0: no averaging.
         masked: False if no window has an invalid sample, which saves the work of masking.
@@ -97,14 +99,18 @@ def make_step(
         return lax.all_gather(x, axis_name, tiled=True) if axis_name else x
 
     def examples(key: Array, batch: Batch, normalisation: Normalisation) -> tuple[Array, Array, Array]:
-        signal, measured = to_input(batch, normalisation)
-        valid, label = batch.valid, batch.label
-        for_augment, for_mixup = jax.random.split(key)
+        (signal, measured), valid, label = to_mv(batch), batch.valid, batch.label
+        for_augment, for_mixup, *for_stretch = jax.random.split(key, 2 if stretch is None else 3)
         n_rows = signal.shape[0]
         rows = jnp.arange(n_rows) + (lax.axis_index(axis_name) * n_rows if axis_name else 0)
+        of_rows = jax.vmap(jax.random.fold_in, (None, 0))
+        if stretch is not None:
+            measured &= valid[:, :, None]
+            signal, measured = jax.vmap(stretch)(of_rows(for_stretch[0], rows), signal, measured)
+            valid = measured.any(axis=-1)
+        signal = normalised(signal, measured, normalisation)
         if augment is not None:
-            keys = jax.vmap(jax.random.fold_in, (None, 0))(for_augment, rows)
-            signal = jnp.where(measured, jax.vmap(augment)(keys, signal), 0.0)
+            signal = jnp.where(measured, jax.vmap(augment)(of_rows(for_augment, rows), signal), 0.0)
         if mixup_alpha:
             arrays = (signal, label, valid.astype(jnp.float32))
             mixed = mixup(for_mixup, rows, arrays, batch.weight, alpha=mixup_alpha, gather=gathered)
