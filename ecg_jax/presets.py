@@ -24,4 +24,24 @@ def cinc2017() -> RunConfig:
     )
 
 
-RUN_PRESETS = {"ptb_xl": ptb_xl, "cinc2017": cinc2017}
+def cinc2021() -> RunConfig:
+    """CinC 2021 at 100 Hz, 26 classes: half of a usual recording; each window by itself, as gains differ by source."""
+    return RunConfig(
+        data=DataConfig(window_seconds=5.0, normalise="record"),
+        model=ModelConfig(depth=1, channels=32, kernel=7, stem_pool=False, dropout=0.1, head_dropout=0.2),
+        train=TrainConfig(epochs=20, batch_size=128, learning_rate=5e-3, ema=0.998, weight_decay=0.05),
+        augment=AugmentConfig(gain=0.2, lead_drop=0.1, mixup=0.3),
+    )
+
+
+def mitdb_beats() -> RunConfig:
+    """Beats of MIT-BIH at 360 Hz: the window is the whole example, one lead; rare classes weighted."""
+    return RunConfig(
+        data=DataConfig(window_seconds=1.6, normalise="record"),
+        model=ModelConfig(depth=1, channels=16, kernel=7, dropout=0.2, head_dropout=0.2),
+        train=TrainConfig(epochs=10, batch_size=128, loss="weighted", ema=0.998, weight_decay=0.05),
+        augment=AugmentConfig(gain=0.2, noise=0.1, baseline=0.3, time_mask=0.1),
+    )
+
+
+RUN_PRESETS = {"ptb_xl": ptb_xl, "cinc2017": cinc2017, "cinc2021": cinc2021, "mitdb_beats": mitdb_beats}
