@@ -108,3 +108,30 @@ def test_a_worker_leaves_within_20_s_of_sigterm_and_another_one_continues_its_tr
     assert "continuing after epoch" in again
     assert "gave up" not in again
     assert (study / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_trials_that_train_together_and_are_killed_reach_the_same_end(synthetic_set, tmp_path):
+    command = [sys.executable, str(SCRIPT), "--data", str(synthetic_set), "--depths", "1", "--channels", "4"]
+    command += ["--kernels", "3", "--seeds", "4", "--together", "4", "--base", "local", "--train.epochs", "250"]
+    command += ["--learning-rates", "0.002", "--data.window-seconds", "2", "--evaluate.resamples", "20"]
+    command += ["--lease-seconds", str(LEASE_SECONDS), "--workdir"]
+    began = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    whole_seconds, kills, said = time.monotonic() - began, 0, ""
+    merged = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    for _ in range(3):
+        with subprocess.Popen([*command, str(tmp_path / "killed")], **merged) as worker:
+            time.sleep(0.5 * whole_seconds)
+            kills += worker.poll() is None
+            worker.kill()
+            said += worker.communicate()[0]
+    said += subprocess.run([*command, str(tmp_path / "killed")], check=True, **merged).stdout
+    assert kills >= 2
+    assert "continuing after epoch" in said
+    whole, killed = (
+        {path.parent.name: path.read_bytes() for path in (tmp_path / name).glob("trials/*/predictions_*.csv")}
+        for name in ("whole", "killed")
+    )
+    assert len(whole) == 4
+    assert killed == whole
