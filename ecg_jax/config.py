@@ -172,7 +172,7 @@ class TrainConfig:
     ema: float = _number(0.99, 0, 1, below=True)
     """Decay of the moving average of the parameters, which is evaluated; 0: the last parameters are evaluated."""
     best_metric: Literal[
-        "macro_auroc", "macro_auprc", "macro_f1", "loss", "cinc2017", "cinc2021", "cinc2025", "cpsc2018"
+        "macro_auroc", "macro_auprc", "macro_f1", "loss", "aami", "cinc2017", "cinc2021", "cinc2025", "cpsc2018"
     ] = "macro_auroc"
     """Validation metric by which the best epoch is chosen."""
     parallel: Annotated[Literal["jit", "pmap"], tyro.conf.arg(aliases=("--parallel",))] = "jit"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ecg_jax.evaluation import scores
 from ecg_jax.evaluation.scores import SCORES, cinc2021
@@ -86,6 +86,54 @@ def test_the_score_of_2018_is_the_mean_f1_of_nine_classes():
     label, decision = (rng.random((2, 300, 9)) < 0.3).astype(int)
     value = SCORES["cpsc2018"](label.astype(float), decision, np.ones((1, 300)))[0]
     assert value == pytest.approx(f1_score(label, decision, average="macro"))
+
+
+BEATS = Target("exclusive", ("F", "N", "Q", "S", "V"))
+
+
+def some_beats(size=400, seed=0):
+    """True and decided classes of beats, half of which are right, as numbers of the labels of `BEATS`."""
+    rng = np.random.default_rng(seed)
+    truth, guess = rng.choice(5, (2, size), p=[0.1, 0.5, 0.1, 0.1, 0.2])
+    return truth, np.where(rng.random(size) < 0.5, truth, guess)
+
+
+def test_figures_of_beats_are_recall_and_precision_of_s_and_v_and_the_score_is_their_mean():
+    truth, decided = some_beats()
+    values = point_values(np.eye(5)[truth], np.eye(5)[decided], None, target=BEATS, score="aami")
+    expected = {}
+    for column, name in ((3, "S"), (4, "V")):
+        expected[f"sensitivity_{name}"] = recall_score(truth == column, decided == column)
+        expected[f"ppv_{name}"] = precision_score(truth == column, decided == column)
+    assert {name: values[name] for name in expected} == pytest.approx(expected)
+    assert values["aami"] == pytest.approx(np.mean([*expected.values()]))
+
+
+def test_the_score_of_beats_is_0_for_classes_never_decided_and_not_defined_without_s():
+    truth, _ = some_beats()
+    never = np.eye(5)[np.ones_like(truth)]
+    assert SCORES["aami"](np.eye(5)[truth], never, np.ones((1, len(truth))))[0] == 0
+    without_s = np.where(truth == 3, 1, truth)
+    values = point_values(np.eye(5)[without_s], np.eye(5)[truth], None, target=BEATS, score="aami")
+    assert np.isnan([values["aami"], values["sensitivity_S"], values["ppv_S"]]).all()
+    assert values["sensitivity_V"] == 1
+
+
+def test_the_score_of_beats_under_weights_is_that_of_repeated_beats():
+    truth, decided = some_beats()
+    weight = np.random.default_rng(1).integers(0, 3, len(truth))
+    again = np.repeat(np.arange(len(truth)), weight)
+    repeated = SCORES["aami"](np.eye(5)[truth[again]], np.eye(5)[decided[again]], np.ones((1, len(again))))
+    assert SCORES["aami"](np.eye(5)[truth], np.eye(5)[decided], weight[None]) == pytest.approx(repeated)
+
+
+def test_figures_of_beats_stand_in_the_result_with_intervals_over_patients():
+    truth, decided = some_beats()
+    patients = np.array([f"p{n % 8}" for n in range(len(truth))])
+    options = {"target": BEATS, "score": "aami", "resamples": 200}
+    metrics = summarise(np.eye(5)[truth], np.eye(5)[decided], None, patients, **options)["metrics"]
+    for name in ("aami", "sensitivity_S", "ppv_S", "sensitivity_V", "ppv_V"):
+        assert 0 < metrics[name]["low"] < metrics[name]["value"] < metrics[name]["high"] < 1, name
 
 
 @pytest.mark.parametrize(("score", "labels"), [("cinc2021", 26), ("cinc2025", 1), ("cpsc2018", 9)])

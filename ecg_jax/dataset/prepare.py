@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -67,7 +67,7 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
         leads = config.leads or listing.leads or STANDARD_LEADS
         collected = _Collected()
         loaded = read_all(refs, leads=leads, rate_hz=config.stored_rate_hz, workers=config.workers)
-        folds = _folds(refs, label, config.folds or listing.folds, config.seed)
+        folds = _folds(refs, label, config.folds or listing.folds, config.seed, listing.divided_patients)
         examples = collected.examples(refs, label, folds, _with_bar(loaded, len(refs), console))
         built = folder / "set"
         built.mkdir()
@@ -191,22 +191,30 @@ def _written_to(flat: BinaryIO, examples: Iterable[Example]) -> Iterator[Example
         yield example
 
 
-def _folds(refs: Sequence[RecordRef], label: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def _folds(refs: Sequence[RecordRef], label: np.ndarray, folds: int, seed: int, divided: Collection[str]) -> np.ndarray:
     """The fold of each record, [N] int32; made if `folds` is not 0. A record without a patient is its own patient.
 
-    Folds that are made have the same share of each label and, in a set that joins several, of each source.
+    Folds that are made have the same share of each label and, in a set that joins several, of each source. They are
+    made for the records without a fold, or for all records if all have one. `divided` names the patients who may be in
+    several.
     """
     patients = [f"patient {ref.patient}" if ref.patient else f"record {ref.record_id}" for ref in refs]
+    fold = np.array([ref.fold or 0 for ref in refs], np.int32)
     if folds:
+        given = np.array([ref.fold is not None for ref in refs])
+        made = np.flatnonzero(~given if not given.all() else given)
         sources = np.array([ref.source for ref in refs])  # [N]
         from_source = sources[:, None] == np.unique(sources[sources != ""])  # [N, sources]
-        return assign_folds(np.concatenate([label, from_source], axis=1), patients, folds=folds, seed=seed)
+        traits = np.concatenate([label, from_source], axis=1)[made]
+        others = set(np.delete(fold, made).tolist())
+        fold[made] = assign_folds(traits, [patients[record] for record in made], folds=folds, seed=seed)
+        if both := others.intersection(fold[made].tolist()):
+            raise DataError(f"--folds {folds} would make fold {min(both)}, which the source has already; give fewer")
     fold_of: dict[str, int] = {}
-    for ref, patient in zip(refs, patients, strict=True):
-        fold = 0 if ref.fold is None else ref.fold
-        if fold_of.setdefault(patient, fold) != fold:
-            raise DataError(f"{patient} is in folds {fold_of[patient]} and {fold}; keep each patient in one")
-    return np.array([fold_of[patient] for patient in patients], np.int32)
+    for ref, patient, number in zip(refs, patients, fold.tolist(), strict=True):
+        if fold_of.setdefault(patient, number) != number and ref.patient not in divided:
+            raise DataError(f"{patient} is in folds {fold_of[patient]} and {number}; keep each patient in one")
+    return fold
 
 
 def _write_beside(

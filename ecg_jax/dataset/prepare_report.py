@@ -31,7 +31,19 @@ def report(prepared: PreparedSet, console: Console) -> None:
         lines.append(f"leads that were not asked for: {listed}; choose them with --leads")
     if without_patient := np.count_nonzero(prepared.patients == ""):
         lines.append(f"records without a patient: {without_patient:,}; each counts as a patient of its own")
+    lines += [
+        f"patient {patient} is in folds {', '.join(map(str, folds))}: the published division, which is kept, has it so"
+        for patient, folds in _divided_patients(prepared).items()
+    ]
     tell(console, *lines)
+
+
+def _divided_patients(prepared: PreparedSet) -> dict[str, list[int]]:
+    """The folds of each known patient who is in several."""
+    folds: dict[str, set[int]] = {}
+    for patient, fold in zip(prepared.patients.tolist(), prepared.folds.tolist(), strict=True):
+        folds.setdefault(patient, set()).add(fold)
+    return {patient: sorted(found) for patient, found in folds.items() if patient and len(found) > 1}
 
 
 def _listed(counts: Mapping[str, int], table: Path) -> str:

@@ -38,6 +38,27 @@ def cinc2025(label: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> 
     return sensitivity_within(label[:, 0], probability[:, 0], weight, share=0.05)
 
 
+def aami(label: np.ndarray, decision: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mean [R] of sensitivity and positive predictive value of S and V, a quarter of the j index of Mar et al. 2011."""
+    return np.mean([*aami_figures(label, decision, weight).values()], axis=0)
+
+
+def aami_figures(label: np.ndarray, decision: np.ndarray, weight: np.ndarray) -> dict[str, np.ndarray]:
+    """Sensitivity and positive predictive value [R] of S and of V, the last two of the labels F, N, Q, S and V.
+
+    NaN if no record of the resample has the label; 0 if none is decided to have it. Every decision counts, while de
+    Chazal et al. 2004, after ANSI/AAMI EC57, do not count F and Q decided as V, nor Q decided as S, which is kinder.
+    """
+    figures = {}
+    for column, name in ((3, "S"), (4, "V")):
+        y, decided_so = label[:, column].astype(float), decision[:, column].astype(float)
+        hits, decided, present = weight @ (y * decided_so), weight @ decided_so, weight @ y
+        for figure, whole in (("sensitivity", present), ("ppv", decided)):
+            share = np.divide(hits, whole, out=np.zeros(len(weight)), where=whole > 0)
+            figures[f"{figure}_{name}"] = np.where(present > 0, share, np.nan)
+    return figures
+
+
 def _normalised_reward(label: np.ndarray, decision: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """The metric of `cinc2021` [R] under weights [R, N]; NaN where it is not defined."""
     answers = np.asarray(decision, float), np.asarray(label, float), np.zeros(np.shape(label))
@@ -60,6 +81,7 @@ def _class_weights() -> np.ndarray:
 
 
 SCORES: dict[str, Metric] = {
+    "aami": aami,
     "cinc2017": cinc2017,
     "cinc2021": _normalised_reward,
     "cinc2025": cinc2025,
@@ -68,3 +90,5 @@ SCORES: dict[str, Metric] = {
 """From labels [N, K], decisions [N, K] and weights [R, N] to values [R], under the name in `prepared.json`."""
 OF_PROBABILITIES = frozenset({"cinc2025"})
 """The scores that have probabilities [N, K] in place of decisions."""
+FIGURES = {"aami": aami_figures}
+"""By the name of a score, a function to the figures by name that it is made of; they stand beside it in results."""

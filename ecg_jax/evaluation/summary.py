@@ -7,7 +7,7 @@ import numpy as np
 
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.pooling import decide
-from ecg_jax.evaluation.scores import OF_PROBABILITIES, SCORES
+from ecg_jax.evaluation.scores import FIGURES, OF_PROBABILITIES, SCORES
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.target import Target
 
@@ -20,7 +20,7 @@ def metric_values(
     """Computes the metrics over all labels, each [R], and those of single labels, each [R, K], under weights [R, N].
 
     A metric is NaN for a label that all records have, or none; the macro means leave such labels out. `score` names
-    the data set's own score, which is added to the metrics over all labels.
+    the data set's own score, which is added to the metrics over all labels with the figures that it is made of.
     """
     by_label = {
         "auroc": metrics.per_label(metrics.auroc, label, probability, weight),
@@ -32,6 +32,8 @@ def metric_values(
     overall["ece"] = metrics.ece(label, probability, weight)
     if score is not None:
         overall[score] = SCORES[score](label, probability if score in OF_PROBABILITIES else decision, weight)
+    if score in FIGURES:
+        overall |= FIGURES[score](label, decision, weight)
     return overall, by_label
 
 

@@ -14,6 +14,7 @@ from ecg_jax.records.edf_reader import read_edf
 from ecg_jax.records.leads import arrange, lead_list
 from ecg_jax.records.record import Record
 from ecg_jax.records.resample import resample
+from ecg_jax.records.wfdb_annotations import read_stretch
 from ecg_jax.records.wfdb_reader import read_wfdb
 
 LARGEST_MV = 50.0  # from a lead's median; ten times the largest ECG at the skin
@@ -21,13 +22,13 @@ LARGEST_OFFSET_MV = 300.0  # of the median; IEC 60601-2-25 asks for no more, and
 FLAT = 1e-6  # in mV, and as a fraction of the amplitude: the noise of resampling in 32 bits
 
 READERS: dict[str, Callable[[Path, str | None, Sequence[str], FileLayout], Record | Rejected]] = {
-    "wfdb": lambda path, key, leads, layout: read_wfdb(path, leads=leads),
+    "wfdb": lambda path, key, leads, layout: read_stretch(path, key, leads) if key else read_wfdb(path, leads=leads),
     "array": read_array,
     "edf": read_edf,
     "device": read_device,
 }
 """By its name, the function that reads one record in mV from a file, the record's key within it (None if it holds one
-record), the leads to read, and what the file does not say of itself."""
+record; of a WFDB record, a stretch such as `370:946`), the leads to read, and what the file does not say of itself."""
 
 
 def load(

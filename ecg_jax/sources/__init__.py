@@ -18,6 +18,7 @@ from ecg_jax.sources.hefei import Hefei
 from ecg_jax.sources.listing import FunctionSource, Listing, RecordRef
 from ecg_jax.sources.ludb import Ludb
 from ecg_jax.sources.mimic_iv_ecg import MimicIvEcg
+from ecg_jax.sources.mitdb import Mitdb
 from ecg_jax.sources.ptb_xl import PtbXl
 from ecg_jax.sources.sph import Sph
 from ecg_jax.sources.wfdb_folder import Synthetic, WfdbFolder
@@ -30,6 +31,7 @@ Source = (
     | Annotated[Cinc2025, tyro.conf.subcommand(Cinc2025.name)]
     | Annotated[MimicIvEcg, tyro.conf.subcommand(MimicIvEcg.name)]
     | Annotated[Ludb, tyro.conf.subcommand(Ludb.name)]
+    | Annotated[Mitdb, tyro.conf.subcommand(Mitdb.name)]
     | Annotated[Cpsc2018, tyro.conf.subcommand(Cpsc2018.name)]
     | Annotated[Hefei, tyro.conf.subcommand(Hefei.name)]
     | Annotated[Sph, tyro.conf.subcommand(Sph.name)]
@@ -54,6 +56,7 @@ __all__ = [
     "Listing",
     "Ludb",
     "MimicIvEcg",
+    "Mitdb",
     "PtbXl",
     "RecordRef",
     "Source",

@@ -3,7 +3,7 @@
 import math
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ class RecordRef:
     patient: str = ""  # "": unknown
     fold: int | None = None  # None: to be assigned
     reader: str = "wfdb"  # name of the function that reads it, in `ecg_jax.records.standardise.READERS`
-    key: str | None = None  # the record within its file, if the file holds several
+    key: str | None = None  # the record within its file, if the file holds several; `370:946` are samples of a long one
     age: float = math.nan  # in years; NaN: unknown
     sex: str = ""  # "female" or "male"; "": unknown
     source: str = ""  # the collection that the record comes from, if the set joins several; folds are even in each
@@ -41,9 +41,10 @@ class Listing:
     refs: tuple[RecordRef, ...]
     target: Target  # the label names in alphabetical order, and whether the labels exclude each other
     leads: tuple[str, ...] = ()  # kept without `--leads`; empty: the 12 standard leads
-    folds: int = 10  # made without `--folds`; 0: the records have folds already
+    folds: int = 10  # made without `--folds`, for the records without one if others have one; 0: all have one already
     left_out: tuple[Rejected, ...] = ()  # the records that are known and not in `refs`
     score: str | None = None  # the data set's own score, by its name in `ecg_jax.evaluation.scores.SCORES`
+    divided_patients: frozenset[str] = frozenset()  # those whom a published division has in several folds
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class FunctionSource(FolderSource):
         if not isinstance(listing, Listing):
             raise DataError(f"source {self.name} returns {type(listing).__name__}; return an ecg_jax.sources.Listing")
         return listing
+
+
+def occurring(refs: Iterable[RecordRef]) -> tuple[str, ...]:
+    """The labels that records have, in alphabetical order."""
+    return tuple(sorted(set().union(*(ref.labels for ref in refs))))
 
 
 def path_below(root: Path, name: str, extensions: Collection[str] = (".hea", ".dat", ".mat")) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_jax.sources.header_comments import Described, described_records
-from ecg_jax.sources.listing import FolderSource, Listing
+from ecg_jax.sources.listing import FolderSource, Listing, occurring
 from ecg_jax.target import Target
 
 REMEDY = "download it from https://physionet.org/content/ludb/1.0.1/ and give its folder with --from"
@@ -24,8 +24,7 @@ class Ludb(FolderSource):
         """
         records, left_out = described_records(self.root, REMEDY)
         refs = tuple(record.ref(_diagnoses(record)) for record in records)
-        names = sorted(set().union(*(ref.labels for ref in refs)))
-        return Listing(refs, Target("multilabel", tuple(names)), left_out=tuple(left_out))
+        return Listing(refs, Target("multilabel", occurring(refs)), left_out=tuple(left_out))
 
 
 def _diagnoses(record: Described) -> set[str]:

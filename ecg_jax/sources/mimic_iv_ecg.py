@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_jax.errors import DataError, Rejected
-from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, path_below
+from ecg_jax.sources.listing import FolderSource, Listing, RecordRef, is_record, occurring, path_below
 from ecg_jax.sources.tables import age_years, is_missing, labels_in, rows, sex
 from ecg_jax.target import Target
 
@@ -47,10 +47,10 @@ class MimicIvEcg(FolderSource):
                 labels, age, of_sex = known[study]
                 patient = row["subject_id"].removesuffix(".0")
                 refs.append(RecordRef(study, self.root / path, labels, patient, age=age, sex=of_sex))
-        names = sorted(set().union(*(ref.labels for ref in refs)))
+        names = occurring(refs)
         if refs and not names:
             raise DataError(f"{self.labels or self.root} gives no record a label; {OWN}")
-        return Listing(tuple(refs), Target("multilabel", tuple(names)), left_out=tuple(left_out))
+        return Listing(tuple(refs), Target("multilabel", names), left_out=tuple(left_out))
 
     def _reports(self) -> "dict[str, tuple[frozenset[str], float, str]]":
         """By study, the lines of the machine's report; the tables have neither age nor sex."""

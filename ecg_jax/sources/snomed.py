@@ -7,7 +7,7 @@ from typing import Literal
 from ecg_jax.errors import Rejected
 from ecg_jax.sources.header_comments import Described
 from ecg_jax.sources.label_maps import map_rows
-from ecg_jax.sources.listing import Listing
+from ecg_jax.sources.listing import Listing, occurring
 from ecg_jax.target import Target
 
 Classes = Literal["scored", "all"]
@@ -36,5 +36,4 @@ def by_codes(
         refs.append(record.ref(labels.intersection(scored) if classes == "scored" else labels, source_of(record)))
     if classes == "scored":
         return Listing(tuple(refs), Target("multilabel", scored), left_out=tuple(left_out), score="cinc2021")
-    names = sorted(set().union(*(ref.labels for ref in refs)))
-    return Listing(tuple(refs), Target("multilabel", tuple(names)), left_out=tuple(left_out))
+    return Listing(tuple(refs), Target("multilabel", occurring(refs)), left_out=tuple(left_out))
