@@ -86,7 +86,7 @@ def test_with_one_seed_the_residual_of_the_axes_stands_for_the_noise_and_a_note_
     cube[tuple(level)] = macro_auroc(single).value
     for axis in range(3):  # leaves what main effects and two-way interactions do not explain
         cube = cube - cube.mean(axis=axis, keepdims=True)
-    assert macro_model(single).between == pytest.approx((cube**2).sum() / 8)
+    assert macro_model(single).noise.between == pytest.approx(np.full(27, (cube**2).sum() / 8))
 
 
 def test_one_seed_without_a_degree_of_freedom_has_an_effect_but_no_interval():
@@ -182,7 +182,8 @@ def test_a_decided_claim_needs_no_more_seeds_or_records_than_there_are(predictio
     assert (claim.seeds_needed, claim.records_needed) == (3, 400)
 
 
-def test_the_three_parts_of_the_variance_shrink_with_seeds_records_and_both(predictions):
+def test_the_three_parts_of_the_variance_shrink_with_seeds_records_and_both():
+    predictions = simulate(Setting(seeds=3, ratio=2), seed=0)
     parts = macro_model(predictions).components(slope(predictions, "depth"))
     assert min(parts.seed, parts.record, parts.both) > 0
     assert parts.with_sizes(seeds=6).variance == pytest.approx(parts.seed / 2 + parts.record + parts.both / 2)

@@ -29,12 +29,11 @@ def test_simultaneous_intervals_are_at_least_as_wide_as_single_ones_and_at_most_
     model, seed, n_contrasts
 ):
     contrasts = np.random.default_rng(seed).normal(size=(n_contrasts, 16))
-    dof = min(model.components(contrast).dof for contrast in contrasts)
-    bonferroni = stats.t.ppf(1 - 0.025 / n_contrasts, dof)
     for width, contrast in zip(simultaneous(model, contrasts, seed=0), contrasts, strict=True):
         components = model.components(contrast)
         assert width > 0.98 * components.half_width()  # the quantile comes from draws, which know it to 1 %
-        assert width < 1.02 * bonferroni * np.sqrt(components.variance)
+        bonferroni = components.half_width(1 - 0.025 / n_contrasts)
+        assert width < 1.02 * bonferroni
 
 
 def test_the_difference_of_a_scale_from_itself_has_an_interval_of_length_0(model):
@@ -51,20 +50,22 @@ def test_two_opposite_contrasts_count_as_one(model):
 
 
 def test_contrasts_of_different_trainings_are_independent_where_the_noise_is_that_of_seeds():
-    """The probability of both intervals at once is then that of two normal numbers over the same chi variable."""
+    """The probability of both intervals at once is then that of two normal numbers over the same chi variable, with the
+    degrees of freedom of each contrast in turn."""
     predictions = simulate(replace(SMALL, seeds=4), seed=0)
     weights = predictions.mean_weights()
     contrasts = np.stack([weights[0] - weights[1], weights[2] - weights[3]])
     shared = 1e-6 * np.isin(predictions.scale_of, (0, 2))  # a small part of the records, the same in both contrasts
     value = np.random.default_rng(0).normal(size=predictions.n_trials)
     model = VarianceModel(predictions, MetricEstimate(value, np.outer(shared, np.ones(150))))
-    dof = model.dof
-    quantile = simultaneous(model, contrasts, seed=0)[0] / np.sqrt(model.components(contrasts[0]).variance)
+    for contrast, half_width in zip(contrasts, simultaneous(model, contrasts, seed=0), strict=True):
+        components = model.components(contrast)
+        quantile, dof = half_width / np.sqrt(components.variance), components.dof
 
-    def both(chi):
-        return (2 * stats.norm.cdf(quantile * chi / np.sqrt(dof)) - 1) ** 2 * stats.chi.pdf(chi, dof)
+        def both(chi, quantile=quantile, dof=dof):
+            return (2 * stats.norm.cdf(quantile * chi / np.sqrt(dof)) - 1) ** 2 * stats.chi.pdf(chi, dof)
 
-    assert integrate.quad(both, 0, np.inf)[0] == pytest.approx(0.95, abs=0.005)
+        assert integrate.quad(both, 0, np.inf)[0] == pytest.approx(0.95, abs=0.005)
 
 
 def test_without_a_known_noise_of_seeds_there_is_no_interval_but_that_of_0():

@@ -3,38 +3,54 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import special
 
 from ecg_jax.analysis.variance import LEVEL, VarianceModel
 
 SIGNIFICANCE = 1 - LEVEL
-DRAWS = 20_000  # of the largest |t|
+DRAWS = 20_000  # of the largest |z|
+CHI_POINTS = 400  # of the distribution of the estimated standard deviation
+MOST_DOF = 1e6
+HALVINGS = 40
 
 
 def simultaneous(model: VarianceModel, contrasts: np.ndarray, *, seed: int) -> list[float | None]:
     """Half widths of 95 % intervals for all contrasts [P, R] at once, by the quantile of the largest |t| (Hsu 1996).
 
-    The joint distribution of the contrasts is a multivariate t with the smallest of their degrees of freedom. None if
-    the noise of the seeds is not known.
+    Where scales differ in their noise, each contrast has degrees of freedom of its own: its quantile is that of a
+    multivariate t with these (Hasler and Hothorn 2008). None if the noise of the seeds is not known.
     """
-    components = [model.components(weights) for weights in contrasts]
-    if model.dof == 0:
-        return [0.0 if not weights.any() else None for weights in contrasts]
-    sd = np.sqrt([part.variance for part in components])
-    varies = sd > 0
-    if not varies.any():
-        return [0.0] * len(sd)
-    some = contrasts[varies]
-    influence = some @ model.estimate.influence
-    covariance = influence @ influence.T + max(model.between - model.shared, 0.0) * some @ some.T
-    product = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
-    # 0 for equal predictions whose seeds vary less than their records: these contrasts are taken as independent
-    correlation = np.divide(covariance, product, out=np.eye(len(product)), where=product > 0)
-    size, axes = np.linalg.eigh(correlation)
-    rng = np.random.default_rng([seed, 1])
-    normal = rng.normal(size=(DRAWS, len(size))) @ (axes * np.sqrt(np.maximum(size, 0))).T
-    dof = min(min(part.dof for part, kept in zip(components, varies, strict=True) if kept), 1e6)
-    largest = np.abs(normal).max(axis=1) / np.sqrt(rng.chisquare(dof, DRAWS) / dof)
-    return [float(half) for half in np.quantile(largest, LEVEL) * sd]
+    found = model.contrasts(contrasts)
+    sd, known = np.sqrt(found.variance), found.dof > 0
+    varies = known & (sd > 0)
+    half = np.zeros(len(sd))
+    if varies.any():
+        size, axes = np.linalg.eigh(found.correlation[np.ix_(varies, varies)])
+        rng = np.random.default_rng([seed, 1])
+        normal = rng.normal(size=(DRAWS, len(size))) @ (axes * np.sqrt(np.maximum(size, 0))).T
+        half[varies] = _quantiles(np.sort(np.abs(normal).max(axis=1)), found.dof[varies]) * sd[varies]
+    return [
+        0.0 if not weights.any() else float(width) if is_known else None
+        for weights, width, is_known in zip(contrasts, half, known, strict=True)
+    ]
+
+
+def _quantiles(largest: np.ndarray, dof: np.ndarray) -> np.ndarray:
+    """The 95 % quantiles [P] of a positive number over an independent chi variable with `dof` [P].
+
+    Args:
+        largest: [DRAWS], sorted draws of the number.
+        dof: of chi^2 / dof, the square of the divisor.
+    """
+    middle = (np.arange(CHI_POINTS) + 0.5) / CHI_POINTS
+    dof = np.minimum(dof, MOST_DOF)[:, None]
+    chi = np.sqrt(special.chdtri(dof, 1 - middle) / dof)  # [P, CHI_POINTS]
+    low, high = np.full(len(dof), largest[0]), largest[-1] / chi[:, 0]
+    for _ in range(HALVINGS):
+        quantile = (low + high) / 2
+        below = np.searchsorted(largest, quantile[:, None] * chi).mean(axis=1) / len(largest)
+        low, high = np.where(below < LEVEL, quantile, low), np.where(below < LEVEL, high, quantile)
+    return high
 
 
 def significant(p: float | None) -> bool:

@@ -6,7 +6,6 @@ records of the contrast itself holds the second and the third. The third is esti
 single seeds, relative to the mean of their scale.
 """
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from scipy import special
 
 from ecg_jax.analysis.influence import MetricEstimate, macro_auroc
 from ecg_jax.analysis.predictions import StudyPredictions
+from ecg_jax.analysis.seed_noise import seed_noise
 
 LEVEL = 0.95
 ONE_SEED = "one seed: the residual of main effects and two-way interactions of the axes stands for seed noise"
@@ -34,8 +34,8 @@ class VarianceComponents:
     """Degrees of freedom of `seed + both`, the variance between seeds; 0 if it is not known."""
     record_dof: float
     """Degrees of freedom of `record + both`, the variance over records."""
-    dof_per_seed: int
-    """Degrees of freedom gained by one more seed: the number of scales."""
+    dof_per_seed: float
+    """Degrees of freedom gained by one more seed: the number of scales, if all count alike in the contrast."""
     seeds: int
     records: int
 
@@ -81,61 +81,87 @@ class VarianceComponents:
         )
 
 
+@dataclass(frozen=True)
+class Contrasts:
+    """Several contrasts of trials at once, each with a variance and degrees of freedom of its own."""
+
+    value: np.ndarray
+    """[P]."""
+    variance: np.ndarray
+    """[P], over seeds and records."""
+    dof: np.ndarray
+    """[P]; 0 where the variance between seeds is not known, infinite where the variance is 0."""
+    correlation: np.ndarray
+    """[P, P], of the noise of the contrasts; 0 beside a contrast without noise."""
+
+
 class VarianceModel:
     """The variance of any contrast of trials in one metric.
 
     Attributes:
         predictions: of the study.
         estimate: the metric of all trials.
-        dof: degrees of freedom of the pooled variance between seeds; 0 if it is not known.
+        noise: of the seeds.
         one_seed: every scale has a single seed, so that a residual of the axes replaces the variance between seeds.
-        between: variance of one trial between seeds, around its scale.
-        shared: the part of `between` that comes from the records.
     """
 
     def __init__(self, predictions: StudyPredictions, estimate: MetricEstimate):
-        """Pools the variance between seeds over the scales."""
+        """Estimates the variance between the seeds of each scale."""
         self.predictions, self.estimate = predictions, estimate
-        self.dof = predictions.n_trials - len(predictions.scales)
-        self.one_seed = self.dof == 0
-        if self.one_seed:
-            basis, singular, _ = np.linalg.svd(_main_effects_and_pairs(predictions), full_matrices=False)
-            basis = basis[:, singular > 1e-9 * singular[0]]
-            self.dof = predictions.n_trials - basis.shape[1]
-        else:
-            basis = np.equal.outer(predictions.scale_of, np.arange(len(predictions.scales))).astype(float)
-            basis /= np.linalg.norm(basis, axis=0)
-        residual = estimate.value - basis @ (basis.T @ estimate.value)
-        residual_influence = estimate.influence - basis @ (basis.T @ estimate.influence)
-        self.between = float((residual**2).sum() / self.dof) if self.dof else 0.0
-        self.shared = float((residual_influence**2).sum() / self.dof) if self.dof else 0.0
+        self.noise = seed_noise(predictions, estimate)
+        self.one_seed = self.noise.one_seed
 
     def value(self, weights: np.ndarray) -> float:
         """The contrast with these weights [R]."""
         return float(weights @ self.estimate.value)
+
+    def contrasts(self, weights: np.ndarray) -> Contrasts:
+        """The contrasts with these weights [P, R]: values, variances, degrees of freedom and correlation."""
+        components = self._components(weights, np.eye(len(weights)))
+        influence = weights @ self.estimate.influence
+        per_trial = np.maximum(self.noise.between - self.noise.shared, 0.0)[self.noise.scale_of]
+        covariance = influence @ influence.T + (weights * per_trial) @ weights.T
+        sd = np.sqrt(np.diag(covariance))
+        product = np.outer(sd, sd)
+        # 0 for equal predictions whose seeds vary less than their records: these contrasts are taken as independent
+        correlation = np.divide(covariance, product, out=np.eye(len(product)), where=product > 0)
+        variance = np.array([part.variance for part in components])
+        dof = np.array([0.0 if part.seed_dof <= 0 else part.dof or np.inf for part in components])
+        return Contrasts(weights @ self.estimate.value, variance, dof, correlation)
 
     def components(self, weights: np.ndarray, share: np.ndarray | None = None) -> VarianceComponents:
         """The variance of the contrast with these weights [R]; a part that is estimated below 0 counts as 0.
 
         Of several contrasts [P, R] the mean of their variances, weighted by `share` [P].
         """
-        several, share = np.atleast_2d(weights), np.ones(1) if share is None else share
-        squares = (several @ self.estimate.influence) ** 2  # [P, U]
+        return self._components(np.atleast_2d(weights), np.ones((1, 1)) if share is None else share[None])[0]
+
+    def _components(self, weights: np.ndarray, share: np.ndarray) -> list[VarianceComponents]:
+        """The mean variances of contrasts [P, R], one for each row of `share` [Q, P]."""
+        squares = (weights @ self.estimate.influence) ** 2  # [P, U]
         over_records = squares.sum(axis=1)
         fourth = (squares**2).sum(axis=1) - over_records**2 / squares.shape[1]
-        dof = [_ratio(2 * variance**2, excess) for variance, excess in zip(over_records, fourth, strict=True)]
-        size, records = float(share @ (several**2).sum(axis=1)), float(share @ over_records)
-        between, both = size * self.between, size * self.shared
-        return VarianceComponents(
-            seed=max(between - both, 0.0),
-            record=max(records - both, 0.0),
-            both=both,
-            seed_dof=self.dof,
-            record_dof=max(min([d for d in dof if d > 0], default=1.0), 1.0),  # few positives, few degrees of freedom
-            dof_per_seed=len(self.predictions.scales),
-            seeds=self.predictions.n_seeds,
-            records=self.predictions.n_records,
-        )
+        of_each = np.array([_ratio(2 * v**2, excess) for v, excess in zip(over_records, fourth, strict=True)])
+        between, seed_dof = self.noise.of_contrasts(weights, share)
+        both = share @ self.noise.by_scale(weights**2) @ self.noise.shared
+        records, seeds = share @ over_records, self.predictions.n_seeds
+        found = []
+        for q, part in enumerate(share):
+            known = of_each[(part > 0) & (of_each > 0)]
+            scales = len(self.predictions.scales)
+            found.append(
+                VarianceComponents(
+                    seed=max(float(between[q] - both[q]), 0.0),
+                    record=max(float(records[q] - both[q]), 0.0),
+                    both=float(both[q]),
+                    seed_dof=float(seed_dof[q]),
+                    record_dof=max(float(known.min(initial=np.inf)) if len(known) else 1.0, 1.0),
+                    dof_per_seed=scales if self.one_seed else float(seed_dof[q]) / (seeds - 1),
+                    seeds=seeds,
+                    records=self.predictions.n_records,
+                )
+            )
+        return found
 
     def interval(self, weights: np.ndarray) -> tuple[float | None, float | None]:
         """The 95 % interval of the contrast with these weights [R]; None if its noise is not known."""
@@ -153,14 +179,6 @@ def around(value: float | None, half_width: float | None) -> tuple[float | None,
     if value is None or half_width is None:
         return None, None
     return value - half_width, value + half_width
-
-
-def _main_effects_and_pairs(predictions: StudyPredictions) -> np.ndarray:
-    """One column for each level of each axis and of each pair of axes: [R, columns]."""
-    levels = [[trial[axis.name] for trial in predictions.trials] for axis in predictions.axes]
-    pairs = [list(zip(a, b, strict=True)) for a, b in itertools.combinations(levels, 2)]
-    columns = [[x == level for x in factor] for factor in (*levels, *pairs) for level in dict.fromkeys(factor)]
-    return np.array(columns, float).T
 
 
 def _ratio(part: float, whole: float) -> float:
