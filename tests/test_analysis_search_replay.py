@@ -94,7 +94,7 @@ def test_a_space_that_is_not_narrowed_has_no_difference_and_decides_nothing():
 
 
 def test_a_true_effect_narrows_to_a_better_search_and_a_false_one_to_a_worse():
-    predictions = depth_study(-0.03)
+    predictions = depth_study(-0.05)
     better, worse = replayed(predictions, SHALLOW), replayed(predictions, NO_EFFECT | {"depth": RISES})
     assert (better.verdict, worse.verdict) == ("holds", "does not hold")
     assert worse.average.difference < 0 < better.average.difference

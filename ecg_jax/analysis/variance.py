@@ -105,10 +105,10 @@ class VarianceModel:
         one_seed: every scale has a single seed, so that a residual of the axes replaces the variance between seeds.
     """
 
-    def __init__(self, predictions: StudyPredictions, estimate: MetricEstimate):
-        """Estimates the variance between the seeds of each scale."""
+    def __init__(self, predictions: StudyPredictions, estimate: MetricEstimate, *, seed: int = 0):
+        """Estimates the variance between the seeds of each scale; `seed` is that of draws (see `hierarchy`)."""
         self.predictions, self.estimate = predictions, estimate
-        self.noise = seed_noise(predictions, estimate)
+        self.noise = seed_noise(predictions, estimate, key=seed)
         self.one_seed = self.noise.one_seed
 
     def value(self, weights: np.ndarray) -> float:
@@ -119,7 +119,7 @@ class VarianceModel:
         """The contrasts with these weights [P, R]: values, variances, degrees of freedom and correlation."""
         components = self._components(weights, np.eye(len(weights)))
         influence = weights @ self.estimate.influence
-        per_trial = np.maximum(self.noise.between - self.noise.shared, 0.0)[self.noise.scale_of]
+        per_trial = np.maximum(self.noise.likely - self.noise.shared, 0.0)[self.noise.scale_of]
         covariance = influence @ influence.T + (weights * per_trial) @ weights.T
         sd = np.sqrt(np.diag(covariance))
         product = np.outer(sd, sd)
