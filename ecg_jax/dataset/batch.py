@@ -89,6 +89,5 @@ def normalised(signal_mv: Array, measured: Array, normalisation: Normalisation) 
 
     count = jnp.maximum(measured.sum(axis=1, keepdims=True), 1)
     centred = signal_mv - mean(signal_mv)
-    centred -= mean(centred)  # what the rounding of a long sum left, which would be large beside a flat lead
     std_mv = jnp.sqrt(mean(centred**2))
     return jnp.where(measured, centred / jnp.maximum(std_mv, FLAT_MV), 0.0)
