@@ -46,6 +46,9 @@ class GridArgs:
     categorical. With model.preset, published networks replace depth, channels and kernel."""
     seeds: int = 3
     """Number of seeds of each scale, 0, 1, ...; all scales are trained from one seed before the next begins."""
+    paired_seeds: bool = False
+    """Train all scales from the same seeds, so that what they have in common cancels, or adds up; by default each scale
+    has random numbers of its own. A study that was begun with paired seeds keeps them."""
     learning_rates: tuple[float, ...] = ()
     """The best one is chosen for each scale by seed 0 on the first validation fold; by default that of the run."""
     folds: tuple[int, ...] = ()
@@ -197,12 +200,13 @@ def _study_of(args: GridArgs) -> "Study":
     from ecg_jax.study.workdir import STUDY, open_study
     from ecg_jax.training.workdir import with_functions
 
-    run = with_fields(args.run, {"data.path": args.run.data.path.resolve()})
+    run, paired_seeds = with_fields(args.run, {"data.path": args.run.data.path.resolve()}), args.paired_seeds
     if (args.workdir / STUDY).is_file():
-        before = open_study(args.workdir, allow_code=True).study.base  # allowed or not by the next line
-        run = with_functions(run, before, args.workdir / STUDY, allow_code=args.allow_code)
+        before = open_study(args.workdir, allow_code=True).study  # allowed or not by the next line
+        run = with_functions(run, before.base, args.workdir / STUDY, allow_code=args.allow_code)
+        paired_seeds |= before.paired_seeds
     prepared = open_prepared(run.data.path)
-    study = make_study(run, args.axes(), args.folds, prepared)
+    study = make_study(run, args.axes(), args.folds, prepared, paired_seeds=paired_seeds)
     for config in study.fold_configs(study.base).values():
         if not len(split_by_folds(prepared.folds, config.data).test):
             raise ConfigError("a study needs test folds; leave out --data.test-folds, or give numbers")

@@ -1,5 +1,6 @@
 """A study without training: a runner that leaves the files of a run with invented predictions, at once."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,13 +123,27 @@ def with_levels(grid: Grid, **changes: Any) -> Grid:
     return make_scale_grid(**{**values, "seeds": grid.seeds, "learning_rates": grid.learning_rates, **changes})
 
 
-def begun(workdir: Path, data: Path, grid: Grid = GRID, folds: tuple[int, ...] = (), **train: Any) -> StudyFolder:
+def begun(
+    workdir: Path,
+    data: Path,
+    grid: Grid = GRID,
+    folds: tuple[int, ...] = (),
+    *,
+    paired_seeds: bool = False,
+    **train: Any,
+) -> StudyFolder:
     """A study with this grid."""
     base = RunConfig(data=DataConfig(path=data, window_seconds=2.0))
     base = replace(base, train=replace(base.train, **train))
-    folder = create_or_open(workdir, make_study(base, grid.axes, folds, open_prepared(data)))
+    folder = create_or_open(workdir, make_study(base, grid.axes, folds, open_prepared(data), paired_seeds=paired_seeds))
     folder.add_grid(grid)
     return folder
+
+
+def is_trial(folder: StudyFolder, channels: int, seed: int) -> Callable[[RunConfig], bool]:
+    """Whether a run is one of the trial with these channels and this seed, of depth 1 and kernel 3."""
+    trained_from = folder.study.config(scale_of(1, channels, 3), seed=seed).train.seed
+    return lambda config: (config.model.channels, config.train.seed) == (channels, trained_from)
 
 
 def worked(folder: StudyFolder, fakes: Fakes, **settings: Any) -> Fakes:

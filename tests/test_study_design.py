@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from study_fakes import GRID, Fakes, begun, make_scale_grid, scale_of, with_levels, worked
+from study_fakes import GRID, Fakes, begun, list_trials, make_scale_grid, scale_of, with_levels, worked
 
 from ecg_jax.analysis.axes import READY_MADE, Axis, Scale
 from ecg_jax.config import (
@@ -56,8 +56,9 @@ HEAD = Axis("model.head", ("gap", "attention"), "categorical")
 def study_of(synthetic_set):
     prepared = open_prepared(synthetic_set)
 
-    def make(base=None, folds=(), fingerprint="f", axes=READY_MADE) -> Study:
-        return make_study(base or RunConfig(), axes, folds, replace(prepared, fingerprint=fingerprint))
+    def make(base=None, folds=(), fingerprint="f", axes=READY_MADE, paired_seeds=False) -> Study:
+        about = {"prepared": replace(prepared, fingerprint=fingerprint), "paired_seeds": paired_seeds}
+        return make_study(base or RunConfig(), axes, folds, **about)
 
     return make
 
@@ -95,18 +96,20 @@ def test_a_key_depends_on_everything_else(study_of):
         study_of(fingerprint="g").trial_key(TRIAL),
         study_of(folds=(1,)).trial_key(TRIAL),
         study_of(folds=(1, 2)).trial_key(TRIAL),
+        study_of(paired_seeds=True).trial_key(TRIAL),
         study_of().trial_key(replace(TRIAL, seed=1)),
         study_of().trial_key(replace(TRIAL, learning_rate=4e-3)),
         study_of().trial_key(replace(TRIAL, scale=scale_of(1, 16, 5))),
     ]
-    assert len({study_of().trial_key(TRIAL), *others}) == 8
+    assert len({study_of().trial_key(TRIAL), *others}) == 9
 
 
 def test_keys_are_those_of_the_first_version(study_of):
     """Literals from that version, so that the trials of its studies are found again."""
     base = RunConfig(model=replace(ModelConfig(), dropout=0.1))
-    assert study_of(base).trial_key(TRIAL) == "d1521880c4f52ab2"
-    assert study_of(base, folds=(1, 4)).trial_key(Trial(scale_of(2, 8, 5), 1e-2, 3)) == "5b370cad7ad72630"
+    assert study_of(base, paired_seeds=True).trial_key(TRIAL) == "d1521880c4f52ab2"
+    cross_fitted = study_of(base, folds=(1, 4), paired_seeds=True)
+    assert cross_fitted.trial_key(Trial(scale_of(2, 8, 5), 1e-2, 3)) == "5b370cad7ad72630"
 
 
 @pytest.mark.parametrize(
@@ -116,9 +119,23 @@ def test_a_setting_that_came_later_is_in_the_key_where_it_is_used(name, value, s
     assert study_of(with_fields(RunConfig(), {name: value})).trial_key(TRIAL) != study_of().trial_key(TRIAL)
 
 
+def test_each_scale_is_trained_from_seeds_of_its_own_and_in_all_folds_from_the_same(study_of):
+    study = study_of(folds=(1, 2))
+    trials = [Trial(scale, 1e-3, seed) for scale in SCALES.scales() for seed in range(5)]
+    seeds = [{config.train.seed for config in study.runs(trial).values()} for trial in trials]
+    assert [len(of_trial) for of_trial in seeds] == [1] * len(trials)
+    assert len(set.union(*seeds)) == len(trials)
+    assert study.runs(trials[0]) == study_of(folds=(1, 2)).runs(trials[0])
+
+
+def test_paired_seeds_are_the_same_at_every_scale(study_of):
+    study = study_of(paired_seeds=True)
+    assert {study.config(scale, seed=3).train.seed for scale in SCALES.scales()} == {3}
+
+
 def test_the_axes_of_a_study_decide_its_runs(study_of):
     axes = (Axis("model.stem_kernel"), HEAD, Axis("data.training_share"), Axis("train.weight_decay"))
-    study = study_of(axes=axes)
+    study = study_of(axes=axes, paired_seeds=True)
     scale = Scale.of(
         {"model.stem_kernel": 15, "model.head": "flatten", "data.training_share": 0.5, "train.weight_decay": 0.1}, axes
     )
@@ -296,7 +313,31 @@ def test_a_study_of_the_first_version_has_the_three_ready_made_axes(tmp_path):
     folder = open_study(tmp_path)
     assert folder.study.axes == READY_MADE
     assert folder.study.base.model.growth == 1.0
+    assert folder.study.paired_seeds
     assert folder.plan() == merge_grids([SCALES])
+
+
+@pytest.mark.parametrize(("then", "now"), [(None, []), (True, []), (True, ["--paired-seeds"]), (False, [])])
+def test_a_study_keeps_the_seeds_that_it_was_begun_with(then, now, synthetic_set, tmp_path):
+    given_flags = ["--depths", "1", "--channels", "4", "--kernels", "3", "--seeds", "2", "--data", str(synthetic_set)]
+    args = read_arguments(GridArgs, ["--workdir", str(tmp_path), *given_flags, *now])
+    paired = then is not False
+    assert train_study(replace(args, paired_seeds=paired), conclude=list_trials, runner=Fakes().runner) is not None
+    if then is None:  # as earlier versions wrote it, whose seeds were paired
+        values = json.loads((tmp_path / "study.json").read_text())
+        del values["study"]["paired_seeds"]
+        (tmp_path / "study.json").write_text(json.dumps(values))
+    again = Fakes()
+    folder = train_study(args, conclude=list_trials, runner=again.runner)
+    assert folder is not None
+    assert folder.study.paired_seeds is paired
+    assert again.trained == [], "the keys of its trials are those of before"
+
+
+def test_a_study_with_seeds_of_its_own_for_each_scale_is_not_continued_with_paired_ones(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set)
+    with pytest.raises(RunError, match="paired_seeds was False, is now True"):
+        create_or_open(tmp_path, replace(folder.study, paired_seeds=True))
 
 
 def test_study_json_does_not_hold_what_the_trials_set_themselves(synthetic_set, tmp_path):

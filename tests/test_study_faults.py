@@ -12,7 +12,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.storages import InMemoryStorage
 from rich.console import Console
-from study_fakes import GRID, Fakes, begun, queue_of, with_levels, worked
+from study_fakes import GRID, Fakes, begun, is_trial, queue_of, with_levels, worked
 
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import DataError, InUseError, RunError, UserError
@@ -385,10 +385,11 @@ def test_a_trial_in_whose_folder_a_process_is_still_training_waits_and_the_other
 ):
     folder = begun(tmp_path, synthetic_set, with_levels(GRID, channels=(4,), seeds=3))
     names, fakes = [f"d1_c4_k3_lr0.003_s{seed}" for seed in range(3)], Fakes()
+    is_first = is_trial(folder, 4, 0)
 
     def in_use(config):
         workdir = folder.path / "trials" / names[0]
-        if config.train.seed == 0 and len(fakes.trained) < 2:
+        if is_first(config) and len(fakes.trained) < 2:
             raise InUseError(f"{workdir} is in use by process 7 on elsewhere; wait until it has ended", workdir)
 
     fakes.before = in_use

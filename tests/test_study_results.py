@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from study_fakes import GRID, Fakes, begun, with_levels, worked
+from study_fakes import GRID, Fakes, begun, is_trial, with_levels, worked
 
 from ecg_jax.analysis.axes import READY_MADE, Axis
 from ecg_jax.dataset.prepared import open_prepared
@@ -159,7 +159,7 @@ def test_a_wider_grid_holds_the_predictions_back_until_it_is_trained(synthetic_s
 
 def test_a_failed_scale_is_named_and_left_out_and_the_others_go_on(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set)
-    worked(folder, Fakes(fails=lambda config: config.model.channels == 8 and config.train.seed == 1))
+    worked(folder, Fakes(fails=is_trial(folder, 8, 1)))
     found = load_results(folder)
     assert found.predictions is not None
     assert {trial["channels"] for trial in found.predictions.trials} == {4}
@@ -184,7 +184,7 @@ def test_a_study_over_heads_has_them_as_categories_in_the_order_given(synthetic_
 
     head = Axis("model.head", ("gap", "flatten", "attention"), "categorical")
     dropout = Axis("model.dropout", (0.1, 0.0), "linear")
-    folder = begun(tmp_path, synthetic_set, make_grid([head, dropout], 3, (3e-3,)))
+    folder = begun(tmp_path, synthetic_set, make_grid([head, dropout], 3, (3e-3,)), paired_seeds=True)
     fakes = worked(folder, Fakes())
     assert fakes.trained[0] == "model.head=attention_model.dropout=0.0_lr0.003_s0"
     found = load_results(open_study(tmp_path))
@@ -203,7 +203,8 @@ def test_an_axis_that_changes_no_prediction_has_no_effect(synthetic_set, tmp_pat
     from ecg_jax.analysis import analyse
 
     axes = [*(replace(axis, levels=levels) for axis, levels in zip(READY_MADE, ((1, 2), (4,), (3,)), strict=True))]
-    folder = begun(tmp_path, synthetic_set, make_grid([*axes, Axis("evaluate.overlap", (0.25, 0.5))], 2, (3e-3,)))
+    grid = make_grid([*axes, Axis("evaluate.overlap", (0.25, 0.5))], 2, (3e-3,))
+    folder = begun(tmp_path, synthetic_set, grid, paired_seeds=True)
     worked(folder, Fakes())
     predictions = load_results(folder).predictions
     assert predictions is not None

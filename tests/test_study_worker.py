@@ -15,7 +15,7 @@ import optuna
 import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from rich.console import Console
-from study_fakes import GRID, QUIET, Fakes, begun, queue_of, with_levels, worked
+from study_fakes import GRID, QUIET, Fakes, begun, is_trial, queue_of, with_levels, worked
 
 from ecg_jax.errors import ConfigError, DataError, RunError
 from ecg_jax.study.design import Grid, Trial, merge_grids
@@ -106,7 +106,7 @@ def test_another_base_or_another_set_is_refused_with_both_sides(synthetic_set, t
 
 def test_a_trial_that_fails_is_recorded_and_the_study_goes_on(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set)
-    worked(folder, Fakes(fails=lambda config: config.model.channels == 4 and config.train.seed == 0))
+    worked(folder, Fakes(fails=is_trial(folder, 4, 0)))
     assert states(folder) == ["failed", "done", "done", "done"]
     assert tasks_of(folder)[0].failure == "the loss is nan at step 3; no epoch was whole"
     assert worked(folder, Fakes()).trained == [], "only when asked"
@@ -135,7 +135,7 @@ def test_a_trial_with_more_runs_than_are_trained_together_is_trained_in_parts(sy
 
 def test_of_trials_together_one_that_fails_fails_alone(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set)
-    fakes = Fakes(fails=lambda config: (config.model.channels, config.train.seed) == (4, 1))
+    fakes = Fakes(fails=is_trial(folder, 4, 1))
     worked(folder, fakes, together=2)
     assert states(folder) == ["done", "done", "failed", "done"]
 

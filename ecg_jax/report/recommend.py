@@ -1,12 +1,11 @@
 """Which scale to train within a budget: what `ecg-jax recommend` prints, with the command that trains it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from ecg_jax.analysis.recommendation import UNITS, Recommendation, recommend
 from ecg_jax.analysis.summary import SELECTION_WITH_ONE_SEED
-from ecg_jax.config import flags
+from ecg_jax.config import flags, with_fields
 from ecg_jax.formatting import scale_text, span
 from ecg_jax.report.write import commands, with_latency
 from ecg_jax.study.latency import FILE, machine
@@ -69,6 +68,6 @@ def _command(folder: StudyFolder, found: Recommendation, data: Path | None) -> s
     """The command that trains the scale on the split of the base, not on a fold of the study."""
     study = folder.study
     config = study.config(found.scale, found.learning_rate)
-    config = replace(config, data=replace(config.data, test_folds=study.base.data.test_folds))
+    config = with_fields(config, {"data.test_folds": study.base.data.test_folds, "train.seed": 0})
     start = ["ecg-jax", "train", "--data", data or study.base.data.path, "--workdir", Path("runs", found.scale.name)]
     return command(*start, *flags(config))

@@ -153,6 +153,8 @@ class Study:
     rate_hz: float
     leads: int
     labels: int
+    paired_seeds: bool = False
+    """A run is trained from the seed of its trial itself, which all scales have in common; else from one of its own."""
 
     def __post_init__(self) -> None:
         if not (0 < self.rate_hz < MOST and 1 <= self.leads < MOST and 1 <= self.labels < MOST):
@@ -165,6 +167,9 @@ class Study:
     def config(self, scale: Scale, learning_rate: float | None = None, seed: int = 0) -> RunConfig:
         """The run of a scale before a test fold is chosen; the default learning rate is that of the base.
 
+        Its `train.seed` follows from the scale and the seed of the trial: were it the seed alone, scales would start
+        from equal parameters and batches, and go wrong together, which looks like an effect of an axis.
+
         Raises:
             ConfigError: the run refuses a level.
         """
@@ -173,7 +178,8 @@ class Study:
         if MODEL_PRESET in levels:
             base = replace(base, model=preset(levels.pop(MODEL_PRESET)))
         rate = base.train.learning_rate if learning_rate is None else learning_rate
-        return with_fields(base, {**levels, "train.learning_rate": rate, "train.seed": seed})
+        own_seed = seed if self.paired_seeds else _seed_of(scale, seed)
+        return with_fields(base, {**levels, "train.learning_rate": rate, "train.seed": own_seed})
 
     def fold_configs(self, config: RunConfig) -> dict[str, RunConfig]:
         """The runs of a config: folder below that of the trial -> config.
@@ -212,12 +218,12 @@ class Study:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Study":
-        """The study that `to_dict` turned into `values`; files of earlier versions name no axes.
+        """The study that `to_dict` turned into `values`; files of earlier versions name no axes, and pair the seeds.
 
         Raises:
             ConfigError: a key is unknown or missing.
         """
-        return from_dict(cls, {"axes": [asdict(axis) for axis in READY_MADE], **values})
+        return from_dict(cls, {"axes": [asdict(axis) for axis in READY_MADE], "paired_seeds": True, **values})
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -235,7 +241,9 @@ def _key_values(config: RunConfig) -> dict[str, Any]:
     return values
 
 
-def make_study(base: RunConfig, axes: Iterable[Axis], folds: Sequence[int], prepared: "PreparedSet") -> Study:
+def make_study(
+    base: RunConfig, axes: Iterable[Axis], folds: Sequence[int], prepared: "PreparedSet", *, paired_seeds: bool = False
+) -> Study:
     """A study in one form: the base has the default value of every field that the trials set.
 
     Of an axis only the order of its categories is kept; the levels of numbers are those of the grids.
@@ -247,12 +255,18 @@ def make_study(base: RunConfig, axes: Iterable[Axis], folds: Sequence[int], prep
         raise ConfigError("--folds gives the test and validation folds; leave out --data.test-folds and the like")
     kept = tuple(axis if axis.kind == "categorical" else replace(axis, levels=()) for axis in axes)
     about = (prepared.fingerprint, prepared.rate_hz, len(prepared.leads), len(prepared.labels))
-    study = Study(base, kept, tuple(sorted(set(folds))), *about)
+    study = Study(base, kept, tuple(sorted(set(folds))), *about, paired_seeds)
     fields = [name for name in study.varied if name != MODEL_PRESET]
     defaults = {name: get_field(RunConfig(), name) for name in fields}
     if MODEL_PRESET in study.varied:
         base = replace(base, model=ModelConfig())
     return replace(study, base=with_fields(base, defaults))
+
+
+def _seed_of(scale: Scale, seed: int) -> int:
+    """The seed of a training, below 2^32, that no other scale of the study has."""
+    text = json.dumps([scale.to_dict(), seed], sort_keys=True)  # the axes may be given in any order
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def chosen_rate(tried: Mapping[float, float | None]) -> float | None:
