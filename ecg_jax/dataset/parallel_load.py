@@ -1,5 +1,6 @@
 """Reads records with several processes and returns them in order. May import records and sources, and no more."""
 
+import gc
 import os
 import signal
 import threading
@@ -8,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 
 from ecg_jax.errors import DataError
 from ecg_jax.files import clean_up_now
@@ -34,7 +35,8 @@ def read_all(
         for chunk in chunks:
             yield from read(chunk)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
+    start_ahead(workers)
+    pool = ProcessPoolExecutor(workers, get_context("forkserver"), initializer=_start)
     try:
         ahead: deque[Future[list[Quantised | Rejected]]] = deque()
         for chunk in chunks:
@@ -47,6 +49,16 @@ def read_all(
         raise DataError("a reading process was killed, perhaps because memory ran out; give fewer --workers") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def start_ahead(workers: int | None) -> None:
+    """Starts a process without threads that imports what the workers need and from which they are forked.
+
+    It takes most of a second beside other work, serves all calls of `read_all`, and ends with this process.
+    """
+    if (workers or _cores()) > 1:
+        forkserver.set_forkserver_preload([__name__, "scipy.signal"])
+        forkserver.ensure_running()
 
 
 def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: float) -> list[Quantised | Rejected]:
@@ -65,8 +77,9 @@ def _read_chunk(refs: Sequence[RecordRef], *, leads: Sequence[str], rate_hz: flo
     return [record if isinstance(record, Rejected) else quantise(record) for record in records]
 
 
-def _end_with_parent() -> None:
+def _start() -> None:
     """Lets the parent alone handle interrupts, and ends this worker when the parent ends, even if it was killed."""
+    gc.freeze()  # what was imported is never collected
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 

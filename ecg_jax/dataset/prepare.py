@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ecg_jax.dataset.flat_signals import FLAT, checksums_of
 from ecg_jax.dataset.folds import assign_folds
-from ecg_jax.dataset.parallel_load import read_all
+from ecg_jax.dataset.parallel_load import read_all, start_ahead
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepare_report import causes, report
 from ecg_jax.dataset.prepared import (
@@ -60,6 +60,7 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
     if config.to.exists() and (not config.to.is_dir() or any(config.to.iterdir())):
         raise DataError(f"{config.to} exists and is not a prepared set; choose another --to")
     with staging(config.to) as folder:
+        start_ahead(config.workers)
         listing = _without_rare_labels(_list(config, folder / "source"), config.at_least or 0, console)
         listing = replace(listing, refs=listing.refs[: config.limit])
         refs = sorted(listing.refs, key=lambda ref: ref.record_id)

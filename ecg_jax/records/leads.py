@@ -61,7 +61,7 @@ def derive(lead: str, i: np.ndarray, ii: np.ndarray) -> np.ndarray:
 def arrange(record: Record, leads: Sequence[str]) -> Record:
     """The record with exactly `leads`, in this order; a lead that cannot be taken or derived is missing."""
     column_of = {same_lead(name): column for column, name in reversed(list(enumerate(record.leads)))}
-    recorded = np.count_nonzero(~record.missing, axis=0)  # [L] samples
+    recorded = record.recorded
     column_of = {name: column for name, column in column_of.items() if recorded[column]}
     names = [same_lead(lead) for lead in leads]
     if [column_of.get(name) for name in names] == [*range(len(record.leads))]:

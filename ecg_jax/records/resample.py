@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -76,19 +76,23 @@ def join_leads(signals_mv: Sequence[np.ndarray], rates_hz: Sequence[float]) -> t
 def _filter(signal: np.ndarray, change: Fraction) -> np.ndarray:
     if len(signal) == 1:  # there is no line through one sample to continue it at its ends
         return np.repeat(signal, -(-change.numerator // change.denominator), axis=0)
-    from scipy.signal import resample_poly  # takes half a second to import
+    from scipy.signal import upfirdn  # takes half a second to import
 
     up, down = change.numerator, change.denominator
-    return resample_poly(signal, up, down, axis=0, padtype="line", window=_low_pass(max(up, down)))
+    low_pass, delay = _low_pass(up, down)
+    filtered = upfirdn(low_pass, signal, up, down, axis=0, mode="line")
+    return filtered[delay : delay - (-len(signal) * up // down)]
 
 
 @lru_cache
-def _low_pass(factor: int) -> np.ndarray:
-    """The filter that `resample_poly` designs by default, kept as its design takes as long as its use."""
+def _low_pass(up: int, down: int) -> tuple[np.ndarray, int]:
+    """The filter that `scipy.signal.resample_poly` designs anew for each signal, and its delay in output samples."""
     from scipy.signal import firwin
 
-    window: Any = ("kaiser", 5.0)
-    return np.asarray(firwin(20 * factor + 1, 1 / factor, window=window))
+    half, window = 10 * max(up, down), ("kaiser", 5.0)
+    taps = up * np.asarray(firwin(2 * half + 1, 1 / max(up, down), window=cast(Any, window)))
+    before = down - half % down  # zeros, so that the delay is a whole number of output samples
+    return np.concatenate([np.zeros(before), taps]), (half + before) // down
 
 
 def bridge(signal: np.ndarray, missing: np.ndarray) -> np.ndarray:

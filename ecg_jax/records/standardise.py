@@ -77,7 +77,7 @@ def _standardise(record: Record, leads: Sequence[str], rate_hz: float) -> Record
 
 def _judge(arranged: Record, record: Record) -> Rejected | tuple[str, ...]:
     """The warnings of an arranged record that was read as `record`, or why it cannot be used."""
-    recorded = np.count_nonzero(~arranged.missing, axis=0)  # [L] samples
+    recorded = arranged.recorded  # [L] samples
     if not recorded.any():
         return _without_samples(arranged, record)
     warnings = list(record.warnings)

@@ -9,6 +9,7 @@ git-annex and the like consist of such links.
 
 import errno
 import math
+import re
 import stat
 import struct
 from collections.abc import Collection, Sequence
@@ -39,6 +40,9 @@ SAVE_AS_4 = "save it as MATLAB version 4 with an int16 matrix of one row per lea
 
 OTHER_FORMATS = {".edf": "EDF", ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".scp": "SCP-ECG", ".xml": "XML"}
 """Suffix -> name of a format that ECGs are exchanged in and that is not read."""
+
+PLAIN_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
+"""A name without separators, drives and dots that lead elsewhere: that of most files."""
 
 ABSENT = errno.ENOENT, errno.ENOTDIR, errno.ELOOP
 """How the system says that a path leads to no file."""
@@ -131,6 +135,8 @@ def locate(folder: Path, name: str) -> Path:
     Raises:
         Unusable: the name leads out of the folder, or too deep into it.
     """
+    if PLAIN_NAME.fullmatch(name):
+        return folder / name
     path = PureWindowsPath(name)  # takes both separators
     stated, beside = folder.joinpath(*path.parts), folder / path.name
     if path.anchor or not path.parts or ".." in path.parts or "\0" in name:
@@ -244,7 +250,7 @@ def _decode(path: str, channels: list[int], file: SignalFile) -> list[np.ndarray
 
 
 def _signal_file(path: Path, size_bytes: int, signals: tuple[Signal, ...]) -> SignalFile:
-    with path.open("rb") as opened:
+    with path.open("rb", buffering=0) as opened:
         file = SignalFile(path, size_bytes, opened.read(64), signals)
     if len({(signal.format, signal.offset_bytes) for signal in signals}) > 1:
         reason = f"header unreadable: the signals of {file.name} differ in format or byte offset"

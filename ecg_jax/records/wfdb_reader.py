@@ -229,17 +229,17 @@ def _check_calibration(signal: Signal) -> list[str]:
     """Warnings of a signal's gain; rejects one that does not tell the voltage."""
     if not signal.has_samples:
         return []  # a segment without this signal states no gain of its own
-    lead, field = signal.title, shown(signal.calibration)
     if not (math.isfinite(signal.gain) and signal.gain):
-        reason = f"gain unusable: {lead} has {f'gain {field}' if field else 'no gain'}, so its voltage is unknown"
+        stated = f"gain {shown(signal.calibration)}" if signal.calibration else "no gain"
+        reason = f"gain unusable: {signal.title} has {stated}, so its voltage is unknown"
         raise Unusable(reason, "write the device's gain (units per mV) into the .hea file")
     if signal.baseline is None:
-        reason = f"baseline unusable: {lead} has {field}, whose baseline is no whole number"
+        reason = f"baseline unusable: {signal.title} has {shown(signal.calibration)}, whose baseline is no whole number"
         raise Unusable(reason, "write the sample value at 0 mV as a whole number into the .hea file")
     if signal.unit.lower() not in MV_PER_UNIT:
-        reason = f"unit unknown: {lead} is in {shown(signal.unit)}"
+        reason = f"unit unknown: {signal.title} is in {shown(signal.unit)}"
         raise Unusable(reason, "give the gain per mV, uV, nV or V in the .hea file")
-    return [f"negative gain: {lead}"] if signal.gain < 0 else []
+    return [f"negative gain: {signal.title}"] if signal.gain < 0 else []
 
 
 def _read_part(part: _Part, warnings: list[str]) -> Iterator[tuple[str, np.ndarray]]:
