@@ -384,7 +384,7 @@ def _print(result: Any) -> None:
     for name, figure in result.metrics.items():
         if figure["value"] is not None and name != "ece":
             interval = "" if figure["low"] is None else f"  (95 % {figure['low']:.3f} to {figure['high']:.3f})"
-            say(f"{result.split} {name:12}{figure['value']:.3f}{interval}")
+            say(f"{result.split} {name:14}{figure['value']:.3f}{interval}")
     undefined = [name for name, figures in result.per_label.items() if figures["auroc"]["value"] is None]
     if undefined:
         say(f"not in the means, because this split lacks one of their classes: {', '.join(undefined)}")

@@ -225,11 +225,19 @@ def test_a_file_that_lost_its_extension_in_the_header_is_named(tmp_path):
     assert result.remedy.startswith("write r1.dat into the signal lines")
 
 
-def test_a_file_of_another_format_is_named_with_a_way_to_convert_it(tmp_path):
-    (tmp_path / "r1.edf").write_bytes(b"0".ljust(256))
-    result = read_wfdb(tmp_path / "r1.edf")
-    assert result.reason == "no WFDB record: EDF is not read"
-    assert "edf2mit" in result.remedy
+@pytest.mark.parametrize("name", ["r1.edf", "r1.dcm", "r1.XML", "r1.npy"])
+def test_a_file_of_another_format_that_is_read_is_named_with_the_command_that_reads_it(tmp_path, name):
+    (tmp_path / name).write_bytes(b"0".ljust(256))
+    result = read_wfdb(tmp_path / name)
+    assert result.reason == f"no WFDB record: {name} is a file of another format"
+    assert "ecg-jax prepare folder" in result.remedy
+
+
+def test_a_file_of_a_format_that_is_not_read_is_named_with_a_way_to_convert_it(tmp_path):
+    (tmp_path / "r1.gdf").write_bytes(b"0".ljust(256))
+    result = read_wfdb(tmp_path / "r1.gdf")
+    assert result.reason == "no WFDB record: GDF is not read"
+    assert result.remedy.startswith("convert it to EDF")
 
 
 def test_files_of_leads_that_are_not_asked_for_need_not_be_there(tmp_path):

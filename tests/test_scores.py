@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ecg_jax.evaluation import scores
+from ecg_jax.evaluation import summary as evaluation_summary
 from ecg_jax.evaluation.scores import SCORES, cinc2021
 from ecg_jax.evaluation.summary import point_values, summarise
 from ecg_jax.target import Target
@@ -134,6 +135,17 @@ def test_figures_of_beats_stand_in_the_result_with_intervals_over_patients():
     metrics = summarise(np.eye(5)[truth], np.eye(5)[decided], None, patients, **options)["metrics"]
     for name in ("aami", "sensitivity_S", "ppv_S", "sensitivity_V", "ppv_V"):
         assert 0 < metrics[name]["low"] < metrics[name]["value"] < metrics[name]["high"] < 1, name
+
+
+def test_intervals_are_those_of_all_resamples_however_few_are_computed_at_a_time(monkeypatch):
+    truth, decided = some_beats()
+    arguments = np.eye(5)[truth], np.eye(5)[decided], None, np.array([f"p{n % 8}" for n in range(len(truth))])
+    options = {"target": BEATS, "score": "aami", "resamples": 50}
+    at_once = summarise(*arguments, **options)["metrics"]
+    monkeypatch.setattr(evaluation_summary, "MOST_WEIGHTS", 7 * len(truth))
+    in_blocks = summarise(*arguments, **options)["metrics"]
+    for name, figure in at_once.items():
+        assert in_blocks[name] == pytest.approx(figure, abs=1e-12), name
 
 
 @pytest.mark.parametrize(("score", "labels"), [("cinc2021", 26), ("cinc2025", 1), ("cpsc2018", 9)])

@@ -318,7 +318,7 @@ ROWS: list[tuple[int, str, Run, Judge]] = [
     (25, "Lead I, Lead II, ...", loads("lead"), either(exact(), says("Lead I", value=False))),
     (25, "DI, DII, DIII", loads("french"), either(exact(), says("lead I missing", value=True))),
     (25, "1, 2, 3", loads("numbers"), either(exact(), says("lead I missing", value=True))),
-    (26, "an EDF file", reads("./x.edf"), says("EDF.*convert|convert.*EDF", value=False)),
+    (26, "an EDF file", reads("./x.edf"), says("prepare folder", value=False)),
 ]
 
 

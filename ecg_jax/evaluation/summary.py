@@ -11,6 +11,7 @@ from ecg_jax.evaluation.scores import FIGURES, OF_PROBABILITIES, SCORES
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.target import Target
 
+MOST_WEIGHTS = 2**24  # that are resampled at a time; several arrays of 128 MB
 _BY_PROBABILITY = {"macro_auroc": metrics.auroc, "macro_auprc": metrics.auprc}
 
 
@@ -95,7 +96,11 @@ def summarise(
     decision = decide(probability, thresholds, target)
     point, point_by_label = metric_values(label, probability, decision, np.ones((1, len(label))), score)
     weight = patient_resamples(patients, resamples=resamples)
-    resampled, resampled_by_label = metric_values(label, probability, decision, weight, score)
+    parts = [metric_values(label, probability, decision, some, score) for some in _blocks(weight)]
+    resampled, resampled_by_label = (
+        {name: np.concatenate([values[name] for values in of_parts]) for name in of_parts[0]}
+        for of_parts in zip(*parts, strict=True)
+    )
     return {
         "metrics": {name: _with_interval(point[name][0], resampled[name]) for name in point},
         "labels_defined": int((label.min(axis=0) < label.max(axis=0)).sum()),
@@ -121,6 +126,11 @@ def patient_resamples(patients: np.ndarray, *, resamples: int, seed: int = 0) ->
     n_patients = int(of_record.max()) + 1
     draws = np.random.default_rng(seed).multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=resamples)
     return draws[:, of_record].astype(float)
+
+
+def _blocks(weight: np.ndarray) -> list[np.ndarray]:
+    """Weights [R, N] of a few resamples at a time, so that memory does not follow their number."""
+    return np.array_split(weight, min(-(-weight.size // MOST_WEIGHTS), len(weight)))
 
 
 def interval(values: np.ndarray) -> tuple[float, float] | None:

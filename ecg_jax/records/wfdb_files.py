@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ecg_jax.errors import DataError, Unusable
+from ecg_jax.file_layout import READER_OF_SUFFIX
 from ecg_jax.files import temporary_folder
 from ecg_jax.records.wfdb_header import MOST_BYTES, Header, Signal, parse_comments, parse_header, shown
 
@@ -38,8 +39,8 @@ MATLAB_LAYOUTS = ("", "text", "a sparse matrix")
 MATLAB_KINDS = {16: "int16", 32: "int32", 61: "big-endian int16", 80: "uint8", 160: "uint16"}  # by format
 SAVE_AS_4 = "save it as MATLAB version 4 with an int16 matrix of one row per lead; call plain samples .dat"
 
-OTHER_FORMATS = {".edf": "EDF", ".bdf": "BDF", ".gdf": "GDF", ".dcm": "DICOM", ".scp": "SCP-ECG", ".xml": "XML"}
-"""Suffix -> name of a format that ECGs are exchanged in and that is not read."""
+NOT_READ = {".bdf": "BDF", ".gdf": "GDF"}
+"""Suffix -> name of a format that ECGs are exchanged in and that no reader knows."""
 
 PLAIN_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 """A name without separators, drives and dots that lead elsewhere: that of most files."""
@@ -288,11 +289,14 @@ def _no_header(path: Path) -> Unusable:
     if place.is_dir():
         first = next(chain(place.glob("*.hea"), place.glob("*/*.hea")), "NAME.hea")
         return Unusable("no record: it is a folder", f"name records in it, such as {first}")
-    kind = OTHER_FORMATS.get(place.suffix.lower(), "this format" if place.is_file() else None)
-    if kind is None:
-        return _missing(path)
-    tool = "edf2mit of the WFDB Software Package" if kind in ("EDF", "BDF") else "wfdb.wrsamp"
-    return Unusable(f"no WFDB record: {kind} is not read", f"convert it, such as with {tool}")
+    suffix = place.suffix.lower()
+    if suffix in READER_OF_SUFFIX and place.is_file():
+        reason = f"no WFDB record: {shown(place.name)} is a file of another format"
+        return Unusable(reason, "prepare the folder with ecg-jax prepare folder")
+    if suffix in NOT_READ or place.is_file():
+        kind = NOT_READ.get(suffix, "this format")
+        return Unusable(f"no WFDB record: {kind} is not read", "convert it to EDF or WFDB, such as with wfdb.wrsamp")
+    return _missing(path)
 
 
 def _missing(path: Path, alike: Sequence[Path] = ()) -> Unusable:

@@ -35,7 +35,8 @@ REMEDY = "download it from https://physionet.org/content/mitdb/1.0.0/ and give i
 class Mitdb(FolderSource):
     """MIT-BIH Arrhythmia: lead MLII of 48 half hours, in windows of one rhythm; at 360 Hz; ten folds, by patient.
 
-    With --beats one window around each beat, with its AAMI class. Records 201 and 202 are of one patient.
+    With --beats one window around each beat, with its AAMI class. Records 201 and 202 are of one patient. A prediction
+    for a whole recording is the mean over its windows.
     """
 
     beats: bool = False
