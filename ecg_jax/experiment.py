@@ -50,7 +50,9 @@ class GridArgs:
     """Train all scales from the same seeds, so that what they have in common cancels, or adds up; by default each scale
     has random numbers of its own. A study that was begun with paired seeds keeps them."""
     learning_rates: tuple[float, ...] = ()
-    """The best one is chosen for each scale by seed 0 on the first validation fold; by default that of the run."""
+    """The best one is chosen for each scale on the first validation fold by a pilot, whose seed counts in no result;
+    while the best is at an edge, one step beyond it is tried. By default a third of the run's rate, itself, three and
+    nine times it. A single one is not chosen."""
     folds: tuple[int, ...] = ()
     """Cross-fitting: each of these folds is the test fold once, and the fold before it the validation fold."""
     base: Literal["resnet", "local"] = "resnet"
@@ -90,9 +92,11 @@ class GridArgs:
 
     def grids(self, study: "Study") -> "list[Grid]":
         """The grids of the study: here one, with all combinations of the levels."""
-        from ecg_jax.study.design import make_grid
+        from ecg_jax.study.design import PILOT_SEED, default_rates, make_grid
 
-        return [make_grid(self.axes(), self.seeds, self.learning_rates or (self.run.train.learning_rate,))]
+        rate = self.run.train.learning_rate
+        default = default_rates(rate) if study.rate_seed == PILOT_SEED else (rate,)  # as the study began
+        return [make_grid(self.axes(), self.seeds, self.learning_rates or default)]
 
 
 def run_script(kind: Any, main: Callable[[Any], None], description: str | None) -> None:
@@ -200,13 +204,15 @@ def _study_of(args: GridArgs) -> "Study":
     from ecg_jax.study.workdir import STUDY, open_study
     from ecg_jax.training.workdir import with_functions
 
-    run, paired_seeds = with_fields(args.run, {"data.path": args.run.data.path.resolve()}), args.paired_seeds
+    run, before = with_fields(args.run, {"data.path": args.run.data.path.resolve()}), None
     if (args.workdir / STUDY).is_file():
         before = open_study(args.workdir, allow_code=True).study  # allowed or not by the next line
         run = with_functions(run, before.base, args.workdir / STUDY, allow_code=args.allow_code)
-        paired_seeds |= before.paired_seeds
     prepared = open_prepared(run.data.path)
+    paired_seeds = args.paired_seeds or (before is not None and before.paired_seeds)
     study = make_study(run, args.axes(), args.folds, prepared, paired_seeds=paired_seeds)
+    if before is not None:
+        study = replace(study, rate_seed=before.rate_seed)
     for config in study.fold_configs(study.base).values():
         if not len(split_by_folds(prepared.folds, config.data).test):
             raise ConfigError("a study needs test folds; leave out --data.test-folds, or give numbers")

@@ -44,6 +44,7 @@ def test_a_script_is_one_screen_and_shows_its_flags(path):
 
 def arguments(kind, synthetic_set, workdir, *flags):
     given = ["--workdir", str(workdir), "--data", str(synthetic_set), "--data.window-seconds", "2", "--seeds", "2"]
+    given += ["--learning-rates", "0.003"]
     return read_arguments(kind, [*given, *flags])
 
 

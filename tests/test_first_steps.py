@@ -14,6 +14,7 @@ from ecg_jax.report import recommend, write
 from ecg_jax.study import runner
 
 GRID = ["--depths", "1", "--channels", "4", "8", "--kernels", "3", "--seeds", "1", "--data.window-seconds", "2"]
+GRID += ["--learning-rates", "0.003"]
 
 
 @pytest.fixture

@@ -34,12 +34,15 @@ from ecg_jax.models import cost, preset
 from ecg_jax.study.axis_flag import read_axis
 from ecg_jax.study.cost import cost_of, fit_seconds, marks, window_samples
 from ecg_jax.study.design import (
+    PILOT_SEED,
     Study,
     Trial,
     chosen_rate,
+    default_rates,
     make_grid,
     make_study,
     merge_grids,
+    rate_beyond,
     read_grid,
     without_stem_pool,
 )
@@ -360,7 +363,7 @@ def test_axes_in_another_order_are_the_same_study(synthetic_set, tmp_path):
     dropout = Axis("model.dropout", (0.0, 0.1), "linear")
     one, other = (make_grid(axes, 1, (1e-3,)) for axes in ([HEAD, dropout], [dropout, HEAD]))
     first, second = (begun(tmp_path, synthetic_set, grid) for grid in (one, other))
-    assert first.plan() == second.plan() == second.plan(other) == merge_grids([one])
+    assert first.plan() == second.plan() == second.plan(other) == replace(merge_grids([one]), rate_seed=PILOT_SEED)
 
 
 def test_a_category_that_is_added_later_comes_after_those_that_were_there(synthetic_set, tmp_path):
@@ -382,6 +385,30 @@ def test_a_category_that_is_added_later_comes_after_those_that_were_there(synthe
 )
 def test_the_best_rate_is_chosen_and_of_equal_ones_the_smaller(tried, chosen):
     assert chosen_rate(tried) == chosen
+
+
+def test_by_default_there_are_four_rates_spaced_by_three(study_of):
+    assert default_rates(3e-3) == (1e-3, 3e-3, 9e-3, 0.027)
+    args = read_arguments(GridArgs, ["--workdir", "w", "--train.learning-rate", "0.006"])
+    assert args.grids(study_of())[0].learning_rates == (0.002, 0.006, 0.018, 0.054)
+    before = replace(study_of(), rate_seed=0)
+    assert args.grids(before)[0].learning_rates == (0.006,), "a study that began with the rate of its run"
+
+
+@given(
+    st.lists(st.sampled_from([10.0**n for n in range(-6, 3)]), min_size=1, max_size=5, unique=True),
+    st.floats(-12, 9),
+)
+def test_a_rate_is_sought_until_the_best_is_inside_or_three_steps_beyond_what_was_given(given_rates, optimum):
+    tried = {rate: -abs(np.log10(rate) - optimum) for rate in given_rates}
+    while (rate := rate_beyond(tried, given_rates)) is not None:
+        assert rate not in tried
+        tried[rate] = -abs(np.log10(rate) - optimum)
+    best, order = chosen_rate(tried), sorted(tried)
+    beyond = [rate for rate in order if not min(given_rates) <= rate <= max(given_rates)]
+    assert len(beyond) <= 4, "beyond one edge, and one step back where that turns out to be no better"
+    inside = best not in (order[0], order[-1])
+    assert inside or len(given_rates) == 1 or len(beyond) == 3 or order[-1] ** 2 / order[-2] > 1000
 
 
 def test_scales_that_see_beyond_the_window_or_outgrow_the_last_stage_are_marked(study_of):

@@ -13,14 +13,15 @@ from ecg_jax.errors import RunError
 from ecg_jax.evaluation.scores import cinc2021
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.study.design import make_grid
-from ecg_jax.study.results import _score, load_results
+from ecg_jax.study.results import _score, last_quarter_gain, load_results
 from ecg_jax.study.workdir import open_study
 from ecg_jax.target import Target
 from ecg_jax.training.result import read_predictions
 
 COLUMNS = ["depth", "channels", "kernel", "seed", "learning_rate", "chosen", "parameters", "macs"]
-COLUMNS += ["receptive_field_samples", "receptive_field_ms", "seconds", "validation_macro_auroc"]
-RATES = with_levels(GRID, learning_rates=(1e-3, 3e-3))
+COLUMNS += ["receptive_field_samples", "receptive_field_ms", "seconds", "rate_edge", "epochs", "best_epoch"]
+COLUMNS += ["last_quarter_gain", "validation_macro_auroc"]
+RATES = with_levels(GRID, learning_rates=(1e-3, 3e-3, 9e-3))
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +36,10 @@ def test_trials_csv_has_a_row_a_trial_and_no_figure_of_the_test_folds(cross_fitt
     assert list(rows[0])[: len(COLUMNS)] == COLUMNS
     assert not any(name.startswith("test") for name in rows[0])
     names = [(row["channels"], row["seed"], row["learning_rate"]) for row in rows]
-    assert sorted(names) == sorted(
-        [(c, "0", rate) for c in "48" for rate in ("0.001", "0.003")] + [(c, "1", "0.003") for c in "48"]
-    )
-    assert [row["chosen"] for row in rows] == [str(int(row["learning_rate"] == "0.003")) for row in rows]
+    assert sorted(names) == sorted((channels, seed, "0.003") for channels in "48" for seed in "01")
     for row in rows:
-        folds = 2 if row["chosen"] == "1" else 1
-        assert float(row["seconds"]) == 1.5 * int(row["channels"]) * folds
+        assert row["chosen"] == "1"
+        assert float(row["seconds"]) == 1.5 * int(row["channels"]) * 2
         assert int(row["macs"]) > 0
 
 
@@ -123,9 +121,23 @@ def test_a_half_trained_trial_has_no_row(synthetic_set, tmp_path):
 
 def test_a_trial_that_only_tried_its_rate_is_not_its_scales_yet(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set, RATES, folds=(1, 2, 3))
-    found = stopped_after(folder, 2 * 2 + 2)  # all rates, and one scale's other two folds
-    assert [(row["channels"], row["learning_rate"]) for row in found.rows if row["chosen"]] == [(4, 3e-3)]
-    assert len(found.rows) == 4
+    found = stopped_after(folder, 2 * 3 + 3)  # all rates, and one scale's three folds
+    assert [(row["channels"], row["learning_rate"]) for row in found.rows] == [(4, 3e-3)]
+    assert len(found.pilot) == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "gain"),
+    [
+        ([0.5] * 12 + [0.5, 0.6, 0.7, 0.8], 0.75 - 0.5),
+        ([0.9, 0.5, 0.5, 0.6], 0.1),
+        ([0.5, 0.6, 0.7], None),
+        ([0.5, 0.6, None, 0.7], None),
+    ],
+)
+def test_the_gain_over_the_last_quarter_is_between_means_of_an_eighth_of_the_epochs(values, gain):
+    found = last_quarter_gain([{"epoch": n, "validation_macro_auroc": value} for n, value in enumerate(values)])
+    assert found == (None if gain is None else pytest.approx(gain))
 
 
 def test_scales_with_unlike_numbers_of_seeds_are_compared_over_those_that_all_have(synthetic_set, tmp_path):

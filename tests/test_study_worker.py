@@ -23,9 +23,11 @@ from ecg_jax.study.results import load_results
 from ecg_jax.study.storage import check_reachable, check_storage, open_storage
 from ecg_jax.study.tasks import Attempt, Progress, Task, is_valid, tasks
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
+from ecg_jax.study.workdir import open_study
 from ecg_jax.study.worker import LeaseWatch, heartbeats, process_is_dead
 
 RATES = with_levels(GRID, learning_rates=(1e-3, 3e-3, 9e-3))
+BELOW = [(0.000333, "pilot"), (0.000111, "pilot"), (3.7e-05, "pilot"), (3.7e-05, "s0")]
 
 
 def tasks_of(folder) -> list[Task]:
@@ -48,18 +50,52 @@ def test_every_trial_is_trained_once_seed_after_seed(synthetic_set, tmp_path):
     assert (tmp_path / "trials.csv").is_file()
 
 
-def test_rates_are_tried_on_one_fold_and_the_best_goes_on_from_there(synthetic_set, tmp_path):
+def test_rates_are_tried_on_one_fold_by_a_pilot_that_counts_in_no_trial(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set, RATES, folds=(2, 5, 6))
     fakes = worked(folder, Fakes())
-    tried = [f"d1_c{c}_k3_lr{rate}_s0/fold_2" for c in (4, 8) for rate in RATES.learning_rates]
+    tried = [f"d1_c{c}_k3_lr{rate}_pilot/fold_2" for c in (4, 8) for rate in RATES.learning_rates]
     assert fakes.trained[:6] == tried
-    best = {task.trial.learning_rate for task in tasks_of(folder)[6:]}
-    assert best == {3e-3}, "the fakes are best at this rate"
-    rest = [f"d1_c{c}_k3_lr0.003_s0/fold_{fold}" for c in (4, 8) for fold in (5, 6)]
-    assert fakes.trained[6:10] == rest, "the first fold of the chosen rate is there already"
-    assert fakes.trained[10:] == [f"d1_c{c}_k3_lr0.003_s1/fold_{fold}" for c in (4, 8) for fold in (2, 5, 6)]
-    assert {name.partition("_lr")[2].partition("_s")[0] for name in fakes.predicted} == {"0.003"}
-    assert len(fakes.predicted) == 12
+    trials = [f"d1_c{c}_k3_lr0.003_s{s}/fold_{fold}" for s in (0, 1) for c in (4, 8) for fold in (2, 5, 6)]
+    assert fakes.trained[6:] == fakes.predicted == trials, "the fakes are best at this rate"
+    found = load_results(folder)
+    assert {row["seed"] for row in found.rows} == {0, 1}
+    assert [row["learning_rate"] for row in found.pilot] == [*RATES.learning_rates] * 2
+    assert [row["chosen"] for row in found.pilot] == [0, 1, 0] * 2
+    assert {row["rate_edge"] for row in found.rows} == {None}
+
+
+def test_a_study_begun_before_the_pilot_chooses_its_rates_with_seed_0_which_counts(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set, RATES, folds=(2, 5))
+    values = json.loads((tmp_path / "study.json").read_text())
+    del values["study"]["rate_seed"]  # as earlier versions wrote it
+    (tmp_path / "study.json").write_text(json.dumps(values))
+    fakes = worked(begun(tmp_path, synthetic_set, RATES, folds=(2, 5)), Fakes(best_rate=9e-3))
+    tried = [f"d1_c{c}_k3_lr{rate}_s0/fold_2" for c in (4, 8) for rate in RATES.learning_rates]
+    rest = [f"d1_c{c}_k3_lr0.009_s0/fold_5" for c in (4, 8)]
+    assert fakes.trained[:8] == tried + rest, "the first fold of the chosen rate is there, and none beyond it is tried"
+    found = load_results(open_study(tmp_path))
+    assert found.pilot == []
+    assert {row["rate_edge"] for row in found.rows if row["chosen"]} == {"high"}
+    assert json.loads((tmp_path / "trials" / "d1_c4_k3_lr0.009_s0" / "trial.json").read_text())["key"] == (
+        folder.study.trial_key(Trial(GRID.scales()[0], 9e-3, 0))
+    )
+
+
+def test_while_the_best_rate_is_at_an_edge_one_step_beyond_it_is_tried(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set, with_levels(RATES, channels=(4,), seeds=1))
+    fakes = worked(folder, Fakes(best_rate=0.08))
+    rates = [1e-3, 3e-3, 9e-3, 0.027, 0.081, 0.243]
+    assert fakes.trained[:-1] == [f"d1_c4_k3_lr{rate}_pilot" for rate in rates]
+    assert fakes.trained[-1] == "d1_c4_k3_lr0.081_s0"
+    assert {row["rate_edge"] for row in load_results(folder).rows} == {None}
+
+
+def test_three_steps_are_tried_beyond_an_edge_and_then_the_edge_is_said(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set, with_levels(RATES, channels=(4,), seeds=1))
+    fakes = worked(folder, Fakes(best_rate=1e-9))
+    assert fakes.trained[3:] == [f"d1_c4_k3_lr{rate}_{seed}" for rate, seed in BELOW]
+    (row,) = load_results(folder).rows
+    assert (row["rate_edge"], row["chosen"]) == ("low", 1)
 
 
 def test_key_and_name_are_in_the_trials_folder(synthetic_set, tmp_path):
@@ -153,7 +189,7 @@ def test_a_rate_that_fails_is_not_chosen_and_a_scale_without_rates_is_left(synth
     folder = begun(tmp_path, synthetic_set, RATES)
     fakes = Fakes(fails=lambda c: c.train.learning_rate == 3e-3 or c.model.channels == 8)
     worked(folder, fakes)
-    assert [(task.name, task.state) for task in tasks_of(folder)[6:]] == [
+    assert [(task.name, task.state) for task in tasks_of(folder) if task.stage == "whole"] == [
         ("d1_c4_k3_lr0.001_s0", "done"),
         ("d1_c8_k3_s0", "failed"),
         ("d1_c4_k3_lr0.001_s1", "done"),
@@ -393,7 +429,19 @@ def test_the_whole_with_real_training_compiles_a_scale_once_draws_nothing_and_re
     synthetic_set, tmp_path
 ):
     flags = ["--depths", "1", "--channels", "4", "--kernels", "3", "--base", "local", "--seeds", "2"]
-    flags += ["--folds", "3", "5", "--train.epochs", "2", "--data.window-seconds", "2", "--evaluate.resamples", "20"]
+    flags += [
+        "--learning-rates",
+        "0.003",
+        "--folds",
+        "3",
+        "5",
+        "--train.epochs",
+        "2",
+        "--data.window-seconds",
+        "2",
+        "--evaluate.resamples",
+        "20",
+    ]
     command = [sys.executable, "-c", WHOLE, "--data", str(synthetic_set), "--workdir"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command += [str(tmp_path / "study"), *flags]

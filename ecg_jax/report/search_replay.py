@@ -46,7 +46,8 @@ def replay_study(
     scales = [Scale.of(trial, study.axes) for trial in predictions.trials]
     macs = np.array([training_macs(study, prepared, scale) for scale in scales])
     first = np.array([training_macs(study, prepared, scale, runs=1) for scale in scales])
-    not_chosen = [Scale.of(row, study.axes) for row in results[0].rows if not row["chosen"]]
+    tried = (*results[0].rows, *results[0].pilot)
+    not_chosen = [Scale.of(row, study.axes) for row in tried if not row["chosen"]]
     rate_macs = first * [not_chosen.count(scale) for scale in scales]
     found = replay(predictions, claims(others), macs=macs, rate_macs=rate_macs, seed=seed)
     parts = zip((path, other_path), results, strict=True)

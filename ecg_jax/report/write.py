@@ -70,6 +70,8 @@ def write_report(
         analysis = analyse(predictions)
         results = replace(results, rows=with_test(results.rows, predictions))
     write_trials(folder_path, results.rows)
+    if results.pilot:
+        write_trials(folder_path, results.pilot, "pilot.csv")
     content = analysis.to_dict() if analysis else dict.fromkeys(("claims", "best", "per_label", "pareto"))
     content |= {"notes": list(results.notes), "left_out": results.left_out}
     write_text(folder_path / "analysis.json", json.dumps(content, indent=1) + "\n")
@@ -77,7 +79,7 @@ def write_report(
     study, name = folder.study, folder.path.resolve().name
     shown_data = shown(data or study.base.data.path)
     about = About(name, shown_data, study, results, commands(folder), versions(), machine())
-    scales = analysis.scales if analysis else validation_means(results.rows, about.axes)
+    scales = analysis.scales if analysis else validation_means(results.rows or results.pilot, about.axes)
     drawn = figures(analysis, scales, _curves(folder, results.rows), about)
     for old in (*folder_path.glob("figures/*.svg"), *folder_path.glob("figures/*.png")):
         if old.stem not in drawn:

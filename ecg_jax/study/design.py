@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale, default_kind
 from ecg_jax.config import ModelConfig, RunConfig, from_dict, get_field, same_run, to_dict, with_fields
@@ -25,6 +25,8 @@ LATER = ("data.normalise", "train.label_smoothing", "augment.stretch")  # not in
 MOST_AXES = 6
 MOST_TRIALS = 100_000
 MOST = 1_000_000  # Hz, leads or labels
+PILOT_SEED = 2**32 - 1  # chooses the learning rates and counts in no result
+STEPS_BEYOND = 3  # rates that are tried beyond each edge of those that were given
 
 
 def without_stem_pool(model: ModelConfig) -> ModelConfig:
@@ -110,6 +112,8 @@ class Plan:
 
     rates: dict[Scale, tuple[float, ...]]
     seeds: dict[Scale, int]
+    rate_seed: int = 0
+    """The seed that chooses the rates: that of the pilot, or 0, which counts, too, in studies of earlier versions."""
 
 
 def merge_grids(grids: Iterable[Grid]) -> Plan:
@@ -135,7 +139,8 @@ class Trial:
     @property
     def name(self) -> str:
         """The name of its folder, which no other trial of the study has."""
-        return f"{self.scale.name}_lr{self.learning_rate}_s{self.seed}"
+        of_seed = "pilot" if self.seed == PILOT_SEED else f"s{self.seed}"
+        return f"{self.scale.name}_lr{self.learning_rate}_{of_seed}"
 
 
 @dataclass(frozen=True)
@@ -155,8 +160,12 @@ class Study:
     labels: int
     paired_seeds: bool = False
     """A run is trained from the seed of its trial itself, which all scales have in common; else from one of its own."""
+    rate_seed: int = 0
+    """As in `Plan`; files of earlier versions do not have it."""
 
     def __post_init__(self) -> None:
+        if self.rate_seed not in (0, PILOT_SEED):
+            raise ConfigError(f"a study cannot choose its rates with seed {self.rate_seed}")
         if not (0 < self.rate_hz < MOST and 1 <= self.leads < MOST and 1 <= self.labels < MOST):
             raise ConfigError(
                 f"a study of {self.leads} leads, {self.labels} labels and {self.rate_hz} Hz is impossible"
@@ -255,7 +264,7 @@ def make_study(
         raise ConfigError("--folds gives the test and validation folds; leave out --data.test-folds and the like")
     kept = tuple(axis if axis.kind == "categorical" else replace(axis, levels=()) for axis in axes)
     about = (prepared.fingerprint, prepared.rate_hz, len(prepared.leads), len(prepared.labels))
-    study = Study(base, kept, tuple(sorted(set(folds))), *about, paired_seeds)
+    study = Study(base, kept, tuple(sorted(set(folds))), *about, paired_seeds, rate_seed=PILOT_SEED)
     fields = [name for name in study.varied if name != MODEL_PRESET]
     defaults = {name: get_field(RunConfig(), name) for name in fields}
     if MODEL_PRESET in study.varied:
@@ -273,3 +282,34 @@ def chosen_rate(tried: Mapping[float, float | None]) -> float | None:
     """The rate with the best validation metric, the smaller of two equal ones; None if all failed (are None)."""
     worked = {rate: value for rate, value in tried.items() if value is not None}
     return min(worked, key=lambda rate: (-worked[rate], rate), default=None)
+
+
+def default_rates(rate: float) -> tuple[float, ...]:
+    """Four rates around one, each three times the one before: a third of it, itself, three and nine times it."""
+    return tuple(_rounded(rate * 3.0**step) for step in (-1, 0, 1, 2))
+
+
+def rate_beyond(tried: Mapping[float, float | None], given: Sequence[float]) -> float | None:
+    """The rate to try next: one step beyond the edge at which the best of those tried stands.
+
+    None if the best stands at no edge, all failed, or the most steps were taken beyond this edge of those `given`.
+    """
+    best, order = chosen_rate(tried), sorted(tried)
+    if best is None or len(order) < 2 or rate_edge(best, order) is None:
+        return None
+    edge, inner = (order[-1], order[-2]) if best == order[-1] else (order[0], order[1])
+    beyond = [rate for rate in order if (rate > max(given) if best == order[-1] else rate < min(given))]
+    following = _rounded(edge * edge / inner)
+    return following if len(beyond) < STEPS_BEYOND and 0 < following <= 1000 else None
+
+
+def rate_edge(rate: float, tried: Iterable[float]) -> Literal["low", "high"] | None:
+    """At which edge of the rates tried this one stands; None if at none, or if there was no choice."""
+    order = sorted(tried)
+    if len(order) < 2 or rate not in (order[0], order[-1]):
+        return None
+    return "low" if rate == order[0] else "high"
+
+
+def _rounded(rate: float) -> float:
+    return float(f"{rate:.3g}")

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -19,11 +19,15 @@ from ecg_jax.evaluation.pooling import decide
 from ecg_jax.evaluation.scores import OF_PROBABILITIES, SCORES
 from ecg_jax.files import write_text
 from ecg_jax.study.cost import cost_of
-from ecg_jax.study.design import Plan, Trial
+from ecg_jax.study.design import PILOT_SEED, Plan, Trial, rate_edge
 from ecg_jax.study.tasks import Task, tasks
 from ecg_jax.study.workdir import StudyFolder, cached_progress
 from ecg_jax.training.result import RunResult, read_predictions, read_result
+from ecg_jax.training.workdir import read_metrics
 
+COURSE = ("rate_edge", "epochs", "best_epoch", "last_quarter_gain")
+"""Columns that say whether a training was fair: the edge of the rates tried at which the chosen one stands (`low` or
+`high`, else empty), the epochs, and, averaged over the folds, the best epoch and the gain over the last quarter."""
 COSTS = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
 ALL_FAILED = "every scale failed; the study's command with --retry-failed tries again"
 AGAIN = "the study's command trains it again"
@@ -40,6 +44,7 @@ class StudyResults:
         seeds: the seeds of the predictions.
         left_out: the name of each scale that failed, and the reason.
         notes: sentences that a reader must see.
+        pilot: one row for each training of the pilot, which chose a learning rate, as in `pilot.csv`.
     """
 
     rows: list[Row]
@@ -47,6 +52,7 @@ class StudyResults:
     seeds: tuple[int, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    pilot: list[Row] = field(default_factory=list)
 
     def finished(self, folder: Path, command: str = "start the study's command again") -> StudyPredictions:
         """The predictions; `folder` is that of the study, and `command` continues it.
@@ -75,11 +81,19 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
     kept = [scale for scale in plan.rates if scale not in failed]
     finished = {scale: {t.seed for t in whole if t.scale == scale and t.state == "done"} for scale in kept}
     seeds = sorted(set.intersection(*finished.values())) if finished else []
-    every = [
-        Trial(s, rate, seed) for s, offered in plan.rates.items() for rate in offered for seed in range(plan.seeds[s])
-    ]
-    rows = [row for trial in every if (row := _row(folder, plan, trial, rates)) is not None]
-    foreign = [why for trial in every if (why := folder.foreign(trial)) is not None]
+    tried = {scale: set(offered) for scale, offered in plan.rates.items()}
+    for task in listed:
+        if task.stage == "rate":
+            tried[task.scale].add(task.trial.learning_rate)
+    every = [Trial(s, rate, seed) for s in tried for rate in sorted(tried[s]) for seed in range(plan.seeds[s])]
+    pilot = [task.trial for task in listed if task.stage == "rate" and task.seed == PILOT_SEED]
+
+    def rows_of(trials: Sequence[Trial]) -> list[Row]:
+        found = (_row(folder, plan, t, rates.get(t.scale), tried[t.scale]) for t in trials)
+        return [row for row in found if row is not None]
+
+    rows = rows_of(every)
+    foreign = [why for trial in (*pilot, *every) if (why := folder.foreign(trial)) is not None]
     predictions = None
     if seeds:
         prepared = _open_data(folder, data)
@@ -87,7 +101,7 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
         predictions = _read_predictions(folder, trials, rows, prepared)
     left_out = {scale.name: reason for scale, reason in failed.items()}
     notes = (*(f"left out: {why}; {AGAIN}" for why in foreign), *_notes(plan, kept, left_out, seeds))
-    return StudyResults(rows, predictions, tuple(seeds), left_out, notes)
+    return StudyResults(rows, predictions, tuple(seeds), left_out, notes, rows_of(pilot))
 
 
 def _open_data(folder: StudyFolder, data: Path | None) -> PreparedSet:
@@ -109,15 +123,15 @@ def _open_data(folder: StudyFolder, data: Path | None) -> PreparedSet:
     return prepared
 
 
-def write_trials(path: Path, rows: Sequence[Row]) -> None:
-    """Writes `trials.csv` into a folder, a line for each row; the columns are the keys of the rows, None is empty."""
-    about = ("seed", "learning_rate", "chosen", *COSTS, "seconds", "validation_macro_auroc")
+def write_trials(path: Path, rows: Sequence[Row], name: str = "trials.csv") -> None:
+    """Writes a table into a folder, a line for each row; the columns are the keys of the rows, None is empty."""
+    about = ("seed", "learning_rate", "chosen", *COSTS, "seconds", *COURSE, "validation_macro_auroc")
     columns = list(dict.fromkeys(name for row in rows for name in row)) or about
     text = io.StringIO()
     table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_text(path / "trials.csv", text.getvalue())
+    write_text(path / name, text.getvalue())
 
 
 def _failures(listed: Sequence[Task]) -> dict[Scale, str]:
@@ -143,24 +157,49 @@ def _notes(plan: Plan, kept: Sequence[Scale], left_out: dict[str, str], seeds: S
     return tuple(notes)
 
 
-def _row(folder: StudyFolder, plan: Plan, trial: Trial, rates: dict[Scale, float]) -> Row | None:
+def _row(folder: StudyFolder, plan: Plan, trial: Trial, chosen: float | None, tried: Collection[float]) -> Row | None:
     """The row of a finished trial: validation metrics are means over its folds.
 
-    If only the learning rate of a trial was tried, they are those of its first fold.
+    If only the learning rate of a trial was tried, they are those of its first fold. `chosen` is the rate of its scale,
+    and `tried` are all rates from which it was chosen.
     """
     every = folder.results(trial)
     is_whole = all(every)
-    tries_rate = trial.seed == 0 and len(plan.rates[trial.scale]) > 1
+    tries_rate = trial.seed == plan.rate_seed and len(plan.rates[trial.scale]) > 1
     results = [result for result in (every if is_whole or not tries_rate else every[:1]) if result is not None]
     if not results or not (is_whole or tries_rate):
         return None
     known = cost_of(folder.study, trial.scale)
     row: Row = {**trial.scale.to_dict(), "seed": trial.seed, "learning_rate": trial.learning_rate}
-    row["chosen"] = int(is_whole and rates.get(trial.scale) == trial.learning_rate)
+    row["chosen"] = int((is_whole or trial.seed == PILOT_SEED) and chosen == trial.learning_rate)
     row |= {name: getattr(known, name) for name in COSTS}
     row["seconds"] = round(sum(result.train.seconds for result in results), 3)
+    row["rate_edge"] = rate_edge(trial.learning_rate, tried) if row["chosen"] else None
+    row |= course(results)
     names = dict.fromkeys(("macro_auroc", *results[0].metrics))
     return row | {f"validation_{name}": _mean_metric(results, name) for name in names}
+
+
+def course(results: Sequence[RunResult]) -> Row:
+    """How far the runs of a trial had come at their end: epochs, best epoch, and gain over the last quarter."""
+    gains = [gain for result in results if (gain := last_quarter_gain(read_metrics(result.workdir))) is not None]
+    return {
+        "epochs": results[0].config["train"]["epochs"],
+        "best_epoch": round(mean(result.train.best_epoch for result in results), 2),
+        "last_quarter_gain": round(mean(gains), 5) if gains else None,
+    }
+
+
+def last_quarter_gain(lines: Sequence[dict[str, Any]]) -> float | None:
+    """How much the validation macro AUROC grew over the last quarter of the epochs; None if it is not known.
+
+    Both ends are means over an eighth of the epochs: the best epoch of each would grow by chance alone.
+    """
+    values = [value for line in lines if (value := line.get("validation_macro_auroc")) is not None]
+    if len(values) < 4 or len(values) < len(lines):
+        return None
+    eighth, before = max(len(values) // 8, 1), len(values) - len(values) // 4
+    return mean(values[-eighth:]) - mean(values[before - eighth : before])
 
 
 def _mean_metric(results: Sequence[RunResult], name: str) -> float | None:

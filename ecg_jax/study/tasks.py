@@ -1,8 +1,8 @@
 """The tasks of a study and their states. Pure: computed from the plan, the files' progress and the attempts.
 
-A trial is trained in one of two stages: `rate` (seed 0, first fold only, where a scale has several learning rates to
-choose from) and `whole` (all folds, and predictions of the test folds). Its files say what is done and what failed; an
-attempt, an entry of the storage, says only which worker is training it now.
+A trial is trained in one of two stages: `rate` (pilot seed, first fold only, where a scale has several learning rates
+to choose from) and `whole` (all folds, and predictions of the test folds). Its files say what is done and what failed;
+an attempt, an entry of the storage, says only which worker is training it now.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Literal
 
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.study.cost import fit_seconds
-from ecg_jax.study.design import Plan, Trial, chosen_rate
+from ecg_jax.study.design import PILOT_SEED, Plan, Trial, chosen_rate, rate_beyond
 
 LEASE_SECONDS = 60.0
 Stage = Literal["rate", "whole"]
@@ -94,7 +94,10 @@ def is_valid(attempt: Attempt, attempts: Iterable[Attempt]) -> bool:
 def tasks(
     plan: Plan, attempts: Iterable[Attempt], progress_of: ProgressOf, retried: Retried | None = None
 ) -> list[Task]:
-    """All tasks in the order in which they are trained: the rates of every scale, then all scales seed by seed."""
+    """All tasks in the order in which they are trained: the rates of every scale, then all scales seed by seed.
+
+    As long as the best rate of a scale is at an edge of those tried by the pilot, one step beyond it is a task, too.
+    """
     running = {attempt.trial: attempt for attempt in attempts if attempt.running}
 
     def task_of(trial: Trial, stage: Stage) -> Task:
@@ -108,10 +111,15 @@ def tasks(
         if len(rates) == 1:
             chosen[scale] = rates[0]
             continue
-        tried = [task_of(Trial(scale, rate, 0), "rate") for rate in rates]
-        listed += tried
-        if all(task.state in ("done", "failed") for task in tried):
-            chosen[scale] = chosen_rate({task.trial.learning_rate: task.progress.value for task in tried})
+        tried = {rate: task_of(Trial(scale, rate, plan.rate_seed), "rate") for rate in rates}
+        while is_finished(tried.values()):
+            values = {rate: task.progress.value for rate, task in tried.items()}
+            beyond = rate_beyond(values, rates) if plan.rate_seed == PILOT_SEED else None
+            if beyond is None:
+                chosen[scale] = chosen_rate(values)
+                break
+            tried[beyond] = task_of(Trial(scale, beyond, plan.rate_seed), "rate")
+        listed += tried.values()
     for seed in range(max(plan.seeds.values(), default=0)):
         for scale, seeds in plan.seeds.items():
             rate = chosen.get(scale)
@@ -145,10 +153,10 @@ def lease_expired(attempt: Attempt, now: float) -> bool:
 
 
 def runs_of(task: Task, plan: Plan, folds: int) -> int:
-    """How many runs a task adds: the first fold of the chosen rate was already trained to choose the rate."""
+    """How many runs a task adds: without a pilot, the first fold of the chosen rate was trained to choose the rate."""
     if task.stage == "rate":
         return 1
-    first_is_there = task.seed == 0 and len(plan.rates[task.scale]) > 1
+    first_is_there = task.seed == plan.rate_seed and len(plan.rates[task.scale]) > 1
     return max(folds, 1) - int(first_is_there)
 
 

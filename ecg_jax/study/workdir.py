@@ -5,6 +5,7 @@ grids/*.json        the grids of all commands, one file for each; the plan is th
 journal.log         the trial queue, unless that is on PostgreSQL
 trials/<name>/      the runs of a trial, and trial.json with its key and, if it failed, the reason
 trials.csv          the finished trials, with test metrics once a seed is finished at every scale
+pilot.csv           the trainings that chose the learning rates; they are no trials, and no result counts them
 analysis.json       all findings of the study; report.html and figures/ show them
 latency.json        latency of one window at each scale, by machine
 """
@@ -79,7 +80,7 @@ class StudyFolder:
     def plan(self, *more: Grid) -> Plan:
         """All trials of the study, and those of further grids."""
         in_order = (read_grid(self.study.axes, **grid.to_dict()) for grid in more)  # of the study's axes
-        return merge_grids([*self.grids(), *in_order])
+        return replace(merge_grids([*self.grids(), *in_order]), rate_seed=self.study.rate_seed)
 
     def results(self, trial: Trial) -> list[RunResult | None]:
         """The validation result of each run of a trial; None if it is not finished, or all if it is foreign.
@@ -253,12 +254,10 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def _compared(folder: StudyFolder) -> dict[str, Any]:
     study = folder.study
+    values = to_dict(replace(study, base=same_run(study.base)))
+    del values["rate_seed"]  # a study keeps the way in which it began
     axes = {axis.name: axis.kind for axis in study.axes}
-    return {
-        "storage": database_of(folder.storage),
-        **to_dict(replace(study, base=same_run(study.base))),
-        "axes": axes,
-    }
+    return {"storage": database_of(folder.storage), **values, "axes": axes}
 
 
 def mean_macro_auroc(results: list[RunResult]) -> float | None:
