@@ -5,8 +5,9 @@ The text under a field is its help on the command line. May import only `errors`
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -165,6 +166,9 @@ class TrainConfig:
     """The highest learning rate of the schedule."""
     schedule: Literal["one_cycle", "warmup_cosine"] = "one_cycle"
     """`one_cycle` warms up for 30 % of the steps, `warmup_cosine` for 5 %; then both decay as a cosine."""
+    restarts: tuple[int, ...] = _number((), 1, 100_000)
+    """Epochs after which the schedule begins again; the last cycle ends with the last epoch. A run that has ended at
+    the first of them goes on from its last checkpoint."""
     weight_decay: float = _number(1e-2, 0, 100)
     """Decoupled weight decay of convolution and dense kernels; normalisation parameters and biases do not decay."""
     clip_norm: float = _number(1.0, 0, 1_000_000)
@@ -182,6 +186,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_ranges("train", self)
+        cycles = (0, *self.restarts, self.epochs)
+        _require(
+            all(end < following for end, following in pairwise(cycles)),
+            f"--train.restarts is {self.restarts}; give ascending numbers below the {self.epochs} of --train.epochs",
+        )
 
 
 @dataclass(frozen=True)
@@ -298,6 +307,27 @@ _READING = dacite.Config(strict=True, cast=[tuple, Path], type_hooks=_HOOKS)
 def same_run(config: RunConfig) -> RunConfig:
     """The config without the fields that may differ at a restart: data path, feed and parallel mode."""
     return with_fields(config, {"data.path": Path(), "data.feed": "auto", "train.parallel": "jit"})
+
+
+def extended(config: RunConfig, more_epochs: Iterable[int]) -> RunConfig:
+    """The config of a run that goes on, once or several times, for more epochs, each time with another cycle of rates.
+
+    Raises:
+        ConfigError: a number of epochs is refused.
+    """
+    for more in more_epochs:
+        train = config.train
+        fields = {"train.restarts": (*train.restarts, train.epochs), "train.epochs": train.epochs + more}
+        config = with_fields(config, fields)
+    return config
+
+
+def beginnings(config: RunConfig) -> list[RunConfig]:
+    """The configs whose runs go on as this one: those that end where the schedule of this one begins again."""
+    ends = config.train.restarts
+    return [
+        with_fields(config, {"train.epochs": end, "train.restarts": ends[:place]}) for place, end in enumerate(ends)
+    ]
 
 
 def get_field(config: Any, name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from ecg_jax.cli import FLAT, base_run
-from ecg_jax.config import RunConfig, get_field, with_fields
+from ecg_jax.config import RunConfig, extended, get_field, with_fields
 from ecg_jax.errors import ConfigError
 from ecg_jax.files import write_text
 from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line
@@ -55,6 +55,12 @@ class GridArgs:
     nine times it. A single one is not chosen."""
     folds: tuple[int, ...] = ()
     """Cross-fitting: each of these folds is the test fold once, and the fold before it the validation fold."""
+    budget: Literal["epochs", "macs", "both"] = "epochs"
+    """What all trainings have in common: the epochs; or their MACs, where the network between the smallest and the
+    largest one trains for the epochs of the run; `both`: one study of each, and their effects side by side."""
+    extend_epochs: tuple[int, ...] = ()
+    """Lets a study go on for so many more epochs, from its checkpoints and with another cycle of learning rates; to
+    extend it once more, add a number. Start it when no other worker is at work."""
     base: Literal["resnet", "local"] = "resnet"
     """The network that is scaled: that of the run, or three stages without stem pooling, total stride 8."""
     storage: str = ""
@@ -168,6 +174,8 @@ def train_study(
         raise ConfigError(f"--lease-seconds is {args.lease_seconds:g}; give 1 or more")
     if args.together is not None and args.together < 1:
         raise ConfigError(f"--together is {args.together}; give 1 or more")
+    if args.budget == "both":
+        raise ConfigError("--budget both is known to scale.py alone; give epochs or macs")
     if args.run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     if args.devices:
@@ -200,11 +208,13 @@ def train_study(
 def _study_of(args: GridArgs) -> "Study":
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.dataset.splits import split_by_folds
+    from ecg_jax.study.cost import middle_macs
     from ecg_jax.study.design import make_study
     from ecg_jax.study.workdir import STUDY, open_study
     from ecg_jax.training.workdir import with_functions
 
-    run, before = with_fields(args.run, {"data.path": args.run.data.path.resolve()}), None
+    run = extended(with_fields(args.run, {"data.path": args.run.data.path.resolve()}), args.extend_epochs)
+    before = None
     if (args.workdir / STUDY).is_file():
         before = open_study(args.workdir, allow_code=True).study  # allowed or not by the next line
         run = with_functions(run, before.base, args.workdir / STUDY, allow_code=args.allow_code)
@@ -213,6 +223,9 @@ def _study_of(args: GridArgs) -> "Study":
     study = make_study(run, args.axes(), args.folds, prepared, paired_seeds=paired_seeds)
     if before is not None:
         study = replace(study, rate_seed=before.rate_seed)
+    if args.budget == "macs":
+        known = before and before.reference_macs
+        study = replace(study, reference_macs=known or middle_macs(study, args.grids(study)))
     for config in study.fold_configs(study.base).values():
         if not len(split_by_folds(prepared.folds, config.data).test):
             raise ConfigError("a study needs test folds; leave out --data.test-folds, or give numbers")

@@ -56,8 +56,10 @@ class Fakes:
         return results
 
     def train_run(self, config: RunConfig, workdir: Path) -> Any:
-        if (finished := read_result(workdir)) is not None:
+        finished = read_result(workdir)
+        if finished is not None and finished.config["train"]["epochs"] == config.train.epochs:
             return finished
+        (workdir / "predictions_test.csv").unlink(missing_ok=True)  # of a run that goes on
         if self.before:
             self.before(config)
         if self.fails and self.fails(config):

@@ -14,7 +14,7 @@ from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.config import RunConfig, with_fields
 from ecg_jax.dataset.prepared import open_prepared
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.experiment import finished_predictions, read_arguments
 from ecg_jax.models import preset
 from ecg_jax.study.cost import cost_of
@@ -123,6 +123,29 @@ def test_published_networks_are_compared_on_the_records_seeds_and_rates_of_the_s
     trained = len(fakes.trained)
     module.main(args, fakes.runner)
     assert len(fakes.trained) == trained, "nothing is trained twice"
+
+
+def test_budgets_of_epochs_and_of_macs_are_two_studies_whose_effects_are_compared(synthetic_set, tmp_path, capsys):
+    module, fakes = script("scale"), Fakes()
+    flags = ["--depths", "1", "2", "--channels", "4", "8", "--kernels", "3", "--budget", "both", "--train.epochs", "12"]
+    module.main(arguments(module.GridArgs, synthetic_set, tmp_path, *flags), fakes.runner)
+    epochs = {}
+    for place in (tmp_path, tmp_path / "macs"):
+        folder = open_study(place)
+        configs = {scale: folder.study.config(scale) for scale in folder.plan().rates}
+        epochs[place.name] = [config.train.epochs for config in configs.values()]
+        macs = [config.train.epochs * cost_of(folder.study, scale).macs for scale, config in configs.items()]
+        assert (place / "report.html").is_file()
+    assert epochs[tmp_path.name] == [12] * 4
+    assert max(macs) < 1.2 * min(macs)
+    assert epochs["macs"] == sorted(epochs["macs"], reverse=True)
+    written = json.loads((tmp_path / "budget.json").read_text())
+    effects = [written[budget]["depth"]["effect"] for budget in ("epochs", "macs")]
+    assert written["same_sign"]["depth"] == (effects[0] * effects[1] > 0)
+    assert "with equal epochs" in capsys.readouterr().out
+    again = arguments(module.GridArgs, synthetic_set, tmp_path / "macs", *flags[:-4], "--train.epochs", "12")
+    with pytest.raises(RunError, match=r"reference_macs was \d.*, is now None"):
+        module.main(again, fakes.runner)
 
 
 def test_the_parts_of_a_cross_fit_test_every_fold_once():

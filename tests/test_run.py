@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from rich.console import Console
 from run_content import content
 
-from ecg_jax.config import TrainConfig, to_dict
+from ecg_jax.config import TrainConfig, beginnings, extended, to_dict, with_fields
 from ecg_jax.errors import RunError
 from ecg_jax.training import loop, run
 from ecg_jax.training.saving import BackgroundSaves
@@ -82,6 +83,22 @@ def test_another_config_in_the_same_workdir_is_refused_with_both_sides(finished,
     other = replace(config, model=replace(config.model, depth=2))
     with pytest.raises(RunError, match=r"model.depth was 1, is now 2"):
         run(other, finished.workdir, console=QUIET)
+
+
+def test_a_run_that_goes_on_has_the_bytes_of_one_that_was_planned_so(finished, config, tmp_path):
+    longer = extended(config, (2, 1))
+    run(longer, tmp_path / "planned", console=QUIET)
+    shutil.copytree(finished.workdir, tmp_path / "extended")
+    (tmp_path / "extended" / "predictions_test.csv").write_text("of the shorter run")
+    run(extended(config, (2,)), tmp_path / "extended", console=QUIET)
+    run(longer, tmp_path / "extended", console=QUIET)
+    assert content(tmp_path / "extended") == content(tmp_path / "planned")
+    assert len(read_metrics(tmp_path / "extended")) == 6
+    assert beginnings(longer) == [config, extended(config, (2,))]
+    with pytest.raises(RunError, match=r"train.epochs was 6, is now 3; train.restarts was \[3, 5\], is now \[\]"):
+        run(config, tmp_path / "extended", console=QUIET)
+    with pytest.raises(RunError, match=r"train.epochs was 3, is now 5"):
+        run(with_fields(config, {"train.epochs": 5}), finished.workdir, console=QUIET)
 
 
 def test_feed_and_parallel_mode_may_differ_at_a_restart(finished, config):

@@ -20,6 +20,7 @@ from ecg_jax.config import (
     Functions,
     ModelConfig,
     RunConfig,
+    extended,
     flags,
     from_dict,
     get_field,
@@ -32,7 +33,7 @@ from ecg_jax.errors import ConfigError, RunError, UserError
 from ecg_jax.experiment import GridArgs, read_arguments, train_study
 from ecg_jax.models import cost, preset
 from ecg_jax.study.axis_flag import read_axis
-from ecg_jax.study.cost import cost_of, fit_seconds, marks, window_samples
+from ecg_jax.study.cost import cost_of, fit_seconds, marks, middle_macs, window_samples
 from ecg_jax.study.design import (
     PILOT_SEED,
     Study,
@@ -146,6 +147,23 @@ def test_the_axes_of_a_study_decide_its_runs(study_of):
     fields = {**scale.to_dict(), "train.learning_rate": 1e-2, "train.seed": 4}
     assert {name: get_field(config, name) for name in fields} == fields
     assert config == with_fields(RunConfig(), fields)
+
+
+@given(st.integers(1, 200), st.lists(st.integers(1, 100), max_size=2))
+def test_with_equal_macs_trainings_take_as_many_up_to_half_an_epoch(study_of, epochs, more):
+    base = extended(with_fields(RunConfig(), {"train.epochs": epochs}), more)
+    grid = make_scale_grid((1, 4), (8, 32), (3, 15), 1, (1e-3,))
+    study = study_of(base)
+    middle = middle_macs(study, [grid])
+    equal = replace(study, reference_macs=middle)
+    for scale in grid.scales():
+        macs, train = cost_of(study, scale).macs, equal.config(scale).train
+        least = len(train.restarts) + 1
+        assert len(train.restarts) == len(more)
+        within = abs(train.epochs * macs - base.train.epochs * middle) <= macs / 2 * (1 + 1e-9)
+        assert within or base.train.epochs * middle < (least + 0.5) * macs or more, "at least one epoch a cycle"
+    macs = [cost_of(study, scale).macs for scale in grid.scales()]
+    assert min(macs) < middle < max(macs)
 
 
 def test_a_preset_replaces_the_whole_model_and_leaves_the_rest(study_of):

@@ -98,6 +98,41 @@ def test_three_steps_are_tried_beyond_an_edge_and_then_the_edge_is_said(syntheti
     assert (row["rate_edge"], row["chosen"]) == ("low", 1)
 
 
+def test_a_study_that_is_extended_goes_on_from_its_trials_and_keeps_the_rates_of_its_pilot(synthetic_set, tmp_path):
+    first = worked(begun(tmp_path, synthetic_set, RATES, epochs=20), Fakes())
+    folder = begun(tmp_path, synthetic_set, RATES, epochs=30, restarts=(20,))
+    second = worked(folder, Fakes())
+    assert second.trained == second.predicted == first.predicted, "each trial once more, and nothing of the pilot"
+    assert open_study(tmp_path).study.base.train.restarts == (20,)
+    found = load_results(open_study(tmp_path))
+    assert found.notes == ()
+    assert {row["epochs"] for row in found.rows} == {30}
+    assert {row["epochs"] for row in found.pilot} == {20}
+    assert not list((tmp_path / "trials").glob("*set_aside*"))
+    for task in tasks_of(folder):
+        said = json.loads((tmp_path / "trials" / task.name / "trial.json").read_text())
+        assert said["key"] == folder.study.trial_key(task.trial)
+    with pytest.raises(RunError, match=r"base.train.epochs was 30, is now 20"):
+        begun(tmp_path, synthetic_set, RATES, epochs=20)
+
+
+def test_a_study_without_a_pilot_is_extended_at_the_rates_it_chose_alone(synthetic_set, tmp_path):
+    begun(tmp_path, synthetic_set, RATES, epochs=20)
+    values = json.loads((tmp_path / "study.json").read_text())
+    del values["study"]["rate_seed"]
+    (tmp_path / "study.json").write_text(json.dumps(values))
+    first = worked(begun(tmp_path, synthetic_set, RATES, epochs=20), Fakes())
+    second = worked(begun(tmp_path, synthetic_set, RATES, epochs=30, restarts=(20,)), Fakes())
+    assert second.trained == first.predicted
+
+
+def test_trials_that_are_not_extended_yet_are_no_results(synthetic_set, tmp_path):
+    worked(begun(tmp_path, synthetic_set, epochs=20), Fakes())
+    folder = begun(tmp_path, synthetic_set, epochs=30, restarts=(20,))
+    assert states(folder) == ["free"] * 4
+    assert load_results(folder).predictions is None
+
+
 def test_key_and_name_are_in_the_trials_folder(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set)
     worked(folder, Fakes())

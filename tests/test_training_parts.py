@@ -14,6 +14,7 @@ from sklearn.metrics import log_loss
 
 from ecg_jax.config import AugmentConfig, RunConfig, TrainConfig, with_fields
 from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.errors import ConfigError
 from ecg_jax.target import Target
 from ecg_jax.training import augment, losses
 from ecg_jax.training.devices import Devices
@@ -89,6 +90,18 @@ def test_a_schedule_rises_to_the_peak_and_falls_to_nothing(schedule, steps):
         assert (np.diff(rates[: top + 1]) > 0).all()
         assert (np.diff(rates[top:]) < 0).all()
         assert rates[-1] < 1e-6
+
+
+def test_a_schedule_that_begins_again_is_one_schedule_after_the_other():
+    config = TrainConfig(learning_rate=0.01)
+    both = np.concatenate([learning_rates(config, 60), learning_rates(config, 40)])
+    np.testing.assert_array_equal(learning_rates(config, 60, 100), both)
+
+
+@pytest.mark.parametrize("restarts", [(0,), (2, 2), (3, 2), (30,), (31,)])
+def test_a_schedule_begins_again_at_ascending_epochs_before_the_last(restarts):
+    with pytest.raises(ConfigError, match=r"--train\.restarts is"):
+        TrainConfig(epochs=30, restarts=restarts)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])

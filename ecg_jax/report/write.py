@@ -157,6 +157,7 @@ def commands(folder: StudyFolder) -> tuple[str, ...]:
     start = ["python", script("scale.py"), "--data", study.base.data.path, "--workdir", folder.path]
     folds = ["--folds", *map(str, study.folds)] if study.folds else []
     folds += ["--paired-seeds"] if study.paired_seeds else []
+    folds += ["--budget", "macs"] if study.reference_macs else []
     grids = [command(*start, *grid.flags(), *folds, *flags(study.base)) for grid in folder.grids()]
     return (*grids, command("ecg-jax", "report", folder.path, *_allowed(folder)))
 

@@ -1,6 +1,7 @@
 """Costs of the trials of a study, in operations and in seconds. Loads no JAX, except for a user's own network."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ecg_jax import models
@@ -69,6 +70,12 @@ def _with_parameters_of(study: Study, plain: Scale, scale: Scale) -> Scale:
     candidates = [Scale.of({**scale.to_dict(), "channels": number}, study.axes) for number in numbers]
     parameters = cost_of(study, plain).parameters
     return min(candidates, key=lambda candidate: abs(cost_of(study, candidate).parameters - parameters))
+
+
+def middle_macs(study: Study, grids: Iterable[Grid]) -> float:
+    """The geometric mean of the MACs of the smallest and the largest scale for one window."""
+    macs = [cost_of(study, scale).macs for grid in grids for scale in grid.scales()]
+    return math.sqrt(min(macs) * max(macs))
 
 
 def training_macs(study: Study, prepared: PreparedSet, scale: Scale, *, runs: int | None = None) -> float:

@@ -12,16 +12,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale, default_kind
-from ecg_jax.config import ModelConfig, RunConfig, from_dict, get_field, same_run, to_dict, with_fields
+from ecg_jax.config import ModelConfig, RunConfig, beginnings, from_dict, get_field, same_run, to_dict, with_fields
 from ecg_jax.errors import ConfigError
-from ecg_jax.models import preset
+from ecg_jax.models import cost_of, preset
 
 if TYPE_CHECKING:
     from ecg_jax.dataset.prepared import PreparedSet
 
 MODEL_PRESET = "model.preset"  # not a field of a run: it replaces the whole model
 SHORT_FLAGS = {"model.depth": "depths", "model.channels": "channels", "model.kernel": "kernels"}
-LATER = ("data.normalise", "train.label_smoothing", "augment.stretch")  # not in the keys of the first studies
+LATER = ("data.normalise", "train.label_smoothing", "train.restarts", "augment.stretch")
+"""Fields that are not in the keys of the first studies."""
 MOST_AXES = 6
 MOST_TRIALS = 100_000
 MOST = 1_000_000  # Hz, leads or labels
@@ -162,6 +163,9 @@ class Study:
     """A run is trained from the seed of its trial itself, which all scales have in common; else from one of its own."""
     rate_seed: int = 0
     """As in `Plan`; files of earlier versions do not have it."""
+    reference_macs: float | None = None
+    """MACs of a window of a network that trains for the base's epochs; all others train for more or fewer, so that
+    trainings take equally many MACs. None: all train for the base's epochs."""
 
     def __post_init__(self) -> None:
         if self.rate_seed not in (0, PILOT_SEED):
@@ -177,7 +181,8 @@ class Study:
         """The run of a scale before a test fold is chosen; the default learning rate is that of the base.
 
         Its `train.seed` follows from the scale and the seed of the trial: were it the seed alone, scales would start
-        from equal parameters and batches, and go wrong together, which looks like an effect of an axis.
+        from equal parameters and batches, and go wrong together, which looks like an effect of an axis. The pilot does
+        not go on where a study was extended.
 
         Raises:
             ConfigError: the run refuses a level.
@@ -188,7 +193,15 @@ class Study:
             base = replace(base, model=preset(levels.pop(MODEL_PRESET)))
         rate = base.train.learning_rate if learning_rate is None else learning_rate
         own_seed = seed if self.paired_seeds else _seed_of(scale, seed)
-        return with_fields(base, {**levels, "train.learning_rate": rate, "train.seed": own_seed})
+        config = with_fields(base, {**levels, "train.learning_rate": rate, "train.seed": own_seed})
+        if self.reference_macs is not None:
+            config = _for_macs(config, self.reference_macs / self._macs(config))
+        return beginnings(config)[0] if seed == PILOT_SEED and config.train.restarts else config
+
+    def _macs(self, config: RunConfig) -> int:
+        shape = {"leads": self.leads, "labels": self.labels}
+        window_samples = config.data.window_samples(self.rate_hz)
+        return cost_of(config, **shape, window_samples=window_samples, rate_hz=self.rate_hz).macs
 
     def fold_configs(self, config: RunConfig) -> dict[str, RunConfig]:
         """The runs of a config: folder below that of the trial -> config.
@@ -213,6 +226,10 @@ class Study:
         """Hash of the trial's configs, without data path, feed and parallel mode, and of the set's fingerprint."""
         parts = [*(_key_values(config) for config in self.runs(trial).values()), self.fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def beginnings(self) -> "list[Study]":
+        """The studies that go on as this one, because only their epochs end earlier."""
+        return [replace(self, base=base) for base in beginnings(self.base)]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, without the fields of the base that the trials set themselves."""
@@ -248,6 +265,14 @@ def _key_values(config: RunConfig) -> dict[str, Any]:
             part, _, knob = name.partition(".")
             del values[part][knob]
     return values
+
+
+def _for_macs(config: RunConfig, share: float) -> RunConfig:
+    """The run with a share of its epochs, at least one in each cycle of its schedule."""
+    ends = [0]
+    for end in (*config.train.restarts, config.train.epochs):
+        ends.append(max(round(share * end), ends[-1] + 1))
+    return with_fields(config, {"train.epochs": ends[-1], "train.restarts": tuple(ends[1:-1])})
 
 
 def make_study(

@@ -28,13 +28,13 @@ def estimate_seconds(study: Study, scales: Sequence[Scale], runner: Runner) -> S
     for scale in (order[i] for i in measured):
         config = next(iter(study.fold_configs(study.config(scale)).values()))
         run, start = runner.measure_run(config)
-        runs.append((macs[scale], run))
+        runs.append((macs[scale], run / config.train.epochs))
         starts.append((macs[scale], start))
-    of_run, of_start = fit_seconds(runs), fit_seconds(starts)
+    of_run, of_start = fit_seconds(runs), fit_seconds(starts)  # of an epoch, and of a run
     smallest = next(iter(study.fold_configs(study.config(order[0])).values()))
     once, of_epoch = runner.measure_rest(smallest)
-    rest = {scale: once + of_epoch * study.config(scale).train.epochs for scale in scales}
-    return {scale: (of_run(macs[scale]) + rest[scale], of_start(macs[scale])) for scale in scales}
+    epochs = {scale: study.config(scale).train.epochs for scale in scales}
+    return {scale: (once + epochs[scale] * (of_run(macs[scale]) + of_epoch), of_start(macs[scale])) for scale in scales}
 
 
 def trials_table(folder: StudyFolder, plan: Plan, seconds: Seconds) -> Table:

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from ecg_jax.analysis.axes import Scale
 from ecg_jax.formatting import duration
 from ecg_jax.study.cost import cost_of
 from ecg_jax.study.storage import is_url
@@ -76,10 +77,13 @@ def show(path: Path, *, storage: str = "", allow_code: bool = False, console: Co
     study, progress_of, place = folder.study, cached_progress(folder), storage or folder.storage
     queue = open_trial_queue(path, folder.name, place) if is_url(place) or (path / place).exists() else None
 
+    def macs_of(scale: Scale) -> float:
+        return float(cost_of(study, scale).macs * study.config(scale).train.epochs)
+
     def present() -> tuple[list[Task], RenderableType]:
         plan, now = folder.plan(), time.time()
         listed = tasks(plan, queue.attempts() if queue else [], progress_of)
-        left = seconds_left(listed, plan, len(study.folds), lambda scale: cost_of(study, scale).macs, now)
+        left = seconds_left(listed, plan, len(study.folds), macs_of, now)
         return listed, render(listed, left, now)
 
     listed, shown = present()

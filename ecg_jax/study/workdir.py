@@ -104,7 +104,7 @@ class StudyFolder:
         about, why = self._trial_file(trial), None
         if sets:
             why = f"{trial.name} was trained on the set {min(sets)}, this study is of {self.study.fingerprint}"
-        elif about and about["key"] != self.study.trial_key(trial):
+        elif about and about["key"] not in {s.trial_key(trial) for s in (self.study, *self.study.beginnings())}:
             why = f"{trial.name} was begun by a study of other settings"
         return [None] * len(results) if why else results, why
 
@@ -146,14 +146,17 @@ class StudyFolder:
     def progress(self, trial: Trial, stage: Stage) -> Progress:
         """What the files say about one stage of a trial.
 
-        A stage is done if its runs have results, and with `whole` test predictions, and a validation macro AUROC is
-        defined; a failure that was written before counts only until then. Files of a foreign trial say nothing.
+        A stage is done if its runs have results, and with `whole` those of all epochs and test predictions, and a
+        validation macro AUROC is defined; a failure that was written before counts only until then. Files of a foreign
+        trial say nothing.
         """
         every, foreign = self._read(trial)
         if foreign:
             return Progress()
         runs = 1 if stage == "rate" else len(every)
-        results = [result for result in every[:runs] if result is not None]
+        studies = [self.study, *(self.study.beginnings() if stage == "rate" else ())]
+        ended = {study.config(trial.scale, trial.learning_rate, trial.seed).train.epochs for study in studies}
+        results = [result for result in every[:runs] if result and result.config["train"]["epochs"] in ended]
         folders = self.run_folders(trial) if stage == "whole" else []
         if len(results) == runs and all((folder / "predictions_test.csv").is_file() for folder in folders):
             value = mean_macro_auroc(results)
@@ -182,6 +185,8 @@ def cached_progress(folder: StudyFolder) -> ProgressOf:
 def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
     """Opens the study of a folder, or creates it; `storage` "" is that of the existing study, or a journal file.
 
+    A study whose epochs end where the schedule of this one begins again becomes this one.
+
     Raises:
         RunError: the folder has another study; the message shows both sides of each difference.
     """
@@ -192,6 +197,11 @@ def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
         values = {"name": name, "storage": without_password(storage) or JOURNAL, "study": study.to_dict()}
         begun = not write_new(path / STUDY, json.dumps(values, indent=2) + "\n")
     before = open_study(path, allow_code=True)  # its functions are only compared with those of this worker
+    if any(not _differing(before, earlier, storage) for earlier in study.beginnings()):
+        now = replace(before.study, base=study.base)
+        values = {"name": before.name, "storage": before.storage, "study": now.to_dict()}
+        write_text(path / STUDY, json.dumps(values, indent=2) + "\n")
+        before = replace(before, study=now)
     check_compatible(before, study, storage)
     study = replace(before.study, base=study.base)  # this worker's path, feed and parallel mode
     return replace(before, study=study, begun=begun)
@@ -203,10 +213,13 @@ def check_compatible(folder: StudyFolder, study: Study, storage: str = "") -> No
     Raises:
         RunError: data, base, axes or storage differ; the message shows both sides of each difference.
     """
-    now = replace(folder, study=study, storage=without_password(storage) or folder.storage)
-    found = [f"{key} was {old!r}, is now {new!r}" for key, old, new in differences(_compared(folder), _compared(now))]
-    if found:
+    if found := [f"{key} was {old!r}, is now {new!r}" for key, old, new in _differing(folder, study, storage)]:
         raise RunError(f"{folder.path} has another study ({'; '.join(found)}); give another --workdir")
+
+
+def _differing(folder: StudyFolder, study: Study, storage: str) -> list[tuple[str, Any, Any]]:
+    now = replace(folder, study=study, storage=without_password(storage) or folder.storage)
+    return differences(_compared(folder), _compared(now))
 
 
 def open_study(path: Path, *, allow_code: bool = False) -> StudyFolder:

@@ -1,6 +1,7 @@
 """The optimiser and its learning rates. Imports jax, optax and the config only."""
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import jax
@@ -10,13 +11,14 @@ import optax
 from ecg_jax.config import TrainConfig
 
 
-def learning_rates(config: TrainConfig, steps: int) -> np.ndarray:
-    """The learning rate of each step, [steps] float32.
+def learning_rates(config: TrainConfig, *ends: int) -> np.ndarray:
+    """The learning rate of each step, [steps] float32, in cycles that end after these numbers of steps.
 
     `one_cycle`: from 1/25 of the highest rate up by a cosine for 30 % of the steps, then down by a cosine to 1/250,000
     of it (Smith and Topin 2018). `warmup_cosine`: linearly up for 5 % of the steps, then down by a cosine to 0.
     """
-    return (config.learning_rate * _shares(config.schedule, steps)).astype(np.float32)
+    shares = [_shares(config.schedule, end - start) for start, end in pairwise((0, *ends))]
+    return (config.learning_rate * np.concatenate(shares)).astype(np.float32)
 
 
 @lru_cache(maxsize=64)

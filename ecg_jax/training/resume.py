@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from ecg_jax.config import RunConfig, from_dict
+from ecg_jax.config import RunConfig, from_dict, same_run
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.dataset.splits import Splits
 from ecg_jax.errors import RunError
@@ -90,9 +90,10 @@ def _finished(plan: RunPlan, workdir: Path, console: Console) -> RunResult | Non
         check_config(workdir, read_config(workdir), plan.config)
     if result is None:
         return None
-    check_config(workdir, from_dict(RunConfig, result.config), plan.config)
+    of_result = from_dict(RunConfig, result.config)
+    check_config(workdir, of_result, plan.config)
     check_fingerprint(workdir, plan.prepared.fingerprint)
-    if not has_config:
+    if not has_config or same_run(of_result) != same_run(plan.config):
         return None
     tell(console, f"{workdir} is finished: nothing to do")
     return result

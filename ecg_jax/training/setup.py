@@ -91,7 +91,8 @@ class RunPlan:
     @cached_property
     def learning_rates(self) -> np.ndarray:
         """The learning rate of each step."""
-        return learning_rates(self.config.train, self.steps_until(self.config.train.epochs))
+        train = self.config.train
+        return learning_rates(train, *(self.steps_until(end) for end in (*train.restarts, train.epochs)))
 
     def steps_until(self, epoch: int) -> int:
         """The number of steps that complete the first `epoch` epochs."""

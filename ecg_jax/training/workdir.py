@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ecg_jax.config import RunConfig, from_dict, same_run, to_dict
+from ecg_jax.config import RunConfig, beginnings, from_dict, same_run, to_dict
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.files import parse_json
 from ecg_jax.import_path import check_allowed
@@ -65,11 +65,13 @@ def _is_line_of_metrics(line: Any) -> bool:
 
 
 def check_config(workdir: Path, before: RunConfig, now: RunConfig) -> None:
-    """Refuses a workdir that holds a run of another config.
+    """Refuses a workdir that holds a run of another config, except one that goes on as the new one.
 
     Raises:
         RunError: with the old and the new value of each field that differs.
     """
+    if same_run(before) in map(same_run, beginnings(now)):
+        return
     old_values, new_values = (to_dict(same_run(each)) for each in (before, now))
     changes = [f"{key} was {old!r}, is now {new!r}" for key, old, new in differences(old_values, new_values)]
     if changes:
