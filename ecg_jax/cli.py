@@ -17,6 +17,7 @@ from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError
 from ecg_jax.file_layout import LayoutFlags
 from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line
+from ecg_jax.planning import plan
 from ecg_jax.terminal import PlainConsole, next_step, say, script
 
 if TYPE_CHECKING:
@@ -270,7 +271,8 @@ def recommend(
 
 
 COMMANDS: dict[str, Callable[..., int | None]] = {
-    command.__name__: command for command in (prepare, show, cost, train, evaluate, predict, study, report, recommend)
+    command.__name__: command
+    for command in (prepare, show, cost, train, evaluate, predict, plan, study, report, recommend)
 }
 
 

@@ -97,6 +97,9 @@ class ModelConfig:
     """Channels in the first stage (C)."""
     kernel: int | tuple[int, ...] = _number(7, 1, 10_000)
     """Kernel length of the block convolutions, in samples (K): one number, or one for each convolution of a block."""
+    base_channels: int = _number(0, 0, WIDEST)
+    """Above 0: initial values and learning rates change with the channels so that the best rate is that of a network
+    with so many channels (muP, for AdamW). 0: they do not."""
     growth: float = _number(2.0, 0, 16, above=True)
     """Factor by which the channels grow from one stage to the next."""
     strides: tuple[int, ...] = _number((1, 2, 2, 2), 1, 1000)

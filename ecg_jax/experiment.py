@@ -5,6 +5,7 @@ Heavy imports are inside the functions, so that `--help` is fast.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -81,6 +82,14 @@ class GridArgs:
     allow_code: bool = False
     """Run the functions that the study.json of an earlier command names, if you trust them."""
     run: Annotated[RunConfig, FLAT] = field(default_factory=RunConfig)
+    given: Annotated[frozenset[str], tyro.conf.Suppress] = frozenset()
+    """The flags of the command line, without values."""
+
+    @classmethod
+    def defaults(cls, run: RunConfig, arguments: Sequence[str]) -> dict[str, Any]:
+        """The values of fields that the arguments do not give; `run` is that of the presets."""
+        del arguments
+        return {"run": run}
 
     def axes(self) -> "tuple[Axis, ...]":
         """Depth, channels and kernel, then those of `--axis`, with their levels."""
@@ -125,17 +134,27 @@ def read_arguments(kind: Any, arguments: Sequence[str], description: str | None 
     Raises:
         ConfigError: a flag of the run sets a field that the study varies.
     """
-    default, rest = base_run(arguments)
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--base", default=getattr(kind, "base", ""))
-    if parser.parse_known_args(rest)[0].base == "local":
+    run, rest = base_run(arguments)
+    values: dict[str, Any] = kind.defaults(run, rest) if issubclass(kind, GridArgs) else {"run": run}
+    base, default = values.get("base", getattr(kind, "base", "")), values["run"]
+    if flag_values(rest, "--base").get("--base", base) == "local":
         from ecg_jax.study.design import without_stem_pool
 
         default = replace(default, model=without_stem_pool(default.model))
-    args = tyro.cli(kind, description=description, args=rest, default=kind(workdir=tyro.MISSING, run=default))
+    values |= {"workdir": tyro.MISSING, "run": default}
+    args = tyro.cli(kind, description=description, args=rest, default=kind(**values))
     if isinstance(args, GridArgs):
         _refuse_varied(args, default, rest)
+        args = replace(args, given=frozenset(word.partition("=")[0] for word in rest if word.startswith("--")))
     return args
+
+
+def flag_values(arguments: Sequence[str], *flags: str) -> dict[str, str]:
+    """The text after each of these flags that is among the arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for flag in flags:
+        parser.add_argument(flag, dest=flag)
+    return vars(parser.parse_known_args(arguments)[0])
 
 
 def _refuse_varied(args: GridArgs, default: RunConfig, given: Sequence[str]) -> None:
@@ -153,7 +172,11 @@ def _refuse_varied(args: GridArgs, default: RunConfig, given: Sequence[str]) -> 
 
 
 def train_study(
-    args: GridArgs, *, conclude: "Conclude | None" = None, runner: "Runner | None" = None
+    args: GridArgs,
+    *,
+    conclude: "Conclude | None" = None,
+    runner: "Runner | None" = None,
+    stop_at: float = math.inf,
 ) -> "StudyFolder | None":
     """Starts or continues a study and works on it until it is done; None after a dry run, which trains nothing.
 
@@ -161,6 +184,7 @@ def train_study(
         args: of the study.
         conclude: called when nothing is left to train; by default nothing is written.
         runner: trains and predicts.
+        stop_at: the time of `time.monotonic` from which on no trial is begun.
 
     Raises:
         UserError: an argument is refused, or the folder has another study.
@@ -182,7 +206,7 @@ def train_study(
         from ecg_jax.training.devices import use_only
 
         use_only(args.devices)
-    study, runner = _study_of(args), runner or Runner()
+    study, runner = study_of(args), runner or Runner()
     grids = args.grids(study)
     for scale in (scale for grid in grids for scale in grid.scales()):
         study.config(scale)  # refuses a level, or a combination of levels, that no run can have
@@ -200,12 +224,13 @@ def train_study(
         say(f"earlier commands added more scales ({', '.join(more)}); they are in {args.workdir}/grids")
     say(f"progress, from any terminal: {command('ecg-jax', 'study', args.workdir)}", file=sys.stderr)
     settings = {"storage": args.storage, "lease_seconds": args.lease_seconds, "retry_failed": args.retry_failed}
-    settings["together"] = args.together
+    settings |= {"together": args.together, "stop_at": stop_at}
     work(folder, conclude=conclude or (lambda *_: None), runner=runner, **settings)
     return folder
 
 
-def _study_of(args: GridArgs) -> "Study":
+def study_of(args: GridArgs) -> "Study":
+    """The study that the arguments describe, with what the workdir knows of it."""
     from ecg_jax.dataset.prepared import open_prepared
     from ecg_jax.dataset.splits import split_by_folds
     from ecg_jax.study.cost import middle_macs

@@ -1,5 +1,6 @@
 """A study without training: a runner that leaves the files of a run with invented predictions, at once."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +32,13 @@ QUIET = Console(quiet=True)
 class Fakes:
     """Counts what it trains; rate, head and share decide how good the predictions are, `fails` what fails."""
 
-    def __init__(self, fails: Any = None, best_rate: float = 3e-3, before: Any = None):
+    def __init__(self, fails: Any = None, best_rate: float = 3e-3, before: Any = None, worse: Any = None):
         self.trained: list[str] = []
         self.predicted: list[str] = []
         self.together: list[int] = []  # the number of runs in each call
         self.fastest = 1  # the number of runs together that a measurement finds
-        self.fails, self.best_rate, self.before = fails, best_rate, before
+        self.fails, self.best_rate, self.before, self.worse = fails, best_rate, before, worse
+        self.paused: list[tuple[str, int]] = []  # runs with the epoch after which they paused
 
     @property
     def runner(self) -> Runner:
@@ -44,16 +46,31 @@ class Fakes:
         measures = (macs_latency, lambda config: (60.0, 0.0), lambda folder: None, lambda configs: self.fastest)
         return Runner(self.train, self.predict, *measures, measure_rest=lambda config: (0.0, 0.0))
 
-    def train(self, runs: dict[Path, RunConfig], *, console: Console, plots: bool) -> dict[Path, Any]:
+    def train(
+        self, runs: dict[Path, RunConfig], *, console: Console, plots: bool, until: int | None = None
+    ) -> dict[Path, Any]:
         del console, plots
         self.together.append(len(runs))
         results: dict[Path, Any] = {}
         for workdir, config in runs.items():
             try:
-                results[workdir] = self.train_run(config, workdir)
+                if until is None:
+                    results[workdir] = self.train_run(config, workdir)
+                else:
+                    self.pause_run(config, workdir, until)
             except (ConfigError, RunError) as error:
                 results[workdir] = error
         return results
+
+    def pause_run(self, config: RunConfig, workdir: Path, until: int) -> None:
+        """Leaves the lines of the epochs before a pause: all runs are alike there, but those that are `worse`."""
+        if self.fails and self.fails(config):
+            raise RunError("the loss is nan at step 3; no epoch was whole")
+        self.paused.append((below(workdir), until))
+        workdir.mkdir(parents=True, exist_ok=True)
+        value = 0.4 if self.worse and self.worse(config) else 0.5
+        lines = [{"epoch": n, "step": n, "validation_macro_auroc": value} for n in range(1, until + 1)]
+        (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def train_run(self, config: RunConfig, workdir: Path) -> Any:
         finished = read_result(workdir)

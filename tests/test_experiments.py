@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from study_fakes import GRID, Fakes, begun, with_levels, worked
 
+from ecg_jax import timed_study
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.config import RunConfig, with_fields
@@ -128,22 +129,24 @@ def test_published_networks_are_compared_on_the_records_seeds_and_rates_of_the_s
 def test_budgets_of_epochs_and_of_macs_are_two_studies_whose_effects_are_compared(synthetic_set, tmp_path, capsys):
     module, fakes = script("scale"), Fakes()
     flags = ["--depths", "1", "2", "--channels", "4", "8", "--kernels", "3", "--budget", "both", "--train.epochs", "12"]
-    module.main(arguments(module.GridArgs, synthetic_set, tmp_path, *flags), fakes.runner)
+    module.main(arguments(module.TimedArgs, synthetic_set, tmp_path, *flags), fakes.runner)
     epochs = {}
     for place in (tmp_path, tmp_path / "macs"):
         folder = open_study(place)
         configs = {scale: folder.study.config(scale) for scale in folder.plan().rates}
         epochs[place.name] = [config.train.epochs for config in configs.values()]
-        macs = [config.train.epochs * cost_of(folder.study, scale).macs for scale, config in configs.items()]
+        of_window = [cost_of(folder.study, scale).macs for scale in configs]
+        macs = np.multiply(of_window, epochs[place.name])
         assert (place / "report.html").is_file()
     assert epochs[tmp_path.name] == [12] * 4
     assert max(macs) < 1.2 * min(macs)
-    assert epochs["macs"] == sorted(epochs["macs"], reverse=True)
+    assert [epochs["macs"][n] for n in np.argsort(of_window)] == sorted(epochs["macs"], reverse=True)
     written = json.loads((tmp_path / "budget.json").read_text())
     effects = [written[budget]["depth"]["effect"] for budget in ("epochs", "macs")]
     assert written["same_sign"]["depth"] == (effects[0] * effects[1] > 0)
+    assert set(written["same_sign"]) == {"depth", "channels"}, "the kernel has one level"
     assert "with equal epochs" in capsys.readouterr().out
-    again = arguments(module.GridArgs, synthetic_set, tmp_path / "macs", *flags[:-4], "--train.epochs", "12")
+    again = arguments(module.TimedArgs, synthetic_set, tmp_path / "macs", *flags[:-4], "--train.epochs", "12")
     with pytest.raises(RunError, match=r"reference_macs was \d.*, is now None"):
         module.main(again, fakes.runner)
 
@@ -170,3 +173,53 @@ def test_a_cross_fit_averages_over_parts_and_seeds(synthetic_set, tmp_path):
     assert written["validation"]["macro_auroc"]["mean"] == pytest.approx(np.mean(by_seed))
     assert written["validation"]["macro_auroc"]["std"] == pytest.approx(np.std(by_seed, ddof=1))
     assert "test" not in written
+
+
+def test_with_hours_alone_a_study_is_chosen_shown_and_trained_to_a_report(synthetic_set, tmp_path, capsys):
+    module, fakes = script("scale"), Fakes()
+    words = ["--workdir", str(tmp_path / "study"), "--data", str(synthetic_set), "--hours", "24", "--seeds", "2"]
+    module.main(read_arguments(module.TimedArgs, words), fakes.runner)
+    said = capsys.readouterr().out
+    folder = open_study(tmp_path / "study")
+    config = folder.study.config(next(iter(folder.plan().rates)))
+    assert config.model.strides == (1, 2, 2), "the local base"
+    assert (config.data.window_seconds, config.train.batch_size, config.train.epochs) == (10.0, 32, 40)
+    assert "--depths 1 2 4" in said
+    assert set(folder.plan().seeds.values()) == {2}
+    assert len(folder.plan().rates) == 27
+    assert (tmp_path / "study" / "report.html").is_file()
+    module.main(read_arguments(module.TimedArgs, words), fakes.runner)
+    assert open_study(tmp_path / "study").plan() == folder.plan(), "started again, the study is what it was"
+
+
+def test_flags_override_what_is_chosen_for_the_time(synthetic_set, tmp_path):
+    module = script("scale")
+    flags = ["--depths", "2", "3", "--train.epochs", "9", "--learning-rates", "0.003", "--seeds", "1", "--folds", "4"]
+    words = ["--workdir", str(tmp_path / "study"), "--data", str(synthetic_set), "--hours", "2", *flags]
+    module.main(read_arguments(module.TimedArgs, words), Fakes().runner)
+    folder = open_study(tmp_path / "study")
+    assert {scale["depth"] for scale in folder.plan().rates} == {2, 3}
+    assert folder.study.folds == (4,)
+    assert folder.study.base.train.epochs == 9
+    assert set(folder.plan().rates.values()) == {(0.003,)}
+
+
+def test_a_time_that_is_too_short_for_any_study_is_refused_with_the_time_of_the_smallest(synthetic_set, tmp_path):
+    module = script("scale")
+    words = ["--workdir", str(tmp_path / "study"), "--data", str(synthetic_set), "--hours", "0.1"]
+    with pytest.raises(ConfigError, match=r"--hours is too short: .* takes .* hours\)"):
+        module.main(read_arguments(module.TimedArgs, words), Fakes().runner)
+    assert not (tmp_path / "study").exists()
+
+
+def test_when_the_time_is_over_no_trial_is_begun_and_the_report_is_written(
+    synthetic_set, tmp_path, capsys, monkeypatch
+):
+    module, fakes = script("scale"), Fakes()
+    words = ["--workdir", str(tmp_path / "study"), "--data", str(synthetic_set), "--hours", "20"]
+    args = read_arguments(module.TimedArgs, words)
+    monkeypatch.setattr(timed_study, "REPORT_SECONDS", (20 * 3600.0, 0.0))  # nothing is left for training
+    module.main(args, fakes.runner)
+    assert fakes.trained == []
+    assert (tmp_path / "study" / "report.html").is_file()
+    assert "the same command goes on" in capsys.readouterr().out

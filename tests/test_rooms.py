@@ -9,8 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ecg_jax"
 FLOORS = {
+    "timed_study": 9,
     "experiment": 8,
     "cli": 7,
+    "planning": 6,
     "__main__": 8,
     "report": 6,
     "study": 5,

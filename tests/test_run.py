@@ -19,6 +19,7 @@ from run_content import content
 from ecg_jax.config import TrainConfig, beginnings, extended, to_dict, with_fields
 from ecg_jax.errors import RunError
 from ecg_jax.training import loop, run
+from ecg_jax.training.loop import run_together
 from ecg_jax.training.saving import BackgroundSaves
 from ecg_jax.training.workdir import read_metrics
 from ecg_jax.training.writer import RunWriter
@@ -99,6 +100,15 @@ def test_a_run_that_goes_on_has_the_bytes_of_one_that_was_planned_so(finished, c
         run(config, tmp_path / "extended", console=QUIET)
     with pytest.raises(RunError, match=r"train.epochs was 3, is now 5"):
         run(with_fields(config, {"train.epochs": 5}), finished.workdir, console=QUIET)
+
+
+def test_a_run_that_pauses_ends_with_the_same_bytes(finished, config, tmp_path):
+    for until in (1, 2, 2):
+        assert run_together({tmp_path / "paused": config}, console=QUIET, until=until) == {}
+        assert len(read_metrics(tmp_path / "paused")) == until
+        assert not (tmp_path / "paused" / "result.json").exists()
+    run(config, tmp_path / "paused", console=QUIET)
+    assert content(tmp_path / "paused") == content(finished.workdir)
 
 
 def test_feed_and_parallel_mode_may_differ_at_a_restart(finished, config):

@@ -90,6 +90,31 @@ def test_while_the_best_rate_is_at_an_edge_one_step_beyond_it_is_tried(synthetic
     assert {row["rate_edge"] for row in load_results(folder).rows} == {None}
 
 
+def test_a_rate_that_is_plainly_worse_is_stopped_at_a_pause_and_is_not_chosen(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set, with_levels(RATES, channels=(4,), seeds=1), epochs=20)
+    fakes = worked(folder, Fakes(worse=lambda config: config.train.learning_rate == 9e-3))
+    names = [f"d1_c4_k3_lr{rate}_pilot" for rate in RATES.learning_rates]
+    assert fakes.paused == [(name, 5) for name in names] + [(name, 10) for name in names[:2]]
+    assert fakes.trained == [*names[:2], "d1_c4_k3_lr0.003_s0"]
+    rows = {row["learning_rate"]: row for row in load_results(folder).pilot}
+    assert [(rows[rate]["epochs"], rows[rate]["chosen"]) for rate in rows] == [(20, 0), (20, 1), (5, 0)]
+    assert rows[9e-3]["validation_macro_auroc"] == 0.4
+    assert worked(open_study(tmp_path), Fakes()).trained == []
+
+
+def test_rates_of_short_trainings_do_not_pause(synthetic_set, tmp_path):
+    fakes = worked(begun(tmp_path, synthetic_set, RATES, epochs=7), Fakes(worse=lambda config: True))
+    assert fakes.paused == []
+
+
+def test_a_pause_waits_for_all_rates_and_a_rate_that_fails_holds_none_up(synthetic_set, tmp_path):
+    grid = with_levels(RATES, channels=(4,), seeds=1)
+    folder = begun(tmp_path, synthetic_set, grid, epochs=20)
+    fakes = worked(folder, Fakes(fails=lambda config: config.train.learning_rate == 1e-3))
+    assert fakes.trained[-1] == "d1_c4_k3_lr0.003_s0"
+    assert [task.state for task in tasks_of(folder)] == ["failed", "done", "done", "done"]
+
+
 def test_three_steps_are_tried_beyond_an_edge_and_then_the_edge_is_said(synthetic_set, tmp_path):
     folder = begun(tmp_path, synthetic_set, with_levels(RATES, channels=(4,), seeds=1))
     fakes = worked(folder, Fakes(best_rate=1e-9))

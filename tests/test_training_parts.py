@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import log_loss
 
-from ecg_jax.config import AugmentConfig, RunConfig, TrainConfig, with_fields
+from ecg_jax.config import AugmentConfig, ModelConfig, RunConfig, TrainConfig, with_fields
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError
+from ecg_jax.models import ResNet1D
 from ecg_jax.target import Target
 from ecg_jax.training import augment, losses
 from ecg_jax.training.devices import Devices
@@ -258,3 +259,37 @@ def test_batches_follow_the_split_however_large_the_setting_is(synthetic_set, de
     length, hop = prepared.samples[split], plan.contract.window_samples // 2
     windows = sum(-(-max(int(samples) - 2 * hop, 0) // hop) + 1 for samples in length)
     assert evaluator._rows_at(0).record.size < 2 * windows + devices
+
+
+def change_of_logits(channels: int, base_channels: int) -> float:
+    """How much one step of AdamW at a rate of 0.01 changes the logits of a window, in the root mean square."""
+    model = ModelConfig(depth=1, channels=channels, kernel=3, strides=(1, 2), base_channels=base_channels)
+    network, random = ResNet1D(model, 4), np.random.default_rng(0)
+    x, label = jnp.array(random.normal(size=(16, 64, 2)), jnp.float32), jnp.array(random.integers(2, size=(16, 4)))
+    rule = make_optimizer(TrainConfig(clip_norm=0), model)
+
+    def logits(params, stats):
+        return network.apply({"params": params, "batch_stats": stats}, x, train=True, mutable=["batch_stats"])[0]
+
+    def change(key):
+        variables = network.init(key, x, train=False)
+        params, stats = variables["params"], variables["batch_stats"]
+        loss = lambda p: optax.sigmoid_binary_cross_entropy(logits(p, stats), label).mean()  # noqa: E731
+        updates, _ = rule.update(jax.grad(loss)(params), rule.init(params), params)
+        after = optax.apply_updates(params, jax.tree.map(lambda u: 0.01 * u, updates))
+        return jnp.sqrt(jnp.mean((logits(after, stats) - logits(params, stats)) ** 2))
+
+    return float(jnp.mean(jax.jit(jax.vmap(change))(jax.random.split(jax.random.key(1), 4))))
+
+
+def test_with_base_channels_a_step_changes_the_logits_as_much_at_every_width():
+    standard = change_of_logits(64, 0) / change_of_logits(8, 0)
+    scaled = change_of_logits(64, 8) / change_of_logits(8, 8)
+    assert standard > 3
+    assert 0.5 < scaled < 1.5
+
+
+def test_base_channels_equal_to_the_channels_change_nothing_and_need_adamw():
+    assert change_of_logits(8, 8) == pytest.approx(change_of_logits(8, 0), rel=1e-6)
+    with pytest.raises(ConfigError, match=r"--model\.base-channels needs"):
+        make_optimizer(TrainConfig(optimizer="sgd"), ModelConfig(base_channels=8))

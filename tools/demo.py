@@ -1,4 +1,4 @@
-"""Demonstration on synthetic recordings, in minutes: prepare, show, study eight scales, recommend one.
+"""Demonstration on synthetic recordings, in minutes: prepare, show, a study for a given time, recommend a scale.
 
     python tools/demo.py            (what `make demo` runs)
 
@@ -11,8 +11,7 @@ from pathlib import Path
 
 DEMO = Path("demo")
 PREPARED, STUDY = DEMO / "synthetic", DEMO / "study"
-GRID = "--depths 1 2 --channels 8 16 --kernels 3 9 --seeds 2"
-RECIPE = "--base local --data.window-seconds 5 --train.epochs 15 --train.batch-size 32 --train.learning-rate 0.005"
+HOURS = 0.05
 
 
 def run(program: str, command: str) -> None:
@@ -30,9 +29,8 @@ def main() -> None:
     run("ecg-jax", f"prepare synthetic --records 400 --to {PREPARED}")
     run("ecg-jax", f"show {PREPARED}")
     run("ecg-jax", f"show {PREPARED} --record {first_record()} --out {DEMO / 'ecg.png'}")
-    run("python experiments/scale.py", f"--data {PREPARED} --workdir {STUDY} {GRID} {RECIPE}")
-    run("ecg-jax", f"recommend {STUDY} --max-macs 2e6")
-    run("ecg-jax", f"report {STUDY}")
+    run("python experiments/scale.py", f"--data {PREPARED} --workdir {STUDY} --hours {HOURS}")
+    run("ecg-jax", f"recommend {STUDY}")
     print(
         f"""
 The study is finished. Its results:
@@ -41,7 +39,8 @@ The study is finished. Its results:
   {DEMO / "ecg.png"}                 a recording on ECG paper
 Next steps:
   ecg-jax recommend {STUDY} --label AFIB        recommends a scale for one label
-  the same study with --seeds 4                 trains the new seeds only; more claims are decided
+  the same study with --hours 1                 goes on with more seeds; more claims are decided
+  ecg-jax plan --data {PREPARED}      which effects a study of these recordings can find, and what it costs
   README.md, "Your own recordings"              the same steps with your own files"""
     )
 

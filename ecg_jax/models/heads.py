@@ -40,7 +40,14 @@ class Head(nn.Module):
         if kind == "concat":
             y = self._hidden(jnp.concatenate([jnp.max(x, axis=1), y], axis=-1), valid, train=train)
         y = RowDropout(self.config.head_dropout, train, self.axis_name)(y)
-        return nn.Dense(self.n_classes, name="logits")(y)
+        return nn.Dense(self.n_classes, kernel_init=self._last_init(), name="logits")(y)
+
+    def _last_init(self) -> nn.initializers.Initializer:
+        """Variance 1 / fan-in; with `base_channels` it falls with the square of the fan-in (muP)."""
+        config = self.config
+        grows = config.base_channels > 0 and config.head != "concat"  # whose hidden layer has a width of its own
+        share = config.base_channels / config.channels if grows else 1.0
+        return nn.initializers.variance_scaling(share, "fan_in", "truncated_normal")
 
     def _hidden(self, y: Array, valid: Array | None, *, train: bool) -> Array:
         """Normalisation, dropout, Dense, ReLU, normalisation: [B, 2 C] -> [B, hidden]."""

@@ -18,12 +18,14 @@ Seconds = dict[Scale, tuple[float, float]]
 """Seconds of a run at each scale, and seconds before its first step."""
 
 
-def estimate_seconds(study: Study, scales: Sequence[Scale], runner: Runner) -> Seconds:
+def estimate_seconds(
+    study: Study, scales: Sequence[Scale], runner: Runner, *, measured_scales: int = MEASURED_SCALES
+) -> Seconds:
     """The seconds of all scales, fitted to measurements of a few of them."""
     macs = {scale: float(cost_of(study, scale).macs) for scale in scales}
     order = sorted(scales, key=lambda scale: macs[scale])
     last = len(order) - 1
-    measured = sorted({round(last * i / max(MEASURED_SCALES - 1, 1)) for i in range(MEASURED_SCALES)})
+    measured = sorted({round(last * i / max(measured_scales - 1, 1)) for i in range(measured_scales)})
     runs, starts = [], []
     for scale in (order[i] for i in measured):
         config = next(iter(study.fold_configs(study.config(scale)).values()))

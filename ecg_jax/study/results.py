@@ -20,7 +20,7 @@ from ecg_jax.evaluation.scores import OF_PROBABILITIES, SCORES
 from ecg_jax.files import write_text
 from ecg_jax.study.cost import cost_of
 from ecg_jax.study.design import PILOT_SEED, Plan, Trial, rate_edge
-from ecg_jax.study.tasks import Task, tasks
+from ecg_jax.study.tasks import Task, is_stopped, tasks
 from ecg_jax.study.workdir import StudyFolder, cached_progress
 from ecg_jax.training.result import RunResult, read_predictions, read_result
 from ecg_jax.training.workdir import read_metrics
@@ -101,7 +101,8 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
         predictions = _read_predictions(folder, trials, rows, prepared)
     left_out = {scale.name: reason for scale, reason in failed.items()}
     notes = (*(f"left out: {why}; {AGAIN}" for why in foreign), *_notes(plan, kept, left_out, seeds))
-    return StudyResults(rows, predictions, tuple(seeds), left_out, notes, rows_of(pilot))
+    stopped = [_stopped_row(task) for task in listed if task.stage == "rate" and is_stopped(task)]
+    return StudyResults(rows, predictions, tuple(seeds), left_out, notes, [*rows_of(pilot), *stopped])
 
 
 def _open_data(folder: StudyFolder, data: Path | None) -> PreparedSet:
@@ -178,6 +179,13 @@ def _row(folder: StudyFolder, plan: Plan, trial: Trial, chosen: float | None, tr
     row |= course(results)
     names = dict.fromkeys(("macro_auroc", *results[0].metrics))
     return row | {f"validation_{name}": _mean_metric(results, name) for name in names}
+
+
+def _stopped_row(task: Task) -> Row:
+    """The row of a learning rate that was stopped early."""
+    row: Row = {**task.scale.to_dict(), "seed": task.seed, "learning_rate": task.rate, "chosen": 0}
+    about = {"epochs": len(task.progress.course), "validation_macro_auroc": task.progress.value}
+    return row | dict.fromkeys((*COSTS, "seconds", *COURSE)) | about
 
 
 def course(results: Sequence[RunResult]) -> Row:

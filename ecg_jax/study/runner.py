@@ -22,11 +22,13 @@ from ecg_jax.training.result import RunResult
 SHORT_EPOCHS = (1, 5)  # of the runs that are trained to measure what is neither step nor validation
 
 
-def train(runs: Mapping[Path, RunConfig], *, console: Console, plots: bool) -> dict[Path, RunResult | UserError]:
-    """Trains runs as one program, or reads their results if they are finished."""
+def train(
+    runs: Mapping[Path, RunConfig], *, console: Console, plots: bool, until: int | None = None
+) -> dict[Path, RunResult | UserError]:
+    """Trains runs as one program, or reads their results if they are finished; those that pause have none yet."""
     from ecg_jax.training.loop import run_together
 
-    return run_together(runs, console=console, plots=plots)
+    return run_together(runs, console=console, plots=plots, until=until)
 
 
 def predict_test(workdir: Path, data: Path) -> None:
@@ -108,7 +110,14 @@ class Runner:
     measure_rest: Callable[[RunConfig], tuple[float, float]] = measure_rest
 
     def finish(
-        self, runs: Mapping[Path, RunConfig], *, predict: bool, console: Console, plots: bool = False, together: int = 1
+        self,
+        runs: Mapping[Path, RunConfig],
+        *,
+        predict: bool,
+        console: Console,
+        plots: bool = False,
+        together: int = 1,
+        until: int | None = None,
     ) -> dict[Path, RunResult | UserError]:
         """Trains runs and, with `predict`, predicts their test folds; finished parts are not repeated.
 
@@ -118,16 +127,18 @@ class Runner:
             console: where the progress is shown.
             plots: whether the curves of the runs are drawn.
             together: the number of runs that are trained as one program.
+            until: the epoch after which all pause; then there are no predictions.
 
         Returns:
-            The result of each run, or why it failed.
+            The result of each run that has ended, or why it failed.
         """
         results: dict[Path, RunResult | UserError] = {}
         paths = list(runs)
         for first in range(0, len(paths), together):
             part = paths[first : first + together]
-            results |= self.train({workdir: runs[workdir] for workdir in part}, console=console, plots=plots)
-            for workdir in part:
+            some = {workdir: runs[workdir] for workdir in part}
+            results |= self.train(some, console=console, plots=plots, until=until)
+            for workdir in part if until is None else ():
                 failed = isinstance(results[workdir], UserError)
                 if predict and not failed and not (workdir / "predictions_test.csv").is_file():
                     self.predict(workdir, runs[workdir].data.path)

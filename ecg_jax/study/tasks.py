@@ -5,8 +5,9 @@ to choose from) and `whole` (all folds, and predictions of the test folds). Its 
 an attempt, an entry of the storage, says only which worker is training it now.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ecg_jax.analysis.axes import Scale
@@ -14,6 +15,8 @@ from ecg_jax.study.cost import fit_seconds
 from ecg_jax.study.design import PILOT_SEED, Plan, Trial, chosen_rate, rate_beyond
 
 LEASE_SECONDS = 60.0
+PAUSES, FEWEST_EPOCHS = (0.25, 0.5), 8  # shares of the epochs after which the rates of a scale are compared
+PLAINLY = 0.05  # by so much of macro AUROC a rate is plainly worse than the best, which a schedule does not make up
 Stage = Literal["rate", "whole"]
 State = Literal["done", "running", "failed", "free", "blocked"]
 
@@ -47,6 +50,10 @@ class Progress:
     """Why the last attempt failed; None if it did not."""
     failed_at: int = 0
     """Time at which the failure was written, in ns."""
+    course: tuple[float, ...] = ()
+    """Of a rate: its validation macro AUROC after each epoch."""
+    epochs: int = 0
+    """Of a rate: the number of epochs in all."""
 
 
 ProgressOf = Callable[[Trial, Stage], Progress]
@@ -65,6 +72,8 @@ class Task:
     state: State
     progress: Progress = Progress()
     attempt: Attempt | None = None
+    until: int | None = None
+    """The epoch after which the training of a rate pauses, to be compared with the others; None: it ends."""
 
     @property
     def trial(self) -> Trial:
@@ -96,7 +105,8 @@ def tasks(
 ) -> list[Task]:
     """All tasks in the order in which they are trained: the rates of every scale, then all scales seed by seed.
 
-    As long as the best rate of a scale is at an edge of those tried by the pilot, one step beyond it is a task, too.
+    As long as the best rate of a scale is at an edge of those tried by the pilot, one step beyond it is a task, too. In
+    a study with a pilot, rates that are plainly worse are stopped early (successive halving, of rates alone).
     """
     running = {attempt.trial: attempt for attempt in attempts if attempt.running}
 
@@ -112,9 +122,10 @@ def tasks(
             chosen[scale] = rates[0]
             continue
         tried = {rate: task_of(Trial(scale, rate, plan.rate_seed), "rate") for rate in rates}
-        while is_finished(tried.values()):
+        has_pilot = plan.rate_seed == PILOT_SEED
+        while is_finished((tried := with_pauses(tried) if has_pilot else tried).values()):
             values = {rate: task.progress.value for rate, task in tried.items()}
-            beyond = rate_beyond(values, rates) if plan.rate_seed == PILOT_SEED else None
+            beyond = rate_beyond(values, rates) if has_pilot else None
             if beyond is None:
                 chosen[scale] = chosen_rate(values)
                 break
@@ -130,6 +141,37 @@ def tasks(
             else:
                 listed.append(Task(scale, None, seed, "whole", "failed" if scale in chosen else "blocked"))
     return listed
+
+
+def with_pauses(tried: Mapping[float, Task]) -> dict[float, Task]:
+    """The rates of a scale, all of which pause at some epochs; there a plainly worse one is done for good.
+
+    None ends before all others have come to the same epoch. A rate that was stopped keeps the best value that it had.
+    """
+    found = dict(tried)
+    epochs = max(task.progress.epochs for task in tried.values())
+    for pause in (math.ceil(share * epochs) for share in PAUSES if epochs >= FEWEST_EPOCHS):
+        going = {rate: task for rate, task in found.items() if task.state != "failed" and not is_stopped(task)}
+        behind = [rate for rate, task in going.items() if len(task.progress.course) < pause and not task.progress.done]
+        if behind:
+            waiting = {rate: _blocked(task) for rate, task in going.items() if rate not in behind}
+            return found | waiting | {rate: replace(going[rate], until=pause) for rate in behind}
+        best_of = {rate: max(task.progress.course[:pause], default=0.0) for rate, task in going.items()}
+        for rate, task in going.items():
+            if best_of[rate] < max(best_of.values()) - PLAINLY and not task.progress.done:
+                found[rate] = replace(
+                    task, state="done", progress=replace(task.progress, value=max(task.progress.course))
+                )
+    return found
+
+
+def _blocked(task: Task) -> Task:
+    return replace(task, state="blocked") if task.state == "free" else task
+
+
+def is_stopped(task: Task) -> bool:
+    """Whether a rate is done before its last epoch, because it was plainly worse."""
+    return task.state == "done" and not task.progress.done
 
 
 def _state(trial: Trial, progress: Progress, attempt: Attempt | None, retried: Retried) -> State:
@@ -165,9 +207,7 @@ def seconds_left(
 ) -> float | None:
     """Time until all tasks are done, with as many workers as are active now; None before the first is done."""
     runs_in = {"rate": 1, "whole": max(folds, 1)}
-    done = [
-        (macs_of(task.scale), task.progress.seconds / runs_in[task.stage]) for task in listed if task.state == "done"
-    ]
+    done = [(macs_of(task.scale), task.progress.seconds / runs_in[task.stage]) for task in listed if task.progress.done]
     if not done:
         return None
     of_run, left, workers = fit_seconds(done), 0.0, set()

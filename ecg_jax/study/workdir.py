@@ -28,7 +28,7 @@ from ecg_jax.study.design import Grid, Plan, Study, Trial, merge_grids, read_gri
 from ecg_jax.study.storage import JOURNAL, database_of, stored, without_password
 from ecg_jax.study.tasks import Progress, ProgressOf, Stage
 from ecg_jax.training.result import RunResult, read_result
-from ecg_jax.training.workdir import differences
+from ecg_jax.training.workdir import differences, read_metrics
 
 STUDY, TRIAL = "study.json", "trial.json"
 UNREADABLE = (ValueError, ConfigError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
@@ -121,12 +121,18 @@ class StudyFolder:
         """
         return self._trial_file(trial).get("failure")
 
+    def seconds(self, trial: Trial) -> float | None:
+        """Seconds of the last attempt at a trial, with all that is not training; None if there was none."""
+        return self._trial_file(trial).get("seconds")
+
     def _trial_file(self, trial: Trial) -> dict[str, Any]:
         path = self.trial_folder(trial) / TRIAL
         try:
             values = read_object(path)
             if not all(isinstance(values[name], kind) for name, kind in (("key", str), ("failure", str | None))):
                 raise ValueError("its key or failure is not text")
+            if not isinstance(values.get("seconds"), int | float | None):
+                raise ValueError("its seconds are not a number")
         except FileNotFoundError:
             return {}
         except UNREADABLE as error:
@@ -135,12 +141,12 @@ class StudyFolder:
             ) from error
         return values
 
-    def write_trial(self, trial: Trial, failure: str | None = None) -> None:
-        """Writes `trial.json`, the description of a trial and the reason of its failure, if it failed."""
+    def write_trial(self, trial: Trial, failure: str | None = None, *, seconds: float | None = None) -> None:
+        """Writes `trial.json`, the description of a trial and, after an attempt, its seconds and why it failed."""
         folder = self.trial_folder(trial)
         folder.mkdir(parents=True, exist_ok=True)
         about = {"scale": trial.scale.to_dict(), "learning_rate": trial.learning_rate, "seed": trial.seed}
-        values = {"key": self.study.trial_key(trial), **about, "failure": failure}
+        values = {"key": self.study.trial_key(trial), **about, "failure": failure, "seconds": seconds}
         write_text(folder / TRIAL, json.dumps(values, indent=2) + "\n")
 
     def progress(self, trial: Trial, stage: Stage) -> Progress:
@@ -161,11 +167,21 @@ class StudyFolder:
         if len(results) == runs and all((folder / "predictions_test.csv").is_file() for folder in folders):
             value = mean_macro_auroc(results)
             if value is not None:
-                return Progress(True, value, sum(result.train.seconds for result in results))
+                seconds = sum(result.train.seconds for result in results)
+                return Progress(True, value, seconds, **self._course(trial, stage))
         failure = self.failure(trial)
         if failure is None:
-            return Progress()
+            return Progress(**self._course(trial, stage))
         return Progress(failure=failure, failed_at=(self.trial_folder(trial) / TRIAL).stat().st_mtime_ns)
+
+    def _course(self, trial: Trial, stage: Stage) -> dict[str, Any]:
+        """The course of a rate, and the number of its epochs."""
+        if stage == "whole":
+            return {}
+        lines = read_metrics(self.run_folders(trial)[0])
+        course = tuple(line["validation_macro_auroc"] or 0.0 for line in lines)
+        epochs = self.study.config(trial.scale, trial.learning_rate, trial.seed).train.epochs
+        return {"course": course, "epochs": epochs}
 
 
 def cached_progress(folder: StudyFolder) -> ProgressOf:

@@ -4,6 +4,7 @@ Any number of workers share the folder of a study. A worker that is killed leave
 the lease another worker continues the trial from its last checkpoint.
 """
 
+import math
 import os
 import platform
 import sys
@@ -52,6 +53,7 @@ def work(
     lease_seconds: float = LEASE_SECONDS,
     retry_failed: bool = False,
     together: int | None = None,
+    stop_at: float = math.inf,
     console: Console | None = None,
 ) -> None:
     """Trains the unfinished trials of a study until all are finished, by this worker or by others.
@@ -64,6 +66,7 @@ def work(
         lease_seconds: time without a heartbeat after which this worker counts as dead and others take over its trial.
         retry_failed: try trials again that have failed until now.
         together: number of runs of a scale that are trained as one program; by default the fastest on this machine.
+        stop_at: the time of `time.monotonic` from which on no trial is begun.
         console: where progress is shown; by default standard error.
 
     Raises:
@@ -79,7 +82,7 @@ def work(
         retried = {task.name: task.progress.failed_at for task in before if task.state == "failed"}
     settings = {"create": True, "begun": folder.begun, "patience_seconds": lease_seconds}
     queue = open_trial_queue(folder.path, folder.name, storage or folder.storage, **settings)
-    worker = _Worker(folder, queue, runner, progress_of, retried, lease_seconds, together, console)
+    worker = _Worker(folder, queue, runner, progress_of, retried, lease_seconds, together, stop_at, console)
     was_busy = worker.work_until_done()
     failed = [task for task in worker.tasks() if task.state == "failed"]
     if not was_busy:
@@ -101,6 +104,7 @@ class _Worker:
     retried: Retried
     lease_seconds: float
     together: int | None
+    stop_at: float
     console: Console
     fastest: dict[Scale, int] = field(default_factory=dict)
     """The measured number of runs that are trained as one program."""
@@ -126,6 +130,9 @@ class _Worker:
             if is_finished(listed):
                 return was_busy
             was_busy = True
+            if time.monotonic() >= self.stop_at:
+                self.print("the time is over: no other trial is begun")
+                return was_busy
             free = [task for task in listed if task.state == "free" and task not in self.in_use]
             if free:
                 is_waiting = False
@@ -140,8 +147,8 @@ class _Worker:
 
     def group(self, free: Sequence[Task]) -> list[Task]:
         """The first free task, and others of its scale as far as their runs are trained together with its own."""
-        scale, stage = free[0].scale, free[0].stage
-        group = [task for task in free if (task.scale, task.stage) == (scale, stage)]
+        scale, stage, until = free[0].scale, free[0].stage, free[0].until
+        group = [task for task in free if (task.scale, task.stage, task.until) == (scale, stage, until)]
         runs = [len(self.runs(task)) for task in group]
         together = self.together or self.fastest.get(scale)
         if together is None:
@@ -175,10 +182,12 @@ class _Worker:
                 return
             names = ", ".join(f"{task.name}{' (its rate)' if task.stage == 'rate' else ''}" for task in claimed)
             self.print("", f"{names}: {progress}")
+            began = time.monotonic()
             with heartbeats(heartbeat, self.lease_seconds / 6, self.lease_seconds):
                 ended = self.train_or_fail(list(claimed))
+            taken = round((time.monotonic() - began) / len(ended), 3)
             for task, (_, failure) in ended.items():
-                self.folder.write_trial(task.trial, failure)
+                self.folder.write_trial(task.trial, failure, seconds=taken)
         except BaseException as error:  # whatever it is: a trial that nobody trains must not look as if somebody did
             for attempt in claimed.values():
                 with suppress(StorageAway):
@@ -260,12 +269,15 @@ class _Worker:
         runs = {workdir: config for task in group for workdir, config in self.runs(task).items()}
         together = max(self.together or self.fastest[group[0].scale], 1)
         whole = group[0].stage == "whole"
-        results = self.runner.finish(runs, predict=whole, console=self.console, together=together)
+        until = group[0].until
+        results = self.runner.finish(runs, predict=whole, console=self.console, together=together, until=until)
         ended: dict[Task, tuple[float | None, str | None]] = {}
         for task in group:
-            own = [results[workdir] for workdir in self.runs(task)]
+            own = [results[workdir] for workdir in self.runs(task) if workdir in results]
             failed = [result for result in own if isinstance(result, UserError)]
             value = None if failed else mean_macro_auroc([result for result in own if isinstance(result, RunResult)])
+            if not own:  # it has paused
+                value = max(self.folder.progress(task.trial, task.stage).course, default=0.0)
             failure = str(failed[0]) if failed else NEVER_DEFINED if value is None else None
             ended[task] = (value, failure)
         return ended

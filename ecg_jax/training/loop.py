@@ -71,7 +71,7 @@ def run(
 
 
 def run_together(
-    runs: Mapping[Path, RunConfig], *, console: Console | None = None, plots: bool = True
+    runs: Mapping[Path, RunConfig], *, console: Console | None = None, plots: bool = True, until: int | None = None
 ) -> dict[Path, RunResult | UserError]:
     """Trains several runs of one network as one program, each in its workdir as by `run`.
 
@@ -82,10 +82,11 @@ def run_together(
         runs: workdir -> config; they differ in seed, learning rate, epochs, folds and training share alone.
         console: where progress is shown; by default standard error.
         plots: whether curves are drawn.
+        until: an epoch after which all pause, each with a checkpoint from which it goes on when it is started again.
 
     Returns:
-        The result of each run, or why it failed: its folds cannot be used, its workdir holds another run, or its loss
-        is not finite. The others go on.
+        The result of each run that has ended, or why it failed: its folds cannot be used, its workdir holds another
+        run, or its loss is not finite. The others go on. A run that has paused is not among them.
 
     Raises:
         DataError: the prepared set cannot be read.
@@ -109,12 +110,13 @@ def run_together(
                 results[workdir] = error
                 continue
             if isinstance(found, Training):
+                found.until = until
                 trainings.append(found)
             else:
                 results[workdir] = found
         if trainings:
             results |= _run_all(trainings, console)
-    return {workdir: results[workdir] for workdir in runs}
+    return {workdir: results[workdir] for workdir in runs if workdir in results}
 
 
 def _run_all(trainings: Sequence[Training], console: Console) -> dict[Path, RunResult | UserError]:
@@ -130,7 +132,7 @@ def _run_all(trainings: Sequence[Training], console: Console) -> dict[Path, RunR
     for training, end in zip(trainings, ends, strict=True):  # only now: all checkpoints are on disk
         if isinstance(end, RunError):
             results[training.writer.workdir] = end
-        else:
+        elif end is not None:
             training.writer.write_result(*end)
             results[training.writer.workdir] = end[1]
     return results
@@ -145,8 +147,8 @@ def _train(
     setup: TrainingSetup, state: TrainState, trainings: Sequence[Training], saves: BackgroundSaves, console: Console
 ) -> None:
     """Trains the remaining epochs of all runs; a run whose loss is not finite gets a `failure`."""
-    total = sum(plan.steps_until(plan.config.train.epochs) for plan in setup.plans)
-    done = sum(training.step for training in trainings)
+    total = sum(training.plan.steps_until(training.last_epoch) for training in trainings)
+    done = min(sum(training.step for training in trainings), total)
     with EpochProgress(console, total, done, setup.batch_size) as progress:
         while going := [number for number, training in enumerate(trainings) if training.is_going]:
             began = monotonic()
@@ -238,13 +240,23 @@ def _is_better(value: float, best: float, metric: str) -> bool:
     return value < best if metric == "loss" else value > best
 
 
-def _ends(setup: TrainingSetup, trainings: Sequence[Training]) -> list[tuple[SplitPredictions, RunResult] | RunError]:
-    """What the best variables predict for the validation splits, and the results; or why a run failed."""
+def _ends(
+    setup: TrainingSetup, trainings: Sequence[Training]
+) -> list[tuple[SplitPredictions, RunResult] | RunError | None]:
+    """What the best variables predict for the validation splits, and the results; or why a run failed.
+
+    None for runs that have paused.
+    """
+    if all(training.failure is None and training.is_paused for training in trainings):
+        return [None] * len(trainings)
     some = next((training.best for training in trainings if training.best is not None), None)
     if some is not None:
         best = [some if training.best is None else training.best for training in trainings]
         validated = setup.validate(setup.place(stacked(best)))
-    return [training.failure or _end(training, validated[run][0]) for run, training in enumerate(trainings)]
+    return [
+        training.failure or (None if training.is_paused else _end(training, validated[run][0]))
+        for run, training in enumerate(trainings)
+    ]
 
 
 def _end(training: Training, probability: np.ndarray) -> tuple[SplitPredictions, RunResult]:

@@ -1,4 +1,4 @@
-"""The optimiser and its learning rates. Imports jax, optax and the config only."""
+"""The optimiser and its learning rates. Imports jax, optax, the config and errors only."""
 
 from functools import lru_cache
 from itertools import pairwise
@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import optax
 
-from ecg_jax.config import TrainConfig
+from ecg_jax.config import ModelConfig, TrainConfig
+from ecg_jax.errors import ConfigError
 
 
 def learning_rates(config: TrainConfig, *ends: int) -> np.ndarray:
@@ -38,10 +39,15 @@ def decays(path: tuple, _leaf: object) -> bool:
     return getattr(path[-1], "key", None) == "kernel"
 
 
-def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+def make_optimizer(config: TrainConfig, model: ModelConfig | None = None) -> optax.GradientTransformation:
     """Clipping, then AdamW (Loshchilov and Hutter 2019), or SGD with Nesterov momentum 0.9 and decoupled decay.
 
     The updates are for a learning rate of 1: the step multiplies them, so that runs at all rates share a compiled step.
+    With `base_channels` in the model, updates of kernels whose fan-in grows with the channels are divided by how much
+    it has grown (Yang et al. 2022, arXiv 2203.03466, table 8: Adam).
+
+    Raises:
+        ConfigError: `base_channels` is given with another optimiser than AdamW.
     """
 
     def mask(params: optax.Params) -> optax.Params:
@@ -55,4 +61,26 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
             optax.add_decayed_weights(config.weight_decay, mask=mask),
             optax.scale_by_learning_rate(1.0),
         )
+    if model is not None and model.base_channels > 0:
+        if config.optimizer != "adamw":
+            raise ConfigError("--model.base-channels needs --train.optimizer adamw")
+        rule = optax.chain(rule, _for_width(model))
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), rule) if config.clip_norm > 0 else rule
+
+
+def _for_width(model: ModelConfig) -> optax.GradientTransformation:
+    """Multiplies the updates of the kernels behind the stem by base channels / channels."""
+    share = model.base_channels / model.channels
+
+    def grows(path: tuple) -> bool:
+        names = [getattr(part, "key", None) for part in path]
+        fixed = names[0] == "stem" or (
+            model.head == "concat" and "logits" in names
+        )  # the hidden layer has its own width
+        return names[-1] == "kernel" and not fixed
+
+    def scaled(updates: optax.Updates, params: optax.Params | None = None) -> optax.Updates:
+        del params
+        return jax.tree_util.tree_map_with_path(lambda path, u: share * u if grows(path) else u, updates)
+
+    return optax.stateless(scaled)

@@ -82,7 +82,7 @@ class Program:
     @cached_property
     def initial(self) -> Callable[..., Any]:
         """`initial(seed) -> state` of one run before the first step; the formulation changes no parameter."""
-        optimizer, example = make_optimizer(self.config.train), jnp.zeros((1, *self.window))
+        optimizer, example = make_optimizer(self.config.train, self.config.model), jnp.zeros((1, *self.window))
         network, ema = build_network(self.config, len(self.target.names)), self.config.train.ema
         return jax.jit(lambda seed: init_state(network, optimizer, example, seed=seed, ema=ema))
 
@@ -125,7 +125,11 @@ def training_steps(program: Program, *, masked: bool) -> Callable[..., Any]:
 
     `masked` is False if no window has an invalid sample, which saves the work of masking.
     """
-    config, optimizer, own = program.config, make_optimizer(program.config.train), program.config.functions.augment
+    config, optimizer, own = (
+        program.config,
+        make_optimizer(program.config.train, program.config.model),
+        program.config.functions.augment,
+    )
     augment = function_at(own, "augment") if own else make_augment(config.augment, rate_hz=program.rate_hz)
     largest, smoothing = config.augment.stretch, config.train.label_smoothing
     stretched = partial(stretch, largest=largest, samples=program.window[0]) if largest else None

@@ -43,6 +43,14 @@ class Training:
     losses: list[float] = dataclasses.field(default_factory=list)
     """Of the steps since the last epoch ended."""
     epoch_seconds: float = 0.0
+    until: int | None = None
+    """The epoch after which the training pauses; None: it goes on to its end."""
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which this training ends or pauses."""
+        epochs = self.plan.config.train.epochs
+        return epochs if self.until is None else min(epochs, self.until)
 
     @property
     def step(self) -> int:
@@ -52,7 +60,12 @@ class Training:
     @property
     def is_going(self) -> bool:
         """Whether epochs are left to train."""
-        return self.failure is None and self.course.epoch < self.plan.config.train.epochs
+        return self.failure is None and self.course.epoch < self.last_epoch
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits for its last epochs until it is started again."""
+        return self.course.epoch < self.plan.config.train.epochs
 
     @property
     def steps_to_epoch(self) -> int:

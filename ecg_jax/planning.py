@@ -1,0 +1,160 @@
+"""`ecg-jax plan`: which effects a study of a prepared set can find, what it costs, and its command."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecg_jax.errors import ConfigError, RunError
+from ecg_jax.terminal import PlainConsole, next_step, say, script
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ecg_jax.analysis.power import Power
+    from ecg_jax.study.runner import Runner
+
+SEEDS_SHOWN = (2, 3, 5, 8, 12, 20)
+
+
+def plan(
+    data: Path | None = None,
+    effect: float = 0.005,
+    power: float = 0.8,
+    hours: float | None = None,
+    study: Path | None = None,
+    workdir: Path | None = None,
+    allow_code: bool = False,
+) -> None:
+    """Says which effects a study can find, what it costs, and its command; trains a pilot first.
+
+    Args:
+        data: Folder of a prepared set.
+        effect: The smallest effect on macro AUROC, for each doubling, that the study must find.
+        power: Probability with which it must find such an effect.
+        hours: Time for the study; without it the study is as long as the effect needs.
+        study: Take the variances and times of this study instead of a pilot.
+        workdir: Folder of the pilot; by default runs/plan_NAME.
+        allow_code: Import the functions that the study's study.json names, if you trust them.
+    """
+    for name, value, most in (("effect", effect, 0.5), ("power", power, 0.999), ("hours", hours or 1.0, 1e4)):
+        if not 0 < value <= most:
+            raise ConfigError(f"--{name} is {value}; give more than 0, up to {most:g}")
+    if (data is None) == (study is None):
+        raise ConfigError("give --data, to train a pilot, or --study, whose variances are known")
+    print_plan(data, study, effect, power, hours, workdir, allow_code=allow_code)
+
+
+def print_plan(
+    data: Path | None,
+    study: Path | None,
+    effect: float,
+    power: float,
+    hours: float | None,
+    workdir: Path | None,
+    *,
+    allow_code: bool = False,
+    runner: "Runner | None" = None,
+) -> None:
+    """Trains a pilot or reads a study, and prints what `plan` says."""
+    from ecg_jax.analysis.power import planned_power
+    from ecg_jax.analysis.variance import macro_model
+    from ecg_jax.config import flags
+    from ecg_jax.dataset.prepared import open_prepared
+    from ecg_jax.formatting import duration
+    from ecg_jax.study.design import make_grid
+    from ecg_jax.study.from_data import smaller_designs
+    from ecg_jax.study.pilot import axes_of, measured_seconds, planned_seconds, train_pilot
+    from ecg_jax.study.results import load_results
+    from ecg_jax.study.workdir import open_study
+
+    if study is not None:
+        folder = open_study(study, allow_code=allow_code)
+        axes = [tuple(load_results(folder).finished(study).axes)]
+    else:
+        assert data is not None
+        workdir = workdir or Path("runs", f"plan_{data.resolve().name}")
+        say(f"pilot in {workdir}: two seeds of the corner scales")
+        folder, largest = train_pilot(open_prepared(data), workdir, runner=runner, console=PlainConsole(stderr=True))
+        levels = () if hours else ("depths", "channels", "kernels")
+        designs = smaller_designs(largest, dict.fromkeys(("folds", *levels)))
+        axes = [axes_of(design) for design in sorted(designs, key=lambda design: -design.n_scales)]
+    predictions = load_results(folder).finished(folder.path)
+    model = macro_model(predictions)
+    if model is None:
+        raise RunError(f"{folder.path}: macro AUROC is not defined on its test records; nothing can be planned")
+    *times, whole = measured_seconds(folder)
+    if not whole:
+        say(f"{folder.path} kept no times of whole trials: the hours are those of training alone")
+    found = None
+    for levels in axes:
+        grid = make_grid(levels, 2, sorted({rate for rates in folder.plan().rates.values() for rate in rates}))
+        once, of_seed = planned_seconds(folder, grid.scales(), (times[0], times[1]))
+        powers = planned_power(model, levels, power=power)
+        known = {name: axis for name, axis in powers.items() if axis is not None}
+        needed = [axis.seeds_needed(effect) for axis in known.values()]
+        seeds = None if not known or None in needed else max(n for n in needed if n is not None)
+        total = None if seeds is None else once + seeds * of_seed
+        found = found or (grid, known, once, of_seed, seeds, total)
+        if total is not None and (hours is None or total <= 3600 * hours):
+            found = (grid, known, once, of_seed, seeds, total)
+            break
+    assert found is not None
+    grid, known, once, of_seed, seeds, total = found
+    records = predictions.n_records
+    PlainConsole(width=120).print(effects_table(known, records, once, of_seed), records_table(known, effect))
+    for name, axis in known.items():
+        if axis.least_effect() > effect:
+            say(
+                f"{name}: no number of seeds finds an effect of {effect:g} with these {records:,} test records; "
+                f"the smallest that any number finds is {axis.least_effect():.4f}"
+            )
+    if seeds is None or total is None:
+        say(f"These data do not decide an effect of {effect:g} on every axis, so no study is proposed.")
+        return
+    say(
+        f"{seeds} seeds of {len(grid.scales())} scales find an effect of {effect:g} for each doubling of every axis "
+        f"with a probability of {power:.0%} or more, in about {duration(total)} on this machine."
+    )
+    if hours is not None and total > 3600 * hours:
+        fit = math.floor((3600 * hours - once) / of_seed)
+        effects = (
+            ""
+            if fit < 2
+            else f": with {fit} seeds the smallest effects are "
+            + ", ".join(f"{axis.smallest_effect(seeds=fit):.4f} of {name}" for name, axis in known.items())
+        )
+        say(f"That is more than {hours:g} hours{effects or ', which are too short for two seeds'}.")
+        return
+    base, folds = folder.study.base, folder.study.folds
+    place = Path("runs", f"study_{base.data.path.name}")
+    words = ["--folds", *map(str, folds)] if folds else []
+    grid_flags = make_grid(grid.axes, seeds, grid.learning_rates).flags()
+    next_step(
+        "python", script("scale.py"), "--data", base.data.path, "--workdir", place, *grid_flags, *words, *flags(base)
+    )
+
+
+def effects_table(known: "dict[str, Power]", records: int, once: float, of_seed: float) -> "Table":
+    """The smallest effect of each axis that numbers of seeds find, and the hours that they take."""
+    from rich.table import Table
+
+    from ecg_jax.formatting import duration
+
+    table = Table("seeds", "time", *known, title=f"smallest effect that is found, with {records:,} test records")
+    for seeds in SEEDS_SHOWN:
+        effects = (f"{axis.smallest_effect(seeds=seeds):.4f}" for axis in known.values())
+        table.add_row(str(seeds), duration(once + seeds * of_seed), *effects)
+    table.add_row("any number", "", *(f"{axis.least_effect():.4f}" for axis in known.values()))
+    return table
+
+
+def records_table(known: "dict[str, Power]", effect: float, seeds_shown: Sequence[int] = SEEDS_SHOWN) -> "Table":
+    """The test records with which numbers of seeds find an effect of each axis."""
+    from rich.table import Table
+
+    table = Table("seeds", *known, title=f"test records that an effect of {effect:g} needs")
+    for seeds in seeds_shown:
+        needed = [axis.records_needed(effect, seeds) for axis in known.values()]
+        table.add_row(str(seeds), *("never" if n is None else f"{n:,}" for n in needed))
+    return table
