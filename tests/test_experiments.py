@@ -183,7 +183,7 @@ def test_with_hours_alone_a_study_is_chosen_shown_and_trained_to_a_report(synthe
     folder = open_study(tmp_path / "study")
     config = folder.study.config(next(iter(folder.plan().rates)))
     assert config.model.strides == (1, 2, 2), "the local base"
-    assert (config.data.window_seconds, config.train.batch_size, config.train.epochs) == (10.0, 32, 40)
+    assert (config.data.window_seconds, config.train.batch_size, config.train.epochs) == (2.5, 32, 40)
     assert "--depths 1 2 4" in said
     assert set(folder.plan().seeds.values()) == {2}
     assert len(folder.plan().rates) == 27

@@ -37,7 +37,7 @@ def set_of(synthetic_set):
 
 @pytest.mark.parametrize(
     ("seconds", "rate_hz", "window", "base"),
-    [(10, 100, 10, "local"), (30, 300, 10, "resnet"), (10, 500, 10, "resnet"), (2.5, 500, 2.5, "local")],
+    [(10, 100, 2.5, "local"), (30, 300, 7.5, "resnet"), (60, 500, 10, "resnet"), (1.5, 500, 1.5, "local")],
 )
 def test_window_and_base_follow_length_and_rate(set_of, seconds, rate_hz, window, base):
     prepared = set_of(300, seconds, rate_hz)

@@ -2,7 +2,8 @@
 
 Of the data:
 
-- window: the median length of the records, at most 10 s;
+- window: a quarter of the median length of the records, from 2.5 to 10 s, and not longer than they are; each epoch
+  takes another one of each record;
 - base: `local` (total stride 8) where `resnet` would leave fewer than 48 samples of the window after its last stage;
 - batch: 64 windows, or 32 with fewer than 2,000 training records;
 - epochs: as many as take 1,000 steps, from 10 to 40;
@@ -11,9 +12,9 @@ Of the data:
   doubling of the rate;
 - folds: each as test fold once (cross-fitting), or fewer, as the time allows; one split from 3,000 records in it on.
 
-Of the time: of all designs with three or two of the levels of each axis and with these folds, the one with the most
-scales times test records whose pilot and three seeds take at most three quarters of it; if there is none, the same with
-two seeds, and then with half and a quarter of the epochs.
+Of the time: of all designs with all levels, the ends or the lower two of each axis and with these folds, the one with
+the most scales times test records whose pilot and three seeds take at most three quarters of it; if there is none, the
+same with two seeds, and then with half and a quarter of the epochs.
 """
 
 import itertools
@@ -29,7 +30,7 @@ from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.errors import ConfigError
 from ecg_jax.formatting import duration
 
-LONGEST_SECONDS, FEWEST_LEFT = 10.0, 48  # of a window, and samples of it after the last stage
+WINDOW_SECONDS, FEWEST_LEFT = (2.5, 10.0), 48  # of a window, and samples of it after the last stage
 RESNET_STRIDE = 32
 FEW_RECORDS, STEPS, EPOCHS = 2000, 1000, (10, 40)
 ENOUGH_TESTED = 3000
@@ -118,7 +119,9 @@ def fit_to_time(
         designs = [replace(design, epochs=epochs) for design in smaller_designs(largest, fixed)]
         fitting = [d for d in designs if design_seconds(d, seconds, seeds) <= SHARE_PLANNED * available_seconds]
         if fitting:
-            return max(fitting, key=lambda d: (d.n_scales * tested(d.folds), -d.n_runs, d.kernels, d.depths)), seeds
+            return max(
+                fitting, key=lambda d: (d.n_scales * tested(d.folds), -d.n_runs, d.kernels, d.channels, d.depths)
+            ), seeds
     least = min(design_seconds(design, seconds, 2) for design in designs) / SHARE_PLANNED
     raise ConfigError(
         f"--hours is too short: on this machine the smallest study of these data takes {duration(least)} "
@@ -138,11 +141,11 @@ def design_seconds(
 
 
 def smaller_designs(largest: Design, fixed: Mapping[str, Any]) -> list[Design]:
-    """All designs with the ends of some axes and with fewer folds, the largest one included."""
+    """All designs with fewer levels of some axes and with fewer folds, the largest one included."""
     axes = []
     for name in ("depths", "channels", "kernels"):
         levels = getattr(largest, name)
-        axes.append([levels] if name in fixed or len(levels) < 3 else [levels, (levels[0], levels[-1])])
+        axes.append([levels] if name in fixed or len(levels) < 3 else [levels, (levels[0], levels[-1]), levels[:2]])
     folds = largest.folds
     spread = [folds[:: len(folds) // n][:n] for n in (len(folds) // 2, 3) if folds and 1 < n < len(folds)]
     choices = [folds] if "folds" in fixed else [folds, *spread, ()]
@@ -153,4 +156,5 @@ def smaller_designs(largest: Design, fixed: Mapping[str, Any]) -> list[Design]:
 
 
 def _window_seconds(prepared: PreparedSet) -> float:
-    return round(min(float(np.median(prepared.samples)) / prepared.rate_hz, LONGEST_SECONDS), 2)
+    whole, (shortest, longest) = float(np.median(prepared.samples)) / prepared.rate_hz, WINDOW_SECONDS
+    return round(min(max(whole / 4, shortest), longest, whole), 2)
