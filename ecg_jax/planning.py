@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,12 @@ from ecg_jax.terminal import PlainConsole, next_step, say, script
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ecg_jax.analysis.axes import Axis
     from ecg_jax.analysis.power import Power
+    from ecg_jax.analysis.predictions import StudyPredictions
+    from ecg_jax.study.design import Grid
     from ecg_jax.study.runner import Runner
+    from ecg_jax.study.workdir import StudyFolder
 
 SEEDS_SHOWN = (2, 3, 5, 8, 12, 20)
 
@@ -45,6 +50,29 @@ def plan(
     print_plan(data, study, effect, power, hours, workdir, allow_code=allow_code)
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A grid of scales, what it can find of each axis, and its seconds.
+
+    Attributes:
+        grid: with any number of seeds.
+        known: the power for each axis whose variance is known.
+        once: seconds of the choice of its learning rates.
+        of_seed: seconds of one seed.
+        seeds: the fewest that find the effect on every axis; None if these records cannot show it.
+    """
+
+    grid: "Grid"
+    known: "dict[str, Power]"
+    once: float
+    of_seed: float
+    seeds: int | None
+
+    def seconds(self, seeds: int) -> float:
+        """Of the study with so many seeds."""
+        return self.once + seeds * self.of_seed
+
+
 def print_plan(
     data: Path | None,
     study: Path | None,
@@ -57,82 +85,99 @@ def print_plan(
     runner: "Runner | None" = None,
 ) -> None:
     """Trains a pilot or reads a study, and prints what `plan` says."""
-    from ecg_jax.analysis.power import planned_power
-    from ecg_jax.analysis.variance import macro_model
-    from ecg_jax.config import flags
     from ecg_jax.dataset.prepared import open_prepared
-    from ecg_jax.formatting import duration
-    from ecg_jax.study.design import make_grid
     from ecg_jax.study.from_data import smaller_designs
-    from ecg_jax.study.pilot import axes_of, measured_seconds, planned_seconds, train_pilot
+    from ecg_jax.study.pilot import axes_of, train_pilot
     from ecg_jax.study.results import load_results
     from ecg_jax.study.workdir import open_study
 
     if study is not None:
         folder = open_study(study, allow_code=allow_code)
-        axes = [tuple(load_results(folder).finished(study).axes)]
+        predictions = load_results(folder).finished(study)
+        axes = [tuple(predictions.axes)]
     else:
         assert data is not None
         workdir = workdir or Path("runs", f"plan_{data.resolve().name}")
         say(f"pilot in {workdir}: two seeds of the corner scales")
         folder, largest = train_pilot(open_prepared(data), workdir, runner=runner, console=PlainConsole(stderr=True))
+        predictions = load_results(folder).finished(workdir)
         levels = () if hours else ("depths", "channels", "kernels")
         designs = smaller_designs(largest, dict.fromkeys(("folds", *levels)))
         axes = [axes_of(design) for design in sorted(designs, key=lambda design: -design.n_scales)]
-    predictions = load_results(folder).finished(folder.path)
+    proposals = _proposals(folder, predictions, axes, effect, power)
+    in_time = (p for p in proposals if p.seeds and (hours is None or p.seconds(p.seeds) <= 3600 * hours))
+    proposal = next(in_time, proposals[0])
+    _say_what_is_found(proposal, predictions.n_records, effect)
+    if proposal.seeds is not None:
+        _say_what_it_takes(proposal, folder, proposal.seeds, effect, power, hours)
+
+
+def _proposals(
+    folder: "StudyFolder", predictions: "StudyPredictions", axes: "list[tuple[Axis, ...]]", effect: float, power: float
+) -> list[Proposal]:
+    """A proposal for each of these axes with their levels."""
+    from ecg_jax.analysis.power import planned_power
+    from ecg_jax.analysis.variance import macro_model
+    from ecg_jax.study.design import make_grid
+    from ecg_jax.study.pilot import measured_seconds, planned_seconds
+
     model = macro_model(predictions)
     if model is None:
         raise RunError(f"{folder.path}: macro AUROC is not defined on its test records; nothing can be planned")
-    *times, whole = measured_seconds(folder)
+    of_run, of_start, whole = measured_seconds(folder)
     if not whole:
         say(f"{folder.path} kept no times of whole trials: the hours are those of training alone")
-    found = None
+    rates = {rate for offered in folder.plan().rates.values() for rate in offered}
+    found = []
     for levels in axes:
-        grid = make_grid(levels, 2, sorted({rate for rates in folder.plan().rates.values() for rate in rates}))
-        once, of_seed = planned_seconds(folder, grid.scales(), (times[0], times[1]))
-        powers = planned_power(model, levels, power=power)
-        known = {name: axis for name, axis in powers.items() if axis is not None}
+        grid = make_grid(levels, 2, rates)
+        known = {name: axis for name, axis in planned_power(model, levels, power=power).items() if axis is not None}
         needed = [axis.seeds_needed(effect) for axis in known.values()]
-        seeds = None if not known or None in needed else max(n for n in needed if n is not None)
-        total = None if seeds is None else once + seeds * of_seed
-        found = found or (grid, known, once, of_seed, seeds, total)
-        if total is not None and (hours is None or total <= 3600 * hours):
-            found = (grid, known, once, of_seed, seeds, total)
-            break
-    assert found is not None
-    grid, known, once, of_seed, seeds, total = found
-    records = predictions.n_records
-    PlainConsole(width=120).print(effects_table(known, records, once, of_seed), records_table(known, effect))
+        seeds = max((n for n in needed if n is not None), default=None)
+        once, of_seed = planned_seconds(folder, grid.scales(), (of_run, of_start))
+        found.append(Proposal(grid, known, once, of_seed, None if None in needed else seeds))
+    return found
+
+
+def _say_what_is_found(proposal: Proposal, records: int, effect: float) -> None:
+    known = proposal.known
+    tables = effects_table(known, records, proposal.once, proposal.of_seed), records_table(known, effect)
+    PlainConsole(width=120).print(*tables)
     for name, axis in known.items():
         if axis.least_effect() > effect:
             say(
                 f"{name}: no number of seeds finds an effect of {effect:g} with these {records:,} test records; "
                 f"the smallest that any number finds is {axis.least_effect():.4f}"
             )
-    if seeds is None or total is None:
+    if proposal.seeds is None:
         say(f"These data do not decide an effect of {effect:g} on every axis, so no study is proposed.")
-        return
+
+
+def _say_what_it_takes(
+    proposal: Proposal, folder: "StudyFolder", seeds: int, effect: float, power: float, hours: float | None
+) -> None:
+    from ecg_jax.config import flags
+    from ecg_jax.formatting import duration
+    from ecg_jax.study.design import make_grid
+
+    total, grid = proposal.seconds(seeds), proposal.grid
     say(
         f"{seeds} seeds of {len(grid.scales())} scales find an effect of {effect:g} for each doubling of every axis "
         f"with a probability of {power:.0%} or more, in about {duration(total)} on this machine."
     )
     if hours is not None and total > 3600 * hours:
-        fit = math.floor((3600 * hours - once) / of_seed)
-        effects = (
-            ""
-            if fit < 2
-            else f": with {fit} seeds the smallest effects are "
-            + ", ".join(f"{axis.smallest_effect(seeds=fit):.4f} of {name}" for name, axis in known.items())
-        )
-        say(f"That is more than {hours:g} hours{effects or ', which are too short for two seeds'}.")
+        fit = math.floor((3600 * hours - proposal.once) / proposal.of_seed)
+        effects = (f"{axis.smallest_effect(seeds=fit):.4f} of {name}" for name, axis in proposal.known.items())
+        rest = f": with {fit} seeds the smallest effects are {', '.join(effects)}" if fit > 1 else ""
+        say(f"That is more than {hours:g} hours{rest or ', which are too short for two seeds'}.")
         return
     base, folds = folder.study.base, folder.study.folds
-    place = Path("runs", f"study_{base.data.path.name}")
-    words = ["--folds", *map(str, folds)] if folds else []
-    grid_flags = make_grid(grid.axes, seeds, grid.learning_rates).flags()
-    next_step(
-        "python", script("scale.py"), "--data", base.data.path, "--workdir", place, *grid_flags, *words, *flags(base)
-    )
+    start = ["python", script("scale.py"), "--data", base.data.path, "--workdir", Path("runs", "planned")]
+    words = [
+        *make_grid(grid.axes, seeds, grid.learning_rates).flags(),
+        *(["--folds", *map(str, folds)] if folds else []),
+    ]
+    next_step(*start, *words, *flags(base))
 
 
 def effects_table(known: "dict[str, Power]", records: int, once: float, of_seed: float) -> "Table":

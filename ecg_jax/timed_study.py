@@ -158,11 +158,13 @@ def show(args: TimedArgs, tested: str, seeds: int) -> None:
     )
 
 
-def compare_budgets(args: GridArgs, runner: "Runner | None" = None) -> None:
+def compare_budgets(args: TimedArgs, runner: "Runner | None" = None) -> None:
     """Trains one study of equal epochs and one of equal MACs, in `macs/` below it; writes and prints both effects."""
     from ecg_jax.analysis.effects import claims
     from ecg_jax.report.write import conclude_study
 
+    if args.hours is not None:
+        raise ConfigError("--budget both is two studies: give no --hours with it")
     places, found = {"epochs": args.workdir, "macs": args.workdir / "macs"}, {}
     for budget, workdir in places.items():
         folder = train_study(replace(args, budget=budget, workdir=workdir), conclude=conclude_study, runner=runner)
