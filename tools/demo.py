@@ -11,7 +11,7 @@ from pathlib import Path
 
 DEMO = Path("demo")
 PREPARED, STUDY = DEMO / "synthetic", DEMO / "study"
-HOURS = 0.05
+TIME = "--hours 0.06 --learning-rates 0.009"  # one rate, since a pilot that chooses among four takes minutes
 
 
 def run(program: str, command: str) -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     run("ecg-jax", f"prepare synthetic --records 400 --to {PREPARED}")
     run("ecg-jax", f"show {PREPARED}")
     run("ecg-jax", f"show {PREPARED} --record {first_record()} --out {DEMO / 'ecg.png'}")
-    run("python experiments/scale.py", f"--data {PREPARED} --workdir {STUDY} --hours {HOURS}")
+    run("python experiments/scale.py", f"--data {PREPARED} --workdir {STUDY} {TIME}")
     run("ecg-jax", f"recommend {STUDY}")
     print(
         f"""

@@ -14,7 +14,7 @@ Of the data:
 
 Of the time: of all designs with all levels, the ends or the lower two of each axis and with these folds, the one with
 the most scales times test records whose pilot and three seeds take at most three quarters of it; if there is none, the
-same with two seeds, and then with half and a quarter of the epochs.
+same with two seeds, and then with a half, a quarter and an eighth of the epochs, but five at least.
 """
 
 import itertools
@@ -35,7 +35,7 @@ RESNET_STRIDE = 32
 FEW_RECORDS, STEPS, EPOCHS = 2000, 1000, (10, 40)
 ENOUGH_TESTED = 3000
 DEPTHS, CHANNELS, KERNELS = (1, 2, 4), (8, 16, 32), (3, 7, 15)
-PILOT_RUNS = 5  # of each scale: four rates, and one beyond an edge
+PILOT_RUNS = 4  # of each scale: one of each rate; those that are stopped early make up for those beyond an edge
 SHARE_PLANNED = 0.75  # of the time; the rest is for what is not foreseen, and for more seeds
 
 
@@ -100,6 +100,8 @@ def fit_to_time(
     available_seconds: float,
     tested: Callable[[Sequence[int]], int],
     fixed: Mapping[str, Any],
+    *,
+    pilot_runs: int = PILOT_RUNS,
 ) -> tuple[Design, int]:
     """The design for the time, and the number of seeds for which there will be time.
 
@@ -109,20 +111,21 @@ def fit_to_time(
         available_seconds: for all trainings.
         tested: the number of test records with these test folds.
         fixed: fields of the design that the user has chosen.
+        pilot_runs: number of runs of each scale that choose its learning rate.
 
     Raises:
         ConfigError: the time is too short for two seeds of the smallest design.
     """
-    most = largest.epochs
-    for share, seeds in itertools.product((1.0,) if "epochs" in fixed else (1.0, 0.5, 0.25), (3, 2)):
+    most, limit = largest.epochs, SHARE_PLANNED * available_seconds
+    for share, seeds in itertools.product((1.0,) if "epochs" in fixed else (1.0, 0.5, 0.25, 0.125), (3, 2)):
         epochs = max(round(share * most), min(most, 5))
         designs = [replace(design, epochs=epochs) for design in smaller_designs(largest, fixed)]
-        fitting = [d for d in designs if design_seconds(d, seconds, seeds) <= SHARE_PLANNED * available_seconds]
+        fitting = [d for d in designs if design_seconds(d, seconds, seeds, pilot_runs) <= limit]
         if fitting:
             return max(
                 fitting, key=lambda d: (d.n_scales * tested(d.folds), -d.n_runs, d.kernels, d.channels, d.depths)
             ), seeds
-    least = min(design_seconds(design, seconds, 2) for design in designs) / SHARE_PLANNED
+    least = min(design_seconds(design, seconds, 2, pilot_runs) for design in designs) / SHARE_PLANNED
     raise ConfigError(
         f"--hours is too short: on this machine the smallest study of these data takes {duration(least)} "
         f"({least / 3600:.2g} hours)"
@@ -130,13 +133,16 @@ def fit_to_time(
 
 
 def design_seconds(
-    design: Design, seconds: Callable[[tuple[int, int, int], int], tuple[float, float]], seeds: int
+    design: Design,
+    seconds: Callable[[tuple[int, int, int], int], tuple[float, float]],
+    seeds: int,
+    pilot_runs: int = PILOT_RUNS,
 ) -> float:
     """Seconds of the pilot and of some seeds of a design."""
     total = 0.0
     for scale in design.scales():
         of_run, before = seconds(scale, design.epochs)
-        total += before + (PILOT_RUNS + seeds * design.n_runs) * of_run
+        total += before + (pilot_runs + seeds * design.n_runs) * of_run
     return total
 
 
