@@ -132,7 +132,7 @@ def test_a_study_that_names_code_is_refused_with_name_and_flag(command, study, m
 
 def test_a_worker_runs_the_code_of_the_studys_file_only_with_the_flag(study, mark, synthetic_set):
     given = ["--workdir", str(study), "--data", str(synthetic_set), "--data.window-seconds", "2", "--seeds", "2"]
-    given += ["--depths", "1", "--channels", "4", "8", "--kernels", "3"]
+    given += ["--depths", "1", "--channels", "4", "8", "--kernels", "3", "--learning-rates", "0.003"]
     with pytest.raises(RunError, match=r"study\.json names code of its own \('own_code:network'\)"):
         train_study(read_arguments(GridArgs, given))
     assert not mark.exists()
