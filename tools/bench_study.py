@@ -91,7 +91,9 @@ def train_ours(config: dict[str, Any], workdir: str, grid: Mapping[str, list[int
         seconds[_name(read_config(run).model)] += time.perf_counter() - start
 
     axes: dict[str, Any] = {name: tuple(levels) for name, levels in grid.items()}
-    args = GridArgs(Path(workdir), seeds=seeds, run=from_dict(RunConfig, config), **axes)
+    run = from_dict(RunConfig, config)
+    one_rate = (run.train.learning_rate,)
+    args = GridArgs(Path(workdir), seeds=seeds, learning_rates=one_rate, run=run, **axes)
     train_study(args, conclude=conclude_study, runner=replace(plain, train=train, predict=predict))
     return dict(seconds)
 
@@ -106,7 +108,7 @@ def predict_ours(config: dict[str, Any], grid: Mapping[str, list[int]], seeds: i
 
     base = from_dict(RunConfig, config)
     axes: dict[str, Any] = {name: tuple(levels) for name, levels in grid.items()}
-    args = GridArgs(Path(), seeds=seeds, run=base, **axes)
+    args = GridArgs(Path(), seeds=seeds, learning_rates=(base.train.learning_rate,), run=base, **axes)
     study = make_study(base, args.axes(), (), open_prepared(base.data.path))
     (scales,) = (each.scales() for each in args.grids(study))
     return sum(seeds * of_run + start for of_run, start in estimate_seconds(study, scales, Runner()).values())
