@@ -144,7 +144,8 @@ def for_the_time(args: TimedArgs, until: float, runner: "Runner | None" = None) 
 
 def show(args: TimedArgs, tested: str, seeds: int) -> None:
     """Prints what was chosen; each line begins with the flags that would change it."""
-    study_rates = args.learning_rates or "a third of the rate of the run, itself, three and nine times it, and beyond"
+    of_run = f"a third of {args.run.train.learning_rate:g}, itself, three and nine times it, and beyond an edge"
+    rates = " ".join(map(str, args.learning_rates)) or of_run
     folds = f"{' '.join(map(str, args.folds))} (cross-fitting)" if args.folds else "one split"
     say(
         "chosen from the data and the time; each flag overrides it:",
@@ -155,7 +156,7 @@ def show(args: TimedArgs, tested: str, seeds: int) -> None:
         f"  --kernels {' '.join(map(str, args.kernels))}",
         f"  --folds {folds}, {tested}",
         f"  --train.epochs {args.run.train.epochs}, --train.batch-size {args.run.train.batch_size}",
-        f"  --learning-rates {study_rates}",
+        f"  --learning-rates {rates}",
         f"  --seeds as many as there is time for, at least {seeds} as measured",
     )
 
