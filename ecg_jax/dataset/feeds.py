@@ -25,7 +25,7 @@ from ecg_jax.errors import ConfigError, UserError
 from ecg_jax.records.record import MISSING, Quantised
 
 RESIDENT_SHARE = 0.4  # largest share of the device's memory for the records; the rest is for activations
-MOST_STEPS, BYTES_AT_ONCE = 8, 2**23  # that the host feed reads at a time, as TensorFlow takes its time for each
+MOST_STEPS, BYTES_AT_ONCE = 32, 2**23  # that the host feed reads at a time, as TensorFlow takes its time for each
 
 RowsAt = Callable[[int], Rows]
 """From a step to the rows of its global batches, one for each run: [R, B], B a multiple of the number of devices."""
@@ -219,7 +219,11 @@ class HostFeed:
         import tensorflow as tf
 
         types = (tf.int16, tf.float32, tf.float32, tf.float32)
-        return tf.data.Dataset.range(2**40).map(lambda part: tf.numpy_function(self._read, [part], types)).prefetch(2)
+        parts = tf.data.Dataset.range(2**40).map(lambda part: tf.numpy_function(self._read, [part], types))
+        options = tf.data.Options()  # one thread reads; more, and those that tune, would take the cores from training
+        options.threading.private_threadpool_size = 1
+        options.autotune.enabled = False
+        return parts.prefetch(2).with_options(options)
 
     def _read(self, part: np.int64) -> Windows:
         """The windows of a part of the order; none after its end."""

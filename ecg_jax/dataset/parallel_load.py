@@ -16,8 +16,8 @@ from ecg_jax.files import clean_up_now
 from ecg_jax.records import Quantised, Rejected, load, quantise
 from ecg_jax.sources import RecordRef
 
-CHUNK = 16  # records that a worker reads at a time
-AHEAD = 4  # chunks read ahead for each worker, to limit the memory if writing is slower than reading
+CHUNK = 32  # records that a worker reads at a time
+AHEAD = 3  # chunks read ahead for each worker, to limit the memory if writing is slower than reading
 
 
 def read_all(
@@ -31,7 +31,7 @@ def read_all(
     read = partial(_read_chunk, leads=tuple(leads), rate_hz=rate_hz)
     chunks = [refs[start : start + CHUNK] for start in range(0, len(refs), CHUNK)]
     workers = min(workers or _cores(), len(chunks))
-    if workers <= 1 or len(chunks) <= 4:  # so few are read before a process has started
+    if workers <= 1 or len(refs) <= 64:  # so few are read before a process has started
         for chunk in chunks:
             yield from read(chunk)
         return
