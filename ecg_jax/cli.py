@@ -249,10 +249,11 @@ def recommend(
     max_parameters: float | None = None,
     max_latency_ms: float | None = None,
     label: str | None = None,
+    tolerate: float = 0.005,
     data: Path | None = None,
     allow_code: bool = False,
 ) -> None:
-    """Recommends a scale within a budget, with its expected AUROC and the command that trains it.
+    """Recommends the cheapest scale that loses little against the best, with the command that trains it.
 
     Args:
         workdir: Folder of a study.
@@ -260,6 +261,7 @@ def recommend(
         max_parameters: Largest number of parameters.
         max_latency_ms: Longest time for one window on this machine, in milliseconds.
         label: Choose by the AUROC of this label only.
+        tolerate: AUROC that the scale may be expected to lose against the best one within the budget.
         data: The prepared set, if it has been moved since.
         allow_code: Import the functions that the study's study.json names, if you trust them.
     """
@@ -267,7 +269,7 @@ def recommend(
 
     limits = {"macs": max_macs, "parameters": max_parameters, "latency_ms": max_latency_ms}
     budget = {name: limit for name, limit in limits.items() if limit is not None}
-    say(*advise(workdir, budget, label=label, data=data, allow_code=allow_code))
+    say(*advise(workdir, budget, label=label, tolerate=tolerate, data=data, allow_code=allow_code))
 
 
 COMMANDS: dict[str, Callable[..., int | None]] = {

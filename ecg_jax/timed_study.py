@@ -163,7 +163,7 @@ def show(args: TimedArgs, tested: str, seeds: int) -> None:
 
 def compare_budgets(args: TimedArgs, runner: "Runner | None" = None) -> None:
     """Trains one study of equal epochs and one of equal MACs, in `macs/` below it; writes and prints both effects."""
-    from ecg_jax.analysis.effects import claims
+    from ecg_jax.analysis import claims
     from ecg_jax.report.write import conclude_study
 
     if args.hours is not None:

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecg_jax.analysis import StudyPredictions
 from ecg_jax.analysis.axes import Axis, Scale
-from ecg_jax.analysis.comparisons import compare_with, compare_with_best, join
+from ecg_jax.analysis.comparisons import compare_with, join, opponent, outcome
 from ecg_jax.analysis.effects import effect_difference
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.simulation import Setting, simulate
@@ -66,6 +65,7 @@ def test_joined_studies_have_one_scale_for_each_scale_of_each_study(predictions)
         *(f"study d{d}_c{c}_k3" for d in (1, 2) for c in (4, 8)),
     ]
     np.testing.assert_array_equal(joined.probabilities[2:], predictions.probabilities)
+    assert [str(s["model.preset"]) for s in join({"z": single, "a": single}, NETWORK).scales] == ["z", "a"], "in order"
     assert joined.trials[2]["parameters"] == predictions.trials[0]["parameters"]
 
 
@@ -80,59 +80,62 @@ def test_joining_studies_on_other_records_is_refused(predictions):
         join({"first": predictions, "second": simulate(SMALL, seed=1)}, NETWORK)
 
 
-@pytest.mark.parametrize("gain", [0.0, 0.1])
-def test_the_difference_from_the_best_of_many_scales_has_no_selection_bias(gain):
-    """All scales are equally good, so the best mean is too high; a network's mean difference from it is its gain."""
-    setting = Setting(seeds=2, levels=((1, 2), (4, 8, 16, 32), (3, 7)), records=200, base=(0.8,), ratio=3)
+@pytest.mark.parametrize(
+    ("difference", "half_width", "expected"),
+    [
+        (0.02, 0.01, "better"),
+        (-0.02, 0.01, "worse"),
+        (0.003, 0.001, "better"),  # although it is smaller than the margin
+        (0.001, 0.003, "equivalent"),
+        (0.001, 0.01, "not decided"),
+        (0.0, 0.005, "not decided"),
+        (0.02, None, "not decided"),
+    ],
+)
+def test_equivalent_is_only_what_differs_by_less_than_the_margin(difference, half_width, expected):
+    assert outcome(difference, half_width, 0.005) == expected
+
+
+def test_the_outcome_of_each_comparison_is_that_of_its_interval(predictions):
+    rows = compare_with(predictions, predictions.scales[0], margin=0.5)
+    assert rows[0].outcome is None
+    assert {row.outcome for row in rows[1:]} <= {"equivalent", "better", "worse"}
+    for row in compare_with(predictions, predictions.scales[0], margin=1e-9)[1:]:
+        assert row.outcome == outcome(row.difference, row.high - row.difference, 1e-9) != "equivalent"
+
+
+def test_the_opponent_is_the_best_on_validation_or_the_one_that_was_named(predictions):
+    validation = [1.0 if trial["depth"] == 2 and trial["channels"] == 4 else 0.5 for trial in predictions.trials]
+    validated = predictions.replace(validation=validation)
+    assert predictions.scales[opponent(validated)].name == "d2_c4_k3"
+    assert predictions.scales[opponent(validated, "d1_c8_k3")].name == "d1_c8_k3"
+    with pytest.raises(RunError, match="--against d9: there is no such scale; choose from d1_c4_k3, d1_c8_k3"):
+        opponent(validated, "d9")
+    with pytest.raises(RunError, match="name one with --against"):
+        opponent(predictions)
+
+
+def test_the_difference_from_an_opponent_that_validation_chose_has_no_selection_bias():
+    """All scales are equally good, so the best on the test records is too good; the best on validation is not."""
+    setting = Setting(seeds=2, levels=((1, 2), (4, 8, 16, 32), (3, 7)), records=200, base=(0.8,), ratio=0.3)
     differences, differences_from_maximum = [], []
     for number in range(30):
         drawn = simulate(setting, seed=number)
-        of_network = drawn.scale_of == 0
-        probabilities = drawn.probabilities + gain * of_network[:, None, None] * drawn.labels
-        drawn = drawn.replace(probabilities=probabilities)
-        parts = {"study": drawn.of_trials(np.flatnonzero(~of_network)), "network": drawn.of_trials(drawn.trials_of(0))}
+        parts = {"network": drawn.of_trials(drawn.trials_of(0))}
+        study = drawn.of_trials(np.flatnonzero(drawn.scale_of > 0))
+        study = study.replace(validation=np.random.default_rng(number).random(study.n_trials))
+        place = opponent(study)
+        parts["opponent"] = study.of_trials(study.trials_of(place))
         joined = join(parts, NETWORK)
-        best, row = compare_with_best(joined, [network("network")], seed=number)
-        assert best.scale != row.scale == network("network")
-        differences.append(row.difference)
-        means = {entry.scale: entry.mean for entry in compare_with(joined, joined.scales[0])}
-        differences_from_maximum.append(means.pop(row.scale) - max(means.values()))
+        network_row, opponent_row = compare_with(joined, network("opponent"))
+        assert opponent_row.difference == 0
+        differences.append(network_row.difference)
+        differences_from_maximum.append(
+            network_row.mean - max(row.mean for row in compare_with(drawn, drawn.scales[0]))
+        )
     error = 3 * np.std(differences) / np.sqrt(len(differences))
-    if gain:
-        assert np.mean(differences) > error
-    else:
-        assert abs(np.mean(differences)) < error
-        assert np.mean(differences_from_maximum) < -error
-
-
-def test_the_intervals_of_two_candidates_are_wider_than_that_of_one(predictions):
-    constant = predictions.of_trials(predictions.trials_of(0))  # it recognises nothing, so it is never selected
-    constant = constant.replace(probabilities=np.full_like(constant.probabilities, 0.5))
-    first, *others = (predictions.of_trials(predictions.trials_of(c)) for c in range(4))
-    parts = {"network": first, "constant": constant} | {f"scale {c}": part for c, part in enumerate(others)}
-    joined = join(parts, NETWORK)
-    one, both = (
-        {row.scale: row for row in compare_with_best(joined, [network(name) for name in names])}[network("network")]
-        for names in (["network"], ["network", "constant"])
-    )
-    assert one.difference == both.difference
-    assert both.high - both.low > one.high - one.low
-
-
-def test_the_best_of_the_others_has_its_share_and_the_candidates_have_none(predictions):
-    best, *rows = compare_with_best(predictions, predictions.scales[:2])
-    assert [row.scale for row in rows] == predictions.scales[:2]
-    assert best.scale in predictions.scales[2:]
-    assert 0.5 <= best.share <= 1
-    assert [row.share for row in rows] == [None, None]
-
-
-def test_without_enough_records_in_half_a_fold_there_is_no_best_scale():
-    trials = [{"depth": d, "channels": 8, "kernel": 3, "seed": s} for d in (1, 2) for s in (0, 1)]
-    labels = np.arange(20)[:, None] < 3
-    few = StudyPredictions(trials, labels, np.random.default_rng(0).random((4, 20, 1)))
-    with pytest.raises(RunError, match="macro AUROC is not defined"):
-        compare_with_best(few, few.scales[:1])
+    assert abs(np.mean(differences)) < error
+    assert np.mean(differences_from_maximum) < -error
 
 
 def test_an_effect_that_grows_with_the_data_differs_by_its_growth():

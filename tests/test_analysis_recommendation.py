@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from analysis_samples import macro_model
 
 from ecg_jax.analysis import analyse
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.findings import CostRange
 from ecg_jax.analysis.recommendation import recommend
+from ecg_jax.analysis.selection import scale_means
 from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.errors import ConfigError
 
@@ -39,16 +41,16 @@ def scale(*levels):
 
 
 def test_without_a_budget_it_is_the_best_scale_of_the_study_and_its_value(predictions):
-    recommendation, best = recommend(predictions), analyse(predictions).best
-    assert recommendation.scale == best.scale
+    recommendation, best = recommend(predictions, tolerate=0), analyse(predictions).best
+    assert recommendation.best == best.scale
     expected = (recommendation.quality, recommendation.low, recommendation.high)
     assert expected == pytest.approx((best.value, best.low, best.high))
 
 
 def test_a_budget_leaves_the_best_of_the_affordable_scales(predictions):
-    assert recommend(predictions).scale["channels"] == 16
+    assert recommend(predictions).best["channels"] == 16
     recommendation = recommend(predictions, {"macs": 30.0})
-    assert recommendation.scale == scale(1, 8, 3)
+    assert recommendation.best == recommendation.scale == scale(1, 8, 3)
     assert (recommendation.affordable, recommendation.of) == (3, 6)
     assert recommendation.costs["macs"] == CostRange(24, 24, 24)
     assert recommendation.costs["seconds"] == CostRange(48, 24, 72)
@@ -66,17 +68,34 @@ def test_the_only_affordable_scale_has_its_mean_as_expected_quality(predictions)
     assert (recommendation.low, recommendation.high) == pytest.approx((entry.mean_low, entry.mean_high))
 
 
-def test_the_cheaper_scale_is_the_cheapest_of_those_that_cannot_be_distinguished():
-    cheaper = []
-    for seed in range(6):
-        predictions = with_costs(Setting(seeds=2, levels=((1, 2), (4, 8), (3,)), effects=(-0.02, 0.01, 0)), seed=seed)
-        kept = [entry for entry in analyse(predictions).scales if entry.indistinguishable]
-        cheapest = min(kept, key=lambda entry: entry.costs["macs"].value).scale
-        recommendation = recommend(predictions)
-        assert recommendation.cheaper == (None if cheapest == recommendation.scale else cheapest)
-        cheaper.append(recommendation.cheaper)
-    assert None in cheaper
-    assert len(set(cheaper)) > 1
+def test_it_is_the_cheapest_scale_that_is_expected_to_lose_no_more_than_is_tolerated():
+    kinds = set()
+    for seed in range(4):
+        predictions = with_costs(Setting(seeds=3, levels=((1, 2), (4, 8), (3,)), effects=(-0.01, 0.005, 0)), seed=seed)
+        scales = analyse(predictions).scales
+        for tolerate in (0.0, 0.002, 0.02, 0.5):
+            found = recommend(predictions, tolerate=tolerate)
+            tolerable = [entry for entry in scales if entry.expected_loss <= tolerate]
+            cheapest = min(tolerable, key=lambda entry: entry.costs["macs"].value, default=None)
+            assert found.scale == (found.best if cheapest is None else cheapest.scale)
+            (entry,) = (entry for entry in scales if entry.scale == found.scale)
+            assert (found.expected_loss, found.may_lose) == pytest.approx((entry.expected_loss, entry.may_lose))
+            kinds.add((cheapest is None, found.scale == found.best))
+    assert {(True, True), (False, False)} <= kinds
+
+
+def test_the_guaranteed_scale_is_the_cheapest_whose_bound_is_tolerated():
+    predictions = with_costs(WIDE)
+    bounds = {entry.scale: (entry.costs["macs"].value, entry.may_lose) for entry in analyse(predictions).scales}
+    assert recommend(predictions, tolerate=0).guaranteed is None
+    for tolerate in (0.05, 1.0):
+        expected = min((macs, scale) for scale, (macs, most) in bounds.items() if most <= tolerate)
+        assert recommend(predictions, tolerate=tolerate).guaranteed == expected[1]
+
+
+def test_a_tolerated_loss_below_0_is_refused(predictions):
+    with pytest.raises(ConfigError, match=r"--tolerate is -0\.1; give a loss of AUROC from 0 up"):
+        recommend(predictions, tolerate=-0.1)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +142,7 @@ def test_the_expected_quality_has_no_selection_bias_within_a_budget():
     for seed in range(25):
         predictions = with_costs(setting, seed=seed)
         recommendation, truth = recommend(predictions, {"macs": 60}), setting.truth.mean()
-        mean = {entry.scale: entry.mean for entry in analyse(predictions).scales}[recommendation.scale]
+        mean = {entry.scale: entry.mean for entry in scale_means(macro_model(predictions))}[recommendation.best]
         errors_of_mean.append(mean - truth)
         errors.append(recommendation.quality - truth)
     assert np.mean(errors_of_mean) > np.mean(errors) + 0.002

@@ -13,7 +13,7 @@ from ecg_jax.errors import ConfigError
 
 
 def claim(low, high):
-    return Claim(effect=None, low=low, high=high, verdict="not decided", seeds_needed=None, records_needed=None)
+    return Claim(None, low, high, "not decided", p=None, p_holm=None, seeds_needed=None, records_needed=None)
 
 
 NO_EFFECT = {axis.name: claim(-0.01, 0.01) for axis in READY_MADE}

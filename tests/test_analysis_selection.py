@@ -35,7 +35,7 @@ def best_of(predictions):
 
 def labels_of(predictions):
     models = [None if estimate is None else VarianceModel(predictions, estimate) for estimate in aurocs(predictions)]
-    return label_findings(models, SplitSelection(predictions, seed=0), margin=0.002)
+    return label_findings(predictions, models, SplitSelection(predictions, seed=0), margin=0.002)
 
 
 @settings(max_examples=15)
@@ -51,21 +51,34 @@ def test_aurocs_on_halves_are_those_of_scikit_learn_with_ties(seed, folds, digit
         for fold in range(folds):
             rows = inside & (predictions.fold_of == fold)
             label = predictions.labels[rows, k]
-            if 2 <= label.sum() <= len(label) - 2:
+            if predictions.defined[k, fold] and 0 < label.sum() < len(label):
                 of_folds.append(roc_auc_score(label, predictions.probabilities[r, rows, k]))
         expected = np.mean(of_folds) if of_folds else np.nan
         assert areas[k, r, half] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
-def test_a_label_with_one_positive_in_a_half_is_not_defined_there():
+def test_a_label_counts_in_every_half_that_has_both_classes():
     predictions = simulate(SMALL, seed=0)
     labels = predictions.labels.copy()
-    labels[:, 0] = np.arange(150) < 3
-    halves = np.stack([np.arange(150) % 2 == 0, np.arange(150) % 3 < 2])
+    labels[:, 0] = np.arange(150) < 5
+    halves = np.stack([np.arange(150) % 2 == 0, np.arange(150) % 5 > 0, np.arange(150) > 4])
     areas = _half_aurocs(predictions.replace(labels=labels), halves)
-    defined = [bool(labels[half, 0].sum() >= 2) for half in (*halves, *~halves)]
-    assert defined == [True, True, False, False]
+    defined = [bool(0 < labels[half, 0].sum() < half.sum()) for half in (*halves, *~halves)]
+    assert defined == [True, True, False, True, True, False]
     assert (~np.isnan(areas[0])).tolist() == [defined] * predictions.n_trials
+
+
+def test_a_rare_label_counts_as_much_as_the_others_although_it_is_missing_in_some_halves():
+    """One scale, so nothing is selected: the value is the macro AUROC, apart from the luck of the halves."""
+    errors = []
+    for seed in range(30):
+        predictions = simulate(replace(SMALL, seeds=3, levels=((1,), (16,), (3,)), base=(0.6, 0.95)), seed=seed)
+        labels = predictions.labels.copy()
+        rare = np.flatnonzero(labels[:, 0])[:5]
+        labels[:, 0] = np.isin(np.arange(150), rare)
+        predictions = predictions.replace(labels=labels)
+        errors.append(best_of(predictions).value - macro_model(predictions).estimate.value.mean())
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(30) + 0.002
 
 
 def test_the_records_of_a_patient_stay_in_one_half_and_every_fold_is_halved():
@@ -99,14 +112,45 @@ def test_the_value_of_the_best_scale_has_no_selection_bias_by_records_or_seeds(r
     assert np.mean(errors_of_maximum) > np.mean(errors) + 3 * standard_error
 
 
-def test_the_selected_scale_is_never_one_of_the_excluded():
+def with_validation(setting, seed, noise=0.01):
+    """A simulated study with validation metrics that have the true values and noise of their own."""
+    predictions = simulate(setting, seed=seed)
+    truth = setting.truth.mean(axis=1)[predictions.scale_of]
+    return predictions.replace(validation=truth + np.random.default_rng(seed).normal(scale=noise, size=len(truth)))
+
+
+def test_where_there_is_a_validation_metric_it_alone_selects():
     predictions = simulate(replace(SMALL, effects=(-0.1, 0.08, -0.05), ratio=0.3), seed=0)
-    best = predictions.scales.index(best_of(predictions).scale)
-    selection = SplitSelection(predictions, seed=0, excluded=[best])
-    share, _ = selection.overall()
-    assert share[best] == 0
-    assert share.sum() == pytest.approx(1)
-    assert selection.gain_over(best).value < 0
+    worst = np.array([t["depth"] == 2 and t["channels"] == 16 and t["kernel"] == 7 for t in predictions.trials])
+    best = best_of(predictions.replace(validation=worst))
+    assert best.scale == Scale(("depth", "channels", "kernel"), (2, 16, 7))
+    assert {entry.scale: entry.share for entry in best.chosen}[best.scale] == 1
+    model = macro_model(predictions)
+    assert best.value == pytest.approx(model.estimate.value[worst].mean())
+
+
+def test_a_value_selected_on_validation_has_no_bias_although_a_seed_that_is_lucky_there_is_lucky_on_test():
+    errors, errors_of_named = [], []
+    for number in range(60):
+        predictions = simulate(replace(SMALL, ratio=3.0, seeds=3), seed=number)  # all scales are equally good
+        model = macro_model(predictions)
+        best = best_of(predictions.replace(validation=model.estimate.value))  # as lucky as can be
+        errors.append(best.value - 0.825)
+        place = predictions.scales.index(best.scale)
+        errors_of_named.append(model.value(predictions.mean_weights()[place]) - 0.825)
+    standard_error = np.std(errors) / np.sqrt(len(errors))
+    assert np.mean(errors) == pytest.approx(0, abs=3 * standard_error)
+    assert np.mean(errors_of_named) > np.mean(errors) + 3 * standard_error
+
+
+def test_selecting_on_validation_covers_the_value_of_selecting_so():
+    setting, covered = replace(SMALL, effects=(-0.01, 0.01, 0.0), seeds=3), 0
+    truth = setting.truth.mean(axis=1)
+    for number in range(60):
+        best = best_of(with_validation(setting, number))
+        target = sum(entry.share * truth[c] for c, entry in enumerate(best.chosen))
+        covered += best.low <= target <= best.high
+    assert covered >= 52  # 95 % of 60 is 57
 
 
 def test_without_a_known_noise_of_seeds_no_scale_is_ruled_out_and_no_interval_given():

@@ -78,13 +78,23 @@ def test_the_keys_of_its_dictionary_are_the_documented_fields():
     seen = set()
     compare(analysis, analysis.to_dict(), seen)
     classes = {value for value in vars(f).values() if hasattr(value, "__dataclass_fields__")}
-    assert classes - seen == {f.Effect, f.ScaleEntry, Scale}  # all classes but the bases occur in the analysis
+    assert classes - seen == {f.ScaleEntry, Scale}  # all classes but the bases occur in the analysis
 
 
 def test_a_claim_by_the_residual_of_one_seed_has_a_note(analysis):
     single = analyse(simulate(replace(SETTING, seeds=1), seed=0))
     assert "note" in single.to_dict()["claims"]["depth"]
     assert "note" not in analysis.to_dict()["claims"]["depth"]
+
+
+def test_a_study_with_validation_metrics_names_what_selected_its_best_scale(predictions, analysis):
+    assert analysis.selected_on == "test"
+    deep = [float(trial["depth"] == 4) for trial in predictions.trials]
+    validated = analyse(predictions.replace(validation=deep))
+    assert validated.selected_on == "validation"
+    assert validated.best.scale["depth"] == 4
+    differences = {entry.scale: entry.difference for entry in validated.scales}
+    assert differences[validated.best.scale] == 0
 
 
 def test_the_margin_is_that_of_every_verdict(predictions):
@@ -102,7 +112,10 @@ def test_effects_of_every_metric_and_interactions_of_every_pair_are_there(analys
 
 def test_the_claims_of_a_label_are_those_of_a_study_with_this_label_only(predictions, analysis):
     for name, of_label in analysis.per_label.items():
-        assert of_label.claims == claims(predictions.of_label(name))
+        for axis, alone in claims(predictions.of_label(name)).items():
+            found = of_label.claims[axis]
+            assert (found.effect, found.low, found.high, found.p) == (alone.effect, alone.low, alone.high, alone.p)
+            assert found.p_holm >= alone.p_holm, "corrected for all labels"
 
 
 def test_what_is_taken_as_given_is_named(analysis):
@@ -119,10 +132,13 @@ def test_each_scale_has_its_mean_its_seeds_and_its_difference_from_the_best(anal
     for entry in analysis.scales:
         assert np.mean(list(entry.values.values())) == pytest.approx(entry.mean)
         assert entry.difference == pytest.approx(entry.mean - top.mean)
-        assert entry.indistinguishable == (entry.low <= 0 <= entry.high)
+        assert entry.indistinguishable == (entry.high >= 0)
+        assert entry.expected_loss >= 0
+        assert entry.may_lose >= -entry.difference
         assert entry.costs["seconds"] == f.CostRange(10.5, 10, 11)
         assert entry.costs["macs"] is None
         assert entry.learning_rate == 0.01
+    assert sum(entry.best_probability for entry in analysis.scales) == pytest.approx(1)
     indistinguishable = tuple(entry.scale for entry in analysis.scales if entry.indistinguishable)
     assert analysis.best.indistinguishable == indistinguishable
 

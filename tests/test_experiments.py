@@ -116,11 +116,14 @@ def test_published_networks_are_compared_on_the_records_seeds_and_rates_of_the_s
         assert config.model == preset(str(scale["model.preset"]))
         assert config.train.epochs == 7
     written = json.loads((tmp_path / "published.json").read_text())
-    assert (written["seeds"], written["seeds_of_networks"]) == (2, 2)
-    assert written["best"]["network"].startswith("study d1_c")
+    assert (written["seeds"], written["margin"]) == (2, 0.005)
+    predictions = finished_predictions(open_study(tmp_path))
+    on_validation = predictions.mean_weights() @ predictions.validation
+    assert written["opponent"]["network"] == predictions.scales[int(on_validation.argmax())].name
     assert {row["network"] for row in written["networks"]} == {"resnet18_1d", "resnet1d_wang"}
     for row in written["networks"]:
         assert row["low"] < row["difference"] < row["high"]
+        assert row["outcome"] in ("better", "worse", "equivalent", "not decided")
     trained = len(fakes.trained)
     module.main(args, fakes.runner)
     assert len(fakes.trained) == trained, "nothing is trained twice"

@@ -19,9 +19,17 @@ from ecg_jax.cli import main
 from ecg_jax.config import DataConfig, RunConfig
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
+from ecg_jax.errors import RunError
 from ecg_jax.report import sentences
 from ecg_jax.report.html_page import About, page
-from ecg_jax.report.write import conclude_study, validation_means, with_latency, with_test, write_report
+from ecg_jax.report.write import (
+    conclude_study,
+    looks_with,
+    validation_means,
+    with_latency,
+    with_test,
+    write_report,
+)
 from ecg_jax.sources import Synthetic
 from ecg_jax.study import runner
 from ecg_jax.study.design import Study, Trial, make_grid
@@ -83,8 +91,10 @@ def analysis_of(path):
 
 
 def test_analysis_json_is_the_analysis(study):
-    expected = analysis_of(study).to_dict() | {"notes": [], "left_out": {}}
-    assert json.loads((study / "analysis.json").read_text()) == json.loads(json.dumps(expected))
+    expected = analysis_of(study).to_dict() | {"notes": [], "left_out": {}, "looks": [{"seeds": 2, "trials": 16}]}
+    written = json.loads((study / "analysis.json").read_text())
+    assert {warning["name"] for warning in written.pop("warnings")} >= {"best_at_edge"}
+    assert written == json.loads(json.dumps(expected))
     latencies = {(s["depth"], s["channels"]): s["costs"]["latency_ms"]["value"] for s in expected["scales"]}
     assert latencies == {(d, c): d * c for d in (1, 2) for c in (4, 8)}
 
@@ -138,6 +148,40 @@ def test_the_page_gives_the_answer_first_and_asks_the_network_for_nothing(study)
     names = {file.name for file in (study / "figures").iterdir()}
     drawn = ("claims", "scales", "metrics", "interactions", "pareto", "receptive_field", "learning_curves")
     assert names == {f"{name}.{kind}" for name in drawn for kind in ("svg", "png")}
+
+
+def test_warnings_that_change_how_a_verdict_is_read_come_before_the_answer_and_the_others_among_the_limits(study):
+    text = (study / "report.html").read_text()
+    plain = unescape(re.sub(r"<[^>]+>", "", text)).replace("\u00a0", " ")
+    for warning in json.loads((study / "analysis.json").read_text())["warnings"]:
+        place = plain.index(warning["text"])
+        assert (place < plain.index("The best scale is depth")) == warning["in_head"]
+        assert warning["in_head"] or place > plain.index("Limits")
+
+
+def test_each_report_on_other_trials_is_a_look_and_the_same_report_again_is_none(synthetic_set, tmp_path):
+    folder = begun(tmp_path, synthetic_set, GRID)
+    worked(folder, Fakes())
+    for _ in range(2):
+        written = write_report(tmp_path, runner=MEASURES)
+    first = json.loads((tmp_path / "analysis.json").read_text())
+    assert (first["look"], first["looks"]) == (1, [{"seeds": 2, "trials": 4}])
+    folder.add_grid(with_levels(GRID, seeds=3))
+    worked(folder, Fakes())
+    written = write_report(tmp_path, runner=MEASURES)
+    second = json.loads((tmp_path / "analysis.json").read_text())
+    assert (second["look"], second["looks"]) == (2, [{"seeds": 2, "trials": 4}, {"seeds": 3, "trials": 6}])
+    assert any("look 2 at the study (at 2, 3 seeds)" in sentence for sentence in written.answer)
+    claim = second["claims"]["channels"]
+    assert claim["p_holm"] == pytest.approx(min(1, 2 * claim["p"]))
+
+
+@pytest.mark.parametrize("damage", ["{", '{"looks": 5}', '{"looks": [{"seeds": 1}]}'])
+def test_looks_that_cannot_be_read_are_named(study, tmp_path, damage):
+    (tmp_path / "analysis.json").write_text(damage)
+    predictions = load_results(open_study(study)).predictions
+    with pytest.raises(RunError, match=r"analysis\.json cannot be read \(.*\); delete it, and looks count anew"):
+        looks_with(tmp_path, predictions)
 
 
 def test_text_in_the_page_is_escaped():

@@ -20,11 +20,13 @@ from ecg_jax.study.results import StudyResults
 NUMBERS = tuple(axis.with_levels(levels) for axis, levels in zip(READY_MADE, ((1, 2), (8, 16), (3, 5)), strict=True))
 HEAD = Axis("model.head", ("gap", "attention"), "categorical")
 DEPTH, CHANNELS, KERNEL = NUMBERS
+UNKNOWN = dict.fromkeys(("p", "p_holm", "seeds_needed", "records_needed"))
 
 
 def scale(levels, mean, macs=1000.0, axes=NUMBERS):
     cost = CostRange(macs, macs, macs)
-    unknown = dict.fromkeys(("difference", "low", "high", "learning_rate"))
+    against_best = ("may_lose", "best_probability", "expected_loss")
+    unknown = dict.fromkeys(("difference", "low", "high", "learning_rate", *against_best))
     return ScaleFindings(
         scale=Scale(tuple(axis.name for axis in axes), levels),
         mean=mean,
@@ -114,7 +116,7 @@ def test_an_effect_without_an_interval_is_left_out_and_without_any_there_is_no_c
 
 
 def test_the_mark_of_a_claim_is_its_verdict_and_that_of_a_contrast_its_significance():
-    claim = Claim(verdict="does not hold", effect=0.1, low=0.0, high=0.2, seeds_needed=None, records_needed=None)
+    claim = Claim(verdict="does not hold", effect=0.1, low=0.0, high=0.2, **UNKNOWN)
     contrast = Contrast(level="a", reference="b", effect=0.1, low=0.0, high=0.2, p=0.1, p_holm=0.2, differs=False)
     effects = {"a": claim, "b": contrast, "c": replace(contrast, differs=True), "d": Effect(0.1, 0.0, 0.2)}
     (panel,) = specifications(charts.forest(effects, x_title=""))
@@ -146,7 +148,7 @@ def test_a_scale_whose_receptive_field_is_unknown_is_left_out_of_its_chart():
 
 def test_only_the_config_decides_the_colour_of_letters_and_lines():
     """So that a dark page is legible: no chart sets black or white, except in a cell of its own colour."""
-    claim = Claim(verdict="holds", effect=-0.01, low=-0.02, high=-0.001, seeds_needed=2, records_needed=2)
+    claim = Claim(verdict="holds", effect=-0.01, low=-0.02, high=-0.001, **UNKNOWN)
     curves = [charts.EpochMean(SCALES[0].scale, epoch, 0.8, 1.0) for epoch in (1, 2)]
     panels = [
         *charts.forest({"a": claim}, title="t", x_title="x", margin=0.002),

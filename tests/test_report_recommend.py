@@ -21,6 +21,8 @@ def study(synthetic_set, tmp_path_factory):
 def test_the_command_that_is_printed_trains_that_scale(study, monkeypatch):
     runner = Runner(measure_latency=lambda study, scale: float(scale["depth"]))
     lines = advise(study, {"latency_ms": 1.5}, runner=runner)
+    assert any(line.startswith("judgement    it is expected to lose 0.") for line in lines)
+    assert any(line.startswith("guarantee    it loses at most 0.") for line in lines)
     (line,) = [line for line in lines if line.startswith("train it")]
     command = shlex.split(line.removeprefix("train it"))
     assert command[:2] == ["ecg-jax", "train"]

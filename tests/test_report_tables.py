@@ -21,15 +21,17 @@ def text_of(table):
 
 def test_a_comparison_shows_costs_and_differences_and_marks_what_exceeds_the_window():
     names = ("kernel", "model.head")
-    reference = ScaleComparison(Scale(names, (3, "gap")), 0.8, 0.75, 0.85, 0.0, 0.0, 0.0, parameters=8000)
+    reference = ScaleComparison(Scale(names, (3, "gap")), 0.8, 0.75, 0.85, 0.0, 0.0, 0.0, None, parameters=8000)
     known = {"parameters": 9000, "macs": 12345, "receptive_field_samples": 300, "receptive_field_ms": 3000.0}
-    other = ScaleComparison(Scale(names, (7, "flatten")), 0.81, 0.76, 0.86, 0.01, -0.02, 0.04, **known, seconds=5.4)
+    other = ScaleComparison(
+        Scale(names, (7, "flatten")), 0.81, 0.76, 0.86, 0.01, -0.02, 0.04, "not decided", **known, seconds=5.4
+    )
     lines = text_of(comparison_table([reference, other], 100, window_samples=250, title="title")).splitlines()
     first, second = (next(line for line in lines if head in line) for head in ("gap", "flatten"))
     assert first.count("–") == 3  # MACs, receptive field and time are not known
     assert [cell.strip() for cell in second.strip("│").split("│")] == [
         *("7 (70 ms)", "flatten", "9,000", "12,345", "3000 *", "5", "0.8100 (95 % 0.7600 to 0.8600)"),
-        "+0.0100 (95 % −0.0200 to +0.0400)",
+        *("+0.0100 (95 % −0.0200 to +0.0400)", "not decided"),
     ]
     assert "* beyond the window of 250 samples" in lines[-1]
 

@@ -176,6 +176,7 @@ def test_a_chart_finds_the_levels_of_an_axis_of_any_name(name):
     axes = (Axis(name, ("gap", "att'n"), "categorical"), Axis("model.depth", (1, 2)))
     unknown = dict.fromkeys(("difference", "low", "high", "learning_rate", "mean_low", "mean_high"))
     unknown |= dict.fromkeys(("receptive_field_ms", "receptive_field_samples"))
+    unknown |= dict.fromkeys(("may_lose", "best_probability", "expected_loss"))
     unknown |= {"values": {}, "indistinguishable": False, "costs": {}}
     means = {("gap", 1): 0.71, ("gap", 2): 0.72, ("att'n", 1): 0.73, ("att'n", 2): 0.74}
     scales = [ScaleFindings(Scale((name, "depth"), levels), mean=mean, **unknown) for levels, mean in means.items()]

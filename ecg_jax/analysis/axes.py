@@ -89,6 +89,11 @@ def default_kind(levels: Sequence[Level]) -> Kind:
     return "log2" if all(level > 0 for level in levels) else "linear"  # pyright: ignore[reportOperatorIssue]
 
 
+def numeric_axes(axes: Iterable[Axis]) -> list[Axis]:
+    """The axes that have effects; the others have contrasts."""
+    return [axis for axis in axes if axis.kind != "categorical"]
+
+
 READY_MADE = (
     Axis("model.depth", claim=-1),
     Axis("model.channels", claim=1),

@@ -1,19 +1,23 @@
-"""Compares the scales of a study with one of them, or given networks with the selected best scale. NumPy and SciPy."""
+"""Compares the scales of a study, or networks beside it, with one scale that is named beforehand. NumPy and SciPy."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from ecg_jax.analysis.axes import Axis, Scale
 from ecg_jax.analysis.findings import ScaleMean
-from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE, simultaneous
+from ecg_jax.analysis.multiple_comparisons import simultaneous
 from ecg_jax.analysis.predictions import StudyPredictions
-from ecg_jax.analysis.selection import SplitSelection
+from ecg_jax.analysis.recommendation import TOLERATED
 from ecg_jax.analysis.tradeoffs import costs_of
 from ecg_jax.analysis.variance import VarianceModel, around, macro_model
 from ecg_jax.errors import RunError
 
+Outcome = Literal["better", "worse", "equivalent", "not decided"]
+"""Of a comparison with a reference: `better` or `worse` if the interval of the difference excludes 0, `equivalent` if
+it lies within the margin around 0, else `not decided`."""
 FACTS = ("parameters", "macs", "receptive_field_samples", "receptive_field_ms")
 
 
@@ -22,13 +26,13 @@ class ScaleComparison(ScaleMean):
     """The macro AUROC of a scale and its difference from the reference; None for what is not known.
 
     `mean_low` to `mean_high` is the interval of the mean alone, `low` to `high` that of the difference, for all
-    differences at once. `share`, of a selected scale: the fraction of the splits in which it was selected.
+    differences at once. `outcome` is that of the comparison; None for the reference itself.
     """
 
-    difference: float | None
+    difference: float
     low: float | None
     high: float | None
-    share: float | None = None
+    outcome: Outcome | None = None
     parameters: int | None = None
     macs: int | None = None
     receptive_field_samples: int | None = None
@@ -37,7 +41,7 @@ class ScaleComparison(ScaleMean):
 
 
 def join(parts: Mapping[str, StudyPredictions], axis: Axis) -> StudyPredictions:
-    """Several studies on the same records as one, whose only axis has one level for each scale of each part.
+    """Several studies on the same records as one, whose only axis has one level for each scale of each part, in order.
 
     Args:
         parts: name -> study. The level of a scale is its part's name, followed by the scale's name if it has several.
@@ -47,32 +51,37 @@ def join(parts: Mapping[str, StudyPredictions], axis: Axis) -> StudyPredictions:
         RunError: a part predicts other records than the first, or only some parts have thresholds.
     """
     first_name, first = next(iter(parts.items()))
-    trials = []
+    trials, levels = [], []
     for name, part in parts.items():
         for what in ("labels", "fold_of", "patient_of"):
             if not np.array_equal(getattr(part, what), getattr(first, what)):
                 raise RunError(f"{name} predicts other records than {first_name}")
         if (part.thresholds is None) != (first.thresholds is None):
             raise RunError(f"only one of {first_name} and {name} has thresholds; give thresholds for both or for none")
-        for trial in part.trials:
-            level = f"{name} {Scale.of(trial, part.axes).name}" if len(part.scales) > 1 else name
-            trials.append({**trial, axis.name: level})
+        own = [f"{name} {scale.name}" if len(part.scales) > 1 else name for scale in part.scales]
+        trials += [{**trial, axis.name: own[c]} for trial, c in zip(part.trials, part.scale_of, strict=True)]
+        levels += own
     thresholds = [part.thresholds for part in parts.values() if part.thresholds is not None]
     return first.replace(
         trials=trials,
         probabilities=np.concatenate([part.probabilities for part in parts.values()]),
         thresholds=np.concatenate(thresholds) if thresholds else None,
-        axes=(replace(axis, levels=()),),
+        axes=(replace(axis, levels=tuple(levels)),),
         validation=None,
     )
 
 
-def compare_with(predictions: StudyPredictions, reference: Scale, *, seed: int = 0) -> list[ScaleComparison]:
-    """The mean macro AUROC of every scale and its difference from one of them.
+def compare_with(
+    predictions: StudyPredictions, reference: Scale, *, margin: float = TOLERATED, seed: int = 0
+) -> list[ScaleComparison]:
+    """The mean macro AUROC of every scale and its difference from one of them, which is named before it is measured.
+
+    A reference that is chosen by these test records, as their best scale, has an advantage over all others.
 
     Args:
         predictions: of the study.
         reference: the scale to compare with.
+        margin: two scales are equivalent if their difference is certainly smaller.
         seed: of the simultaneous intervals.
 
     Raises:
@@ -81,50 +90,37 @@ def compare_with(predictions: StudyPredictions, reference: Scale, *, seed: int =
     model = _macro_model(predictions)
     if reference not in predictions.scales:
         raise RunError(f"the study has no scale {reference.name} to compare with")
-    weights = predictions.mean_weights()
-    away = weights - weights[predictions.scales.index(reference)]
+    place, weights = predictions.scales.index(reference), predictions.mean_weights()
+    away = weights - weights[place]
     return [
-        _comparison(model, c, model.value(contrast), half)
+        _comparison(model, c, model.value(contrast), half, None if c == place else margin)
         for c, (contrast, half) in enumerate(zip(away, simultaneous(model, away, seed=seed), strict=True))
     ]
 
 
-def compare_with_best(
-    predictions: StudyPredictions, candidates: Collection[Scale], *, seed: int = 0
-) -> list[ScaleComparison]:
-    """Compares each candidate with the selected best of all other scales, without selection bias.
-
-    In each split (see `selection`) the scale that is best on one half is read on the other half, and so are the
-    candidates. The first row is that best scale; its `mean` is the value of selecting a scale in this way. The
-    intervals of the differences hold for all candidates at once (Bonferroni).
-
-    Args:
-        predictions: of the study, with the candidates among its scales.
-        candidates: scales that are not selected from.
-        seed: of the splits.
+def opponent(predictions: StudyPredictions, name: str = "") -> int:
+    """The place of the scale of this name or, without a name, of the scale with the largest mean on validation.
 
     Raises:
-        RunError: no label has both classes in both halves of a fold.
+        RunError: the study has no such scale, or no validation metric to choose one by.
     """
-    model = _macro_model(predictions)
-    places = [c for c, scale in enumerate(predictions.scales) if scale in candidates]
-    if len(places) == len(predictions.scales):
-        raise RunError("every scale is a candidate; leave some from which the best one is selected")
-    selection = SplitSelection(predictions, seed=seed, excluded=places)
-    selected = selection.overall()
-    if selected is None:
-        raise RunError("macro AUROC is not defined: too few test records of a class in half of a fold")
-    share, value = selected
-    weights, most_often = predictions.mean_weights(), int(share.argmax())
-    low, high = around(value, model.components(weights, share).half_width())
-    best = _comparison(model, most_often, None, None)
-    rows = [replace(best, mean=value, mean_low=low, mean_high=high, share=float(share[most_often]))]
-    for c in places:
-        gain = selection.gain_over(c)
-        assert gain is not None  # it is known wherever the selection is
-        components = model.components(weights[gain.pairs[:, 1]] - weights[gain.pairs[:, 0]], gain.share)
-        rows.append(_comparison(model, c, -gain.value, components.half_width(1 - SIGNIFICANCE / 2 / len(places))))
-    return rows
+    names = [scale.name for scale in predictions.scales]
+    if name and name not in names:
+        raise RunError(f"--against {name}: there is no such scale; choose from {', '.join(names)}")
+    if name:
+        return names.index(name)
+    if predictions.validation is None:
+        raise RunError("the study has no macro AUROC on validation to choose a scale by; name one with --against")
+    return int((predictions.mean_weights() @ predictions.validation).argmax())
+
+
+def outcome(difference: float, half_width: float | None, margin: float) -> Outcome:
+    """What an interval around the difference from a reference says."""
+    if half_width is None:
+        return "not decided"
+    if abs(difference) > half_width:
+        return "better" if difference > 0 else "worse"
+    return "equivalent" if abs(difference) + half_width < margin else "not decided"
 
 
 def _macro_model(predictions: StudyPredictions) -> VarianceModel:
@@ -135,7 +131,7 @@ def _macro_model(predictions: StudyPredictions) -> VarianceModel:
 
 
 def _comparison(
-    model: VarianceModel, scale: int, difference: float | None, half_width: float | None
+    model: VarianceModel, scale: int, difference: float, half_width: float | None, margin: float | None
 ) -> ScaleComparison:
     predictions = model.predictions
     own = predictions.mean_weights()[scale]
@@ -147,6 +143,7 @@ def _comparison(
         *model.interval(own),
         difference,
         *around(difference, half_width),
+        None if margin is None else outcome(difference, half_width, margin),
         **{name: trial.get(name) for name in FACTS},
         seconds=None if seconds is None else seconds.value,
     )

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from ecg_jax.analysis.axes import READY_MADE
-from ecg_jax.analysis.effects import claims, slope
+from ecg_jax.analysis.effects import slope
 from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.analysis.summary import analyse
+from ecg_jax.analysis.verdicts import claims
 
 SEEDS = (2, 3, 5)
 RATIOS = (1 / 3, 1.0, 3.0)

@@ -28,10 +28,31 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class CorrectedEffect(Effect):
+    """An effect with the p-value of no effect.
+
+    The interval is of this effect alone. `p_holm` is corrected for all effects that are tested with it (Holm 1979) and
+    for the looks at the study; `differs` says whether it is below .05.
+    """
+
+    p: float | None
+    p_holm: float | None
+    differs: bool
+
+
+@dataclass(frozen=True)
 class Claim(Effect):
-    """An effect with its verdict, and how many seeds or test records alone would decide it if it is as estimated."""
+    """An effect with its verdict, and what is needed to find an effect as large as the margin.
+
+    The interval and `p` are of this effect alone. `p_holm` and the verdict are corrected for all effects of the table
+    (Holm 1979) and for the looks at the study. `seeds_needed` and `records_needed` are the numbers of seeds or of test
+    records with which an effect of the margin is found with a power of 80 %, the noise of the seeds being at its upper
+    80 % bound; None if no number is enough.
+    """
 
     verdict: Verdict
+    p: float | None
+    p_holm: float | None
     seeds_needed: int | None
     records_needed: int | None
     note: str | None = None
@@ -39,18 +60,40 @@ class Claim(Effect):
 
 
 @dataclass(frozen=True)
-class Contrast(Effect):
+class Step(Effect):
+    """Difference of a metric between two neighbouring levels of an axis: that of `upper` minus that of `lower`."""
+
+    lower: Level
+    upper: Level
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisClaim(Claim):
+    """A claim of the primary family, and what its effect depends on.
+
+    Attributes:
+        depends_on: `curvature` if the effect changes along the axis, and the names of the axes with which it changes,
+            corrected for all curvatures and interactions of the study. One slope does not describe such an effect.
+        curvature: how much the effect grows with each step of the axis itself.
+        steps: between neighbouring levels, over all scales.
+        at_best: the effect among the scales that differ from the best one in this axis alone.
+    """
+
+    depends_on: tuple[str, ...]
+    curvature: CorrectedEffect
+    steps: tuple[Step, ...]
+    at_best: Effect
+
+
+@dataclass(frozen=True)
+class Contrast(CorrectedEffect):
     """Difference of a metric between two levels of a categorical axis: `level` minus `reference`.
 
-    The interval is of this contrast alone; `p_holm` is corrected for all pairs of levels of the axis (Holm 1979), and
-    `differs` says whether it is below .05.
+    It is tested with all pairs of levels of the axis.
     """
 
     level: Level
     reference: Level
-    p: float | None
-    p_holm: float | None
-    differs: bool
 
 
 @dataclass(frozen=True)
@@ -63,8 +106,12 @@ class Slope(Effect):
 
 
 @dataclass(frozen=True)
-class Interaction(Effect):
-    """How much the effect of one axis grows with each step of another (None if one of them is categorical)."""
+class Interaction(CorrectedEffect):
+    """How much the effect of one axis grows with each step of another (None if one of them is categorical).
+
+    It is tested with all interactions and curvatures of the study. A slope in `slopes` has an interval of its own,
+    without correction: read it where the interaction `differs`.
+    """
 
     slopes: tuple[Slope, ...]
 
@@ -87,7 +134,9 @@ class SelectedScale(ScaleEntry):
 class BestScale:
     """The scale with the largest mean macro AUROC, and the value of selecting a scale in this way.
 
-    `value` is read on records and seeds that did not select, so it has no selection bias.
+    The mean is that on validation where the study has it, else that on the test records. `value` is read on seeds and
+    test records that did not select, so it has no selection bias. `indistinguishable` contains the scale that is truly
+    the best in at least 95 % of studies.
     """
 
     scale: Scale
@@ -160,7 +209,16 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class ScaleFindings(ScaleEntry):
-    """All that is known of a scale; `difference` is from the best scale, its interval holds for all scales at once."""
+    """All that is known of a scale.
+
+    Attributes:
+        difference, low, high: from the best scale; the intervals hold for all scales at once.
+        indistinguishable: it is not significantly worse than the best scale.
+        may_lose: the most that it may lose against the scale that is truly the best: a guarantee, which holds for all
+            scales at once in 95 % of studies (one-sided multiple comparisons with the best, Hsu 1996).
+        best_probability, expected_loss: how probably it is the best, and what it is expected to lose against the best:
+            a judgement, which assumes that scales with similar levels are similarly good (`analysis.surface`).
+    """
 
     mean: float | None
     mean_low: float | None
@@ -171,6 +229,9 @@ class ScaleFindings(ScaleEntry):
     low: float | None
     high: float | None
     indistinguishable: bool
+    may_lose: float | None
+    best_probability: float | None
+    expected_loss: float | None
     receptive_field_samples: int | None
     receptive_field_ms: float | None
     learning_rate: float | None
@@ -182,14 +243,19 @@ class Analysis:
     """All findings of a study: the content of `analysis.json`."""
 
     axes: tuple[Axis, ...]
-    claims: dict[str, Claim]
-    """Axis -> effect on macro AUROC; without categorical axes."""
+    claims: dict[str, AxisClaim]
+    """The primary family: axis -> effect on macro AUROC; without categorical axes."""
     contrasts: dict[str, tuple[Contrast, ...]]
     """Categorical axis -> all pairs of its levels, those with the first level first."""
     metrics: dict[str, dict[str, Claim]]
-    """Metric -> axis -> effect on it: `macro_auprc`, `macro_f1` and, where the data set has one, its own `score`."""
+    """Metric -> axis -> effect on it: `macro_auprc`, `macro_f1` and, where the data set has one, its own `score`.
+
+    A secondary table: its verdicts are corrected for all of its effects. The claims of `per_label` are another one.
+    """
     interactions: dict[str, Interaction]
     """Pair of axes, joined by a colon."""
+    selected_on: Literal["validation", "test"]
+    """By what the best scale is selected; `test`: by one half of the test records, and read on the other half."""
     best: BestScale | None
     per_label: dict[str, LabelFindings | None]
     pareto: dict[str, tuple[ParetoPoint, ...] | None] | None
@@ -198,6 +264,8 @@ class Analysis:
     scales: tuple[ScaleFindings, ...]
     taken_as_given: tuple[str, ...]
     margin: float
+    look: int
+    """The number of this look at the study: how many times it was analysed, each time with other seeds."""
     seeds: int
     records: int
     patients: int

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_jax.analysis.axes import Scale
+from ecg_jax.analysis.effects import best_place
 from ecg_jax.analysis.findings import CostRange
-from ecg_jax.analysis.multiple_comparisons import simultaneous
+from ecg_jax.analysis.multiple_comparisons import may_lose
 from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.selection import SplitSelection
+from ecg_jax.analysis.surface import response_surface
 from ecg_jax.analysis.tradeoffs import costs_of
 from ecg_jax.analysis.variance import around, macro_model
 from ecg_jax.errors import ConfigError
@@ -21,75 +23,101 @@ UNITS = {
     "latency_ms": "ms per window",
     "seconds": "s of training",
 }
+TOLERATED = 0.005  # AUROC
 Costs = dict[str, CostRange | None]
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A scale with its costs, and the AUROC expected of a scale selected this way.
+    """The cheapest scale that is expected to lose little against the best one, with what is known of its loss.
 
     Attributes:
         scale, learning_rate: what to train; the rate is None if the study does not know it.
-        quality, low, high: the expected AUROC without selection bias (with one seed only the bias of the records is
-            removed) and its 95 % interval; None if there are too few records or seeds.
         costs: of the scale.
-        cheaper: the scale with the fewest MACs within the budget that cannot be distinguished from it; None if it is
-            that scale itself.
+        expected_loss: AUROC that it is expected to lose against the best scale within the budget: a judgement, see
+            `surface`; None if the noise of the seeds is not known.
+        may_lose: the most that it may lose: a guarantee for all scales within the budget at once, in 95 % of studies.
+        guaranteed: the cheapest scale of which this guarantee is within the tolerated loss; None if there is none.
+        best: the best scale within the budget.
+        quality, low, high: the expected AUROC of a scale that is selected as the best one was, without selection bias
+            (with one seed only the bias of the records is removed), and its 95 % interval; None if there are too few
+            records or seeds.
         affordable, of: the number of scales within the budget, and of all scales.
     """
 
     scale: Scale
     learning_rate: float | None
+    costs: Costs
+    expected_loss: float | None
+    may_lose: float | None
+    guaranteed: Scale | None
+    best: Scale
     quality: float | None
     low: float | None
     high: float | None
-    costs: Costs
-    cheaper: Scale | None
     affordable: int
     of: int
 
 
 def recommend(
-    predictions: StudyPredictions, budget: Mapping[str, float] | None = None, *, label: str | None = None, seed: int = 0
+    predictions: StudyPredictions,
+    budget: Mapping[str, float] | None = None,
+    *,
+    label: str | None = None,
+    tolerate: float = TOLERATED,
+    seed: int = 0,
 ) -> Recommendation:
-    """Recommends the best scale within a budget.
+    """Recommends the scale with the fewest MACs within a budget that is expected to lose at most `tolerate`.
+
+    Where the MACs or the noise of the seeds are not known, it is the best scale.
 
     Args:
         predictions: test predictions of all trials.
         budget: upper limits of `parameters`, `macs`, `latency_ms`.
         label: use the AUROC of this label; by default macro AUROC.
-        seed: of the splits.
+        tolerate: the largest tolerated loss of AUROC against the best scale within the budget.
+        seed: of the splits, the bounds and the response surface.
 
     Raises:
-        ConfigError: there is no such label, or no scale is within the budget; the message names the smallest one.
+        ConfigError: there is no such label, no scale is within the budget (the message names the smallest one), or the
+            tolerated loss is below 0.
     """
+    if not tolerate >= 0:
+        raise ConfigError(f"--tolerate is {tolerate:g}; give a loss of AUROC from 0 up, such as 0.005")
     predictions = predictions if label is None else predictions.of_label(label)
-    model = macro_model(predictions)
-    if model is None:
-        raise ConfigError("AUROC is not defined: too few test records have the label, or too few lack it")
     table = [costs_of(predictions, c) for c in range(len(predictions.scales))]
     kept = _affordable(predictions, table, budget or {})
-    weights = predictions.mean_weights()[kept]
-    best = int((weights @ model.estimate.value).argmax())
-    if len(kept) > 1:
-        some = predictions.of_trials(np.flatnonzero(np.isin(predictions.scale_of, kept)))
-        share, quality = SplitSelection(some, seed=seed).overall() or (np.zeros(len(kept)), None)
-    else:
+    some = predictions.of_trials(np.flatnonzero(np.isin(predictions.scale_of, kept)))
+    model = macro_model(some)
+    if model is None:
+        raise ConfigError("AUROC is not defined: too few test records have the label, or too few lack it")
+    weights, best = some.mean_weights(), best_place(model)
+    share, quality = SplitSelection(some, seed=seed).overall() or (np.zeros(len(kept)), None)
+    if len(kept) == 1:
         share, quality = np.ones(1), model.value(weights[best])
     low, high = around(quality, model.components(weights, share).half_width())
-    away = weights - weights[best]
-    halves = simultaneous(model, away, seed=seed)
-    close = [i for i, half in enumerate(halves) if half is None or abs(model.value(away[i])) <= half]
-    cheapest = min(close, key=lambda i: _value(table[kept[i]], "macs"))
-    trial = predictions.trials[int(predictions.trials_of(kept[best])[0])]
+    bounds, surface = may_lose(model, seed=seed), response_surface(model, seed=seed)
+    macs = [_value(table[c], "macs") for c in kept]
+
+    def cheapest(loss: Sequence[float | None]) -> int | None:
+        tolerable = [i for i, lost in enumerate(loss) if lost is not None and lost <= tolerate and np.isfinite(macs[i])]
+        return min(tolerable, key=lambda i: macs[i], default=None)
+
+    expected = [None] * len(kept) if surface is None else surface.expected_loss.tolist()
+    found, guaranteed = cheapest(expected), cheapest(bounds)
+    place = best if found is None else found
+    trial = some.trials[int(some.trials_of(place)[0])]
     return Recommendation(
-        scale=predictions.scales[kept[best]],
+        scale=some.scales[place],
         learning_rate=trial.get("learning_rate"),
+        costs=table[kept[place]],
+        expected_loss=expected[place],
+        may_lose=bounds[place],
+        guaranteed=None if guaranteed is None else some.scales[guaranteed],
+        best=some.scales[best],
         quality=quality,
         low=low,
         high=high,
-        costs=table[kept[best]],
-        cheaper=None if cheapest == best or table[kept[best]]["macs"] is None else predictions.scales[kept[cheapest]],
         affordable=len(kept),
         of=len(table),
     )

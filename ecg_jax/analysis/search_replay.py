@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_jax.analysis.axes import Level
-from ecg_jax.analysis.effects import MARGIN, verdict
 from ecg_jax.analysis.findings import Claim, Verdict
 from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.variance import macro_model
+from ecg_jax.analysis.verdicts import MARGIN, p_of_effect, verdict
 from ecg_jax.errors import ConfigError
 
 REPLAYS = 1000
@@ -128,8 +128,11 @@ def replay(
     curves = tuple(CurvePoint(**vars(difference(w, n)), budget=float(budget)) for budget, w, n in points)
     mean_weights = [weights[name].mean(axis=0) for name in ("whole", "narrowed")]
     average = difference(*mean_weights)
-    half = model.components(mean_weights[1] - mean_weights[0]).half_width() if any(dropped.values()) else None
-    return Replay(kept, dropped, curves, average, verdict(average.difference, half, side=1, margin=margin))
+    p_values = (None, None)
+    if any(dropped.values()):
+        components = model.components(mean_weights[1] - mean_weights[0])
+        p_values = p_of_effect(1, average.difference, components, margin=margin)
+    return Replay(kept, dropped, curves, average, verdict(1, average.difference, *p_values))
 
 
 def kept_trials(

@@ -1,9 +1,11 @@
 """Selects the best scale, over all labels and for each label, and estimates its value without selection bias.
 
-The best of many scales is partly the best because of noise in records and seeds. Therefore, in 200 splits, the scale
-that is best on one half of the patients and of each scale's seeds is read on the other half of both, each half in turn;
-the mean of these readings has no selection bias. (If it were read with the same seeds, the estimate would be .007 to
-.010 too high in simulated studies in which the noise of the seeds is the larger one.) NumPy and SciPy.
+The best of many scales is partly the best because of noise in records and seeds. So what selects is never what is read.
+Where the study has a validation metric, the scale that is best on validation by one half of the seeds of each scale is
+read on all test records by the other half. Else, and for single labels, the scale that is best on one half of the
+patients and seeds is read on the other half of both. Both are repeated over 200 splits, with each half in turn. (If a
+scale were read with the seeds that selected it, the estimate would be .007 to .010 too high in simulated studies in
+which the noise of the seeds is the larger one.) NumPy and SciPy.
 """
 
 from collections.abc import Sequence
@@ -11,11 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ecg_jax.analysis.effects import claims_on
-from ecg_jax.analysis.findings import BestScale, LabelFindings, ScaleMean, SelectedScale
-from ecg_jax.analysis.multiple_comparisons import holm, significant
-from ecg_jax.analysis.predictions import FEWEST_OF_A_CLASS, StudyPredictions
+from ecg_jax.analysis.effects import best_place
+from ecg_jax.analysis.findings import BestScale, Claim, LabelFindings, ScaleMean, SelectedScale
+from ecg_jax.analysis.influence import macro_auroc
+from ecg_jax.analysis.multiple_comparisons import corrected, significant
+from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.variance import VarianceModel, around
+from ecg_jax.analysis.verdicts import secondary_claims
 
 SPLITS = 200
 PAIRS_AT_ONCE = 2**22  # of records with and without a label that are compared in one piece
@@ -37,13 +41,10 @@ class Gain:
 
 
 class SplitSelection:
-    """The AUROC of every scale on both halves of each split: one half selects, the other is read."""
+    """The scales that one half of the data selects, and the AUROC of every scale on the other half, for each split."""
 
-    def __init__(self, predictions: StudyPredictions, *, seed: int, excluded: Sequence[int] = ()):
-        """Splits the patients within folds, and the seeds of every scale that has two or more; H = 400 halves.
-
-        The scales with the places `excluded` are read but never selected.
-        """
+    def __init__(self, predictions: StudyPredictions, *, seed: int):
+        """Splits the patients within folds, and the seeds of every scale that has two or more; H = 400 halves."""
         rng = np.random.default_rng(seed)
         halves = _patient_halves(predictions, rng)  # [splits, N]
         seeds = _seed_halves(predictions, rng)  # [R, splits]
@@ -51,40 +52,40 @@ class SplitSelection:
         selects = np.hstack([seeds | alone, ~seeds | alone])  # [R, H]
         is_read = np.hstack([~seeds | alone, seeds | alone])
         by_label = _half_aurocs(predictions, halves)  # [K, R, H]
-        by_metric = np.concatenate([_nan_mean(by_label)[None], by_label])  # the macro mean comes first: [1 + K, R, H]
         member = predictions.mean_weights()  # [scales, R]
-        selecting = np.stack([_seed_mean(member, values, selects) for values in by_metric])  # [1 + K, scales, H]
-        self._read = np.stack([_seed_mean(member, np.roll(v, SPLITS, axis=1), is_read) for v in by_metric])
-        undefined = np.isnan(selecting) | np.isnan(self._read)
-        self._known: np.ndarray = ~np.any(undefined, axis=1)  # [1 + K, H]
-        out = np.isnan(selecting)
-        out[:, list(excluded)] = True
-        self._choice = np.where(out, -np.inf, selecting).argmax(axis=1)  # [1 + K, H]
+        selecting = np.stack([_seed_mean(member, values, selects) for values in by_label])  # [K, scales, H]
+        self._read = np.stack([_seed_mean(member, np.roll(v, SPLITS, axis=1), is_read) for v in by_label])
+        self._choice_for_label = _choice(selecting)  # [K, H]
+        macro, validation = macro_auroc(predictions), predictions.validation
+        if validation is None or macro is None:
+            self._choice, self._read_overall = _choice(_nan_mean(selecting)), self._read  # [H], [K, scales, H]
+        else:
+            on_validation, on_test = (np.repeat(x[:, None], 2 * SPLITS, axis=1) for x in (validation, macro.value))
+            self._choice = _choice(_seed_mean(member, on_validation, selects))
+            self._read_overall = _seed_mean(member, on_test, is_read)[None]
 
     def overall(self) -> tuple[np.ndarray, float] | None:
-        """How often each scale was selected [scales], and the mean macro AUROC on the other halves."""
-        known = np.flatnonzero(self._known[0])
-        if not len(known):
+        """How often each scale was selected [scales], and the mean macro AUROC where it was read.
+
+        Each label is averaged over the halves first: in some halves a rare label is not defined.
+        """
+        known = self._choice >= 0
+        read = self._read_overall[:, self._choice, np.arange(len(known))]  # [K, H]
+        by_label = [values[known & ~np.isnan(values)] for values in read]
+        means = [values.mean() for values in by_label if len(values)]
+        if not means:
             return None
-        choice = self._choice[0, known]
-        share = np.bincount(choice, minlength=self._read.shape[1]) / len(known)
-        return share, float(self._read[0, choice, known].mean())
+        share = np.bincount(self._choice[known], minlength=self._read.shape[1]) / known.sum()
+        return share, float(np.mean(means))
 
     def gain_for_label(self, label: int) -> Gain | None:
         """Gain in the AUROC of a label of the scale selected for it, over the scale selected overall."""
-        known = np.flatnonzero(self._known[0] & self._known[1 + label])
-        return self._gain(1 + label, self._choice[1 + label, known], self._choice[0, known], known)
-
-    def gain_over(self, scale: int) -> Gain | None:
-        """Gain in macro AUROC of the scale selected overall, over one given scale."""
-        known = np.flatnonzero(self._known[0])
-        return self._gain(0, self._choice[0, known], np.full(len(known), scale), known)
-
-    def _gain(self, metric: int, own: np.ndarray, other: np.ndarray, known: np.ndarray) -> Gain | None:
+        own, other, read = self._choice_for_label[label], self._choice, self._read[label]
+        known = np.flatnonzero((own >= 0) & (other >= 0) & ~np.isnan(read).any(axis=0))
         if not len(known):
             return None
-        pairs, count = np.unique(np.stack([own, other], axis=1), axis=0, return_counts=True)
-        gain = self._read[metric, own, known] - self._read[metric, other, known]
+        pairs, count = np.unique(np.stack([own[known], other[known]], axis=1), axis=0, return_counts=True)
+        gain = read[own[known], known] - read[other[known], known]
         return Gain(pairs, count / len(known), float(gain.mean()))
 
 
@@ -104,7 +105,7 @@ def best_scale(model: VarianceModel, selection: SplitSelection, indistinguishabl
     half = None if value is None else model.components(weights, share).half_width()
     low, high = around(value, half)
     return BestScale(
-        scale=scales[int((weights @ model.estimate.value).argmax())],
+        scale=scales[best_place(model)],
         value=value,
         low=low,
         high=high,
@@ -114,21 +115,30 @@ def best_scale(model: VarianceModel, selection: SplitSelection, indistinguishabl
 
 
 def label_findings(
-    models: Sequence[VarianceModel | None], selection: SplitSelection, *, margin: float
+    predictions: StudyPredictions,
+    models: Sequence[VarianceModel | None],
+    selection: SplitSelection,
+    *,
+    margin: float,
+    look: int = 1,
 ) -> list[LabelFindings | None]:
-    """For each label its best scale and what that gains over the overall best one; None for a label defined nowhere."""
+    """For each label its best scale and what that gains over the overall best one; None for a label defined nowhere.
+
+    The claims on all labels are one family of tests, the gains another one.
+    """
+    claims = secondary_claims(predictions, models, margin=margin, look=look)
     findings = [
-        None if model is None else _label_findings(model, selection.gain_for_label(k), margin)
-        for k, model in enumerate(models)
+        None if model is None else _label_findings(model, selection.gain_for_label(k), of_label)
+        for k, (model, of_label) in enumerate(zip(models, claims, strict=True))
     ]
-    corrected = holm([None if label is None else label.p for label in findings])
+    p_holm = corrected([None if label is None else label.p for label in findings], look=look)
     return [
         label and replace(label, p_holm=p, differs=significant(p) and (label.advantage or 0) > 0)
-        for label, p in zip(findings, corrected, strict=True)
+        for label, p in zip(findings, p_holm, strict=True)
     ]
 
 
-def _label_findings(model: VarianceModel, gain: Gain | None, margin: float) -> LabelFindings:
+def _label_findings(model: VarianceModel, gain: Gain | None, claims: dict[str, Claim]) -> LabelFindings:
     """The findings on one label before the correction for the number of labels."""
     predictions, weights = model.predictions, model.predictions.mean_weights()
     value = p = low = high = None
@@ -145,7 +155,7 @@ def _label_findings(model: VarianceModel, gain: Gain | None, margin: float) -> L
         p=p,
         p_holm=None,
         differs=False,
-        claims=claims_on(predictions, model, margin=margin),
+        claims=claims,
         scales=scale_means(model),
     )
 
@@ -196,7 +206,7 @@ def _half_aurocs(predictions: StudyPredictions, halves: np.ndarray) -> np.ndarra
         negative = np.flatnonzero(in_fold & ~predictions.labels[:, k])
         first, other = halves[:, positive].astype(np.float32), halves[:, negative].astype(np.float32)  # [splits, n]
         positives, negatives = (np.hstack([h.sum(axis=1), (1 - h).sum(axis=1)]) for h in (first, other))
-        known = (positives >= FEWEST_OF_A_CLASS) & (negatives >= FEWEST_OF_A_CLASS)  # [H]
+        known = (positives > 0) & (negatives > 0)  # [H]
         pairs = np.maximum(positives.astype(float) * negatives, 1)
         for r, probability in enumerate(predictions.probabilities[:, :, k]):
             wins = _wins(probability[positive], probability[negative], first, other)
@@ -227,6 +237,12 @@ def _wins(positive: np.ndarray, negative: np.ndarray, first: np.ndarray, other: 
 def _seed_mean(member: np.ndarray, values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """The mean over the kept trials [R, H] of each scale: [scales, H]."""
     return (member @ (values * kept)) / (member @ kept)
+
+
+def _choice(selecting: np.ndarray) -> np.ndarray:
+    """The place of the best scale [..., H] by values [..., scales, H]; -1 in halves where they are not defined."""
+    undefined = np.isnan(selecting).any(axis=-2)
+    return np.where(undefined, -1, np.where(np.isnan(selecting), -np.inf, selecting).argmax(axis=-2))
 
 
 def _nan_mean(values: np.ndarray) -> np.ndarray:

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from ecg_jax.analysis.effects import MARGIN, claims_on, contrasts, interactions
-from ecg_jax.analysis.findings import Analysis, ScaleFindings, ScaleMean
+from ecg_jax.analysis.effects import best_place, contrasts, interactions
+from ecg_jax.analysis.findings import Analysis, ScaleFindings
 from ecg_jax.analysis.influence import MetricEstimate, aurocs, mean_of, other_metrics
-from ecg_jax.analysis.multiple_comparisons import simultaneous
+from ecg_jax.analysis.multiple_comparisons import may_lose, simultaneous
 from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.selection import SplitSelection, best_scale, label_findings, scale_means
+from ecg_jax.analysis.surface import response_surface
 from ecg_jax.analysis.tradeoffs import costs_of, pareto, power_laws
 from ecg_jax.analysis.variance import ONE_SEED, VarianceModel, around
+from ecg_jax.analysis.verdicts import MARGIN, primary_claims, secondary_claims
 
 FACTS = ("receptive_field_samples", "receptive_field_ms", "learning_rate")
 SELECTION_WITH_ONE_SEED = (
@@ -22,13 +24,14 @@ TAKEN_AS_GIVEN = (
 )
 
 
-def analyse(predictions: StudyPredictions, *, margin: float = MARGIN, seed: int = 0) -> Analysis:
+def analyse(predictions: StudyPredictions, *, margin: float = MARGIN, look: int = 1, seed: int = 0) -> Analysis:
     """Effects and verdicts, the best scale, each label, costs: all findings of a study.
 
     Args:
         predictions: test predictions of all trials.
         margin: the smallest effect that matters (see `claims`).
-        seed: of the splits and of the simultaneous intervals.
+        look: the number of this look at the study (see `claims`).
+        seed: of the splits, of the simultaneous intervals and of the response surface.
     """
 
     def model_of(estimate: MetricEstimate | None) -> VarianceModel | None:
@@ -40,14 +43,19 @@ def analyse(predictions: StudyPredictions, *, margin: float = MARGIN, seed: int 
     selection = None if macro is None else SplitSelection(predictions, seed=seed)
     scales = _scales(predictions, macro, seed)
     others = {name: model_of(estimate) for name, estimate in other_metrics(predictions).items()}
-    labels = [None] * len(by_label) if selection is None else label_findings(by_label, selection, margin=margin)
+    tested = {"margin": margin, "look": look}
+    labels = [None] * len(by_label)
+    if selection is not None:
+        labels = label_findings(predictions, by_label, selection, **tested)
     may_be_best = [scale.indistinguishable for scale in scales]
+    on_others = secondary_claims(predictions, list(others.values()), **tested)
     return Analysis(
         axes=predictions.axes,
-        claims=claims_on(predictions, macro, margin=margin),
-        contrasts=contrasts(predictions, macro),
-        metrics={name: claims_on(predictions, model, margin=margin) for name, model in others.items()},
-        interactions=interactions(predictions, macro),
+        claims=primary_claims(predictions, macro, **tested),
+        contrasts=contrasts(predictions, macro, look=look),
+        metrics=dict(zip(others, on_others, strict=True)),
+        interactions=interactions(predictions, macro, look=look),
+        selected_on="test" if predictions.validation is None else "validation",
         best=None if macro is None or selection is None else best_scale(macro, selection, may_be_best),
         per_label=dict(zip(predictions.label_names, labels, strict=True)),
         pareto=None if macro is None else pareto(macro),
@@ -55,6 +63,7 @@ def analyse(predictions: StudyPredictions, *, margin: float = MARGIN, seed: int 
         scales=scales,
         taken_as_given=(*TAKEN_AS_GIVEN, *_notes_on_seeds(predictions)),
         margin=margin,
+        look=look,
         seeds=predictions.n_seeds,
         records=predictions.n_records,
         patients=predictions.n_patients,
@@ -73,29 +82,40 @@ def _scales(predictions: StudyPredictions, macro: VarianceModel | None, seed: in
     """Each scale with its macro AUROC, its difference from the best one, its costs and other facts."""
     if macro is None:
         unknown = dict.fromkeys(("mean", "mean_low", "mean_high", "difference", "low", "high"))
+        unknown |= dict.fromkeys(("may_lose", "best_probability", "expected_loss"))
         return tuple(
             ScaleFindings(scale, **unknown, values={}, indistinguishable=False, **_facts(predictions, c))
             for c, scale in enumerate(predictions.scales)
         )
     weights = predictions.mean_weights()
-    away = weights - weights[int((weights @ macro.estimate.value).argmax())]
-    rows = zip(scale_means(macro), away, simultaneous(macro, away, seed=seed), strict=True)
-    return tuple(_scale(macro, c, mean, macro.value(contrast), half) for c, (mean, contrast, half) in enumerate(rows))
+    away = weights - weights[best_place(macro)]
+    halves, lost = simultaneous(macro, away, seed=seed), may_lose(macro, seed=seed)
+    surface, means = response_surface(macro, seed=seed), scale_means(macro)
+    found = []
+    for c, half in enumerate(halves):
+        difference = macro.value(away[c])
+        low, high = around(difference, half)
+        found.append(
+            ScaleFindings(
+                **vars(means[c]),
+                values=_by_seed(macro, c),
+                difference=difference,
+                low=low,
+                high=high,
+                indistinguishable=half is None or difference >= -half,
+                may_lose=lost[c],
+                best_probability=None if surface is None else float(surface.best_probability[c]),
+                expected_loss=None if surface is None else float(surface.expected_loss[c]),
+                **_facts(predictions, c),
+            )
+        )
+    return tuple(found)
 
 
-def _scale(macro: VarianceModel, c: int, mean: ScaleMean, difference: float, half: float | None) -> ScaleFindings:
+def _by_seed(macro: VarianceModel, scale: int) -> dict[str, float]:
     trials = macro.predictions.trials
-    by_seed = {trials[r]["seed"]: float(macro.estimate.value[r]) for r in macro.predictions.trials_of(c)}
-    low, high = around(difference, half)
-    return ScaleFindings(
-        **vars(mean),
-        values={str(seed): by_seed[seed] for seed in sorted(by_seed)},
-        difference=difference,
-        low=low,
-        high=high,
-        indistinguishable=half is None or abs(difference) <= half,
-        **_facts(macro.predictions, c),
-    )
+    by_seed = {trials[r]["seed"]: float(macro.estimate.value[r]) for r in macro.predictions.trials_of(scale)}
+    return {str(seed): by_seed[seed] for seed in sorted(by_seed)}
 
 
 def _facts(predictions: StudyPredictions, scale: int) -> dict[str, Any]:

@@ -14,12 +14,13 @@ import numpy as np
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ecg_jax.analysis.axes import Axis
+from ecg_jax.analysis.axes import Axis, numeric_axes
 from ecg_jax.analysis.findings import Analysis, Claim, Effect, ScaleFindings, Slope
 from ecg_jax.formatting import duration, level_text, plural, scale_text, signed, signed_range
 from ecg_jax.report import charts, sentences
 from ecg_jax.report.charts import EpochMean, Panels
 from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, heat_maps, select
+from ecg_jax.report.study_warnings import StudyWarning
 from ecg_jax.study.design import Study
 from ecg_jax.study.results import StudyResults
 
@@ -36,6 +37,7 @@ class About:
     commands: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     machine: str = ""
+    warnings: tuple[StudyWarning, ...] = ()
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -132,8 +134,7 @@ def page(analysis: Analysis | None, drawn: Mapping[str, Figure], about: About) -
         rate_hz=about.study.rate_hz,
         rows=about.results.rows,
         drawn=drawn,
-        numeric=sentences.numeric_axes(analysis.axes if analysis else ()),
-        by_metric=_by_metric,
+        numeric=numeric_axes(analysis.axes if analysis else ()),
         most_panels=MOST_PANELS,
         cost_titles=charts.COST_TITLES,
         sentences=sentences,
@@ -144,15 +145,15 @@ def page(analysis: Analysis | None, drawn: Mapping[str, Figure], about: About) -
 
 
 def _spaced(value: Any) -> Any:
-    """A dash for None; keeps a percent sign with its number. HTML is not changed."""
+    """A dash for None; keeps a number on the line of its percent sign or unit, and of its "p". HTML is not changed."""
     if hasattr(value, "__html__"):
         return value
-    return "–" if value is None else re.sub(r"(?<=\d) %", "\u00a0%", str(value))
+    return "–" if value is None else re.sub(r"(?<=\d) (?=%|ms\))|(?<=\bp) (?=[<.])|(?<=<) (?=\.)", "\u00a0", str(value))
 
 
 def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:
     """The effects of all numeric axes, and the contrasts of each categorical one."""
-    numeric = sentences.numeric_axes(analysis.axes)
+    numeric = numeric_axes(analysis.axes)
     groups: dict[str, dict[str, Effect]] = {
         "": {f"{axis.name}\n{sentences.step_text(axis)}": analysis.claims[axis.name] for axis in numeric}
     }
@@ -166,7 +167,7 @@ def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:
 def _metric_panels(analysis: Analysis) -> Panels:
     """The effect of each numeric axis on all metrics."""
     panels = []
-    for axis in sentences.numeric_axes(analysis.axes):
+    for axis in numeric_axes(analysis.axes):
         effects = {sentences.METRICS[name]: claims[axis.name] for name, claims in _by_metric(analysis).items()}
         title = f"{sentences.claim_text(axis)}?" if axis.claim else axis.name
         x_title = f"change {sentences.step_text(axis)}"
@@ -176,7 +177,7 @@ def _metric_panels(analysis: Analysis) -> Panels:
 
 def _interaction_panels(analysis: Analysis, rate_hz: float) -> Panels:
     """The effect of one axis at each level of another; if there are many pairs, those whose effects differ most."""
-    steps = {axis.name: sentences.step_text(axis) for axis in sentences.numeric_axes(analysis.axes)}
+    steps = {axis.name: sentences.step_text(axis) for axis in numeric_axes(analysis.axes)}
     by_pair: dict[tuple[str, str], dict[str, Slope]] = {}
     for slope in (slope for found in analysis.interactions.values() for slope in found.slopes):
         if slope.effect is not None:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ecg_jax.analysis.recommendation import UNITS, Recommendation, recommend
+from ecg_jax.analysis.axes import Scale
+from ecg_jax.analysis.recommendation import TOLERATED, UNITS, Recommendation, recommend
 from ecg_jax.analysis.summary import SELECTION_WITH_ONE_SEED
 from ecg_jax.config import flags, with_fields
 from ecg_jax.formatting import scale_text, span
@@ -20,6 +21,7 @@ def advise(
     budget: Mapping[str, float],
     *,
     label: str | None = None,
+    tolerate: float = TOLERATED,
     data: Path | None = None,
     runner: Runner | None = None,
     allow_code: bool = False,
@@ -28,29 +30,39 @@ def advise(
 
     Raises:
         RunError: no seed is finished at every scale yet.
-        ConfigError: no scale is within the budget, or there is no such label.
+        ConfigError: no scale is within the budget, there is no such label, or `tolerate` is below 0.
     """
     folder = open_study(folder_path, allow_code=allow_code)
     results = load_results(folder, data=data)
     predictions, rate_hz = results.finished(folder_path, commands(folder)[0]), folder.study.rate_hz
     if "latency_ms" in budget or (folder_path / FILE).is_file():
         predictions = with_latency(folder, predictions, runner or Runner())
-    found = recommend(predictions, budget, label=label)
+    found = recommend(predictions, budget, label=label, tolerate=tolerate)
     value = "not known: too few test records of a class to select on one half and measure on the other"
     if found.quality is not None:
-        value = f"{found.quality:.3f} {span(found.low, found.high)} on test records, for a scale selected in this way"
-    name = scale_text(found.scale.to_dict(), rate_hz)
+        value = (
+            f"{found.quality:.3f} {span(found.low, found.high)} when choosing a scale so, on data that did not choose"
+        )
+
+    def text(scale: Scale) -> str:
+        return scale_text(scale.to_dict(), rate_hz)
+
     lines = [
-        f"scale        {name} ({found.affordable} of {found.of} scales are within the budget)",
-        f"expected     {f'AUROC of {label}' if label else 'macro AUROC'} {value}",
+        f"scale        {text(found.scale)} ({found.affordable} of {found.of} scales are within the budget)",
+        f"best         {text(found.best)}: {f'AUROC of {label}' if label else 'macro AUROC'} {value}",
     ]
     if len(results.seeds) == 1 and found.affordable > 1:
         lines.append(f"             {SELECTION_WITH_ONE_SEED}")
-    lines += _cost_lines(found)
-    if found.cheaper:
-        cheaper = scale_text(found.cheaper.to_dict(), rate_hz)
-        lines.append(f"as good      {cheaper} cannot be distinguished from it, and is cheaper")
-    return [*results.notes, *lines, f"train it     {_command(folder, found, data)}"]
+    if found.expected_loss is not None and found.may_lose is not None:
+        lines.append(
+            f"judgement    it is expected to lose {found.expected_loss:.4f} against the best scale (tolerated: "
+            f"{tolerate:g}), if similar scales are similarly good"
+        )
+        guaranteed = "no scale is known to lose so little"
+        if found.guaranteed is not None:
+            guaranteed = f"the cheapest scale that is known to lose at most {tolerate:g} is {text(found.guaranteed)}"
+        lines.append(f"guarantee    it loses at most {found.may_lose:.4f} (95 %, all scales at once); {guaranteed}")
+    return [*results.notes, *lines, *_cost_lines(found), f"train it     {_command(folder, found, data)}"]
 
 
 def _cost_lines(found: Recommendation) -> list[str]:

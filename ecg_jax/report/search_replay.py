@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_jax.analysis import claims
 from ecg_jax.analysis.axes import Level, Scale
-from ecg_jax.analysis.effects import claims
 from ecg_jax.analysis.search_replay import Replay, replay
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.dataset.splits import split_records

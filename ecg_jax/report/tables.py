@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from ecg_jax.analysis.axes import numeric_axes
 from ecg_jax.analysis.comparisons import ScaleComparison
 from ecg_jax.analysis.findings import Analysis, Effect
 from ecg_jax.formatting import change_text, level_text, scale_text, span
-from ecg_jax.report.sentences import numeric_axes, step_text
+from ecg_jax.report.sentences import step_text
 
 
 def comparison_table(
@@ -28,7 +29,7 @@ def comparison_table(
         caption: below the table.
     """
     names = [*rows[0].scale.names, "parameters", "MACs", "receptive field, ms", "training, s"]
-    table = Table(*names, "macro AUROC", "difference", title=title)
+    table = Table(*names, "macro AUROC", "difference", "outcome", title=title)
     beyond = [window_samples is not None and (row.receptive_field_samples or 0) > window_samples for row in rows]
     for row, star in zip(rows, beyond, strict=True):
         table.add_row(
@@ -37,7 +38,8 @@ def comparison_table(
             "–" if row.receptive_field_ms is None else f"{row.receptive_field_ms:g}{' *' if star else ''}",
             "–" if row.seconds is None else f"{row.seconds:.0f}",
             f"{row.mean:.4f} {span(row.mean_low, row.mean_high, 4)}",
-            change_text(row.difference, row.low, row.high) if row.difference else "",
+            change_text(row.difference, row.low, row.high) if row.outcome else "",
+            row.outcome or "",
         )
     star_text = f"* beyond the window of {window_samples} samples" if any(beyond) else ""
     table.caption = "; ".join(filter(None, (caption, star_text))) or None
@@ -62,7 +64,7 @@ def best_table(
         return ["not known" if one.effect is None else change_text(one.effect, one.low, one.high) for one in found]
 
     steps = (f"{axis.name}, {step_text(axis)}" for axis in axes)
-    table = Table(first_column, "best scale", "macro AUROC of a scale selected in this way", *steps)
+    table = Table(first_column, "best scale", "macro AUROC when choosing so", *steps)
     for name, analysis in analyses.items():
         scale, value = "not defined", "not known"
         if best := analysis.best:

@@ -14,19 +14,24 @@ from typing import Any
 from rich.console import Console
 
 from ecg_jax.analysis.axes import Axis, Scale
-from ecg_jax.analysis.findings import CostRange, ScaleFindings
+from ecg_jax.analysis.findings import Analysis, CostRange, ScaleFindings
 from ecg_jax.analysis.influence import macro_auroc, other_metrics
 from ecg_jax.analysis.predictions import COSTS, StudyPredictions
 from ecg_jax.analysis.summary import analyse
+from ecg_jax.analysis.variance import macro_model
 from ecg_jax.config import flags
+from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.dataset.splits import split_records
+from ecg_jax.errors import RunError
 from ecg_jax.files import open_lock, write_bytes, write_text
 from ecg_jax.report import charts, sentences
 from ecg_jax.report.html_page import About, figures, page
+from ecg_jax.report.study_warnings import Course, StudyWarning, study_warnings
 from ecg_jax.study.design import Trial
 from ecg_jax.study.latency import forget, latencies, machine
-from ecg_jax.study.results import Row, load_results, write_trials
+from ecg_jax.study.results import Row, StudyResults, load_results, write_trials
 from ecg_jax.study.runner import Runner
-from ecg_jax.study.workdir import StudyFolder, open_study
+from ecg_jax.study.workdir import UNREADABLE, StudyFolder, open_study, read_object
 from ecg_jax.terminal import command, say, script, shown, tell
 from ecg_jax.training.workdir import read_metrics
 
@@ -62,23 +67,26 @@ def write_report(
     """
     folder = open_study(folder_path, allow_code=allow_code)
     results = load_results(folder, data=data)
-    analysis = None
+    analysis, warnings, looks = None, [], []
     if results.predictions is not None:
         if again:
             forget(folder_path)
         predictions = with_latency(folder, results.predictions, runner or Runner())
-        analysis = analyse(predictions)
+        looks = looks_with(folder_path, predictions)
+        analysis = analyse(predictions, look=len(looks))
         results = replace(results, rows=with_test(results.rows, predictions))
+        warnings = _warnings(folder, analysis, predictions, results, looks, data)
     write_trials(folder_path, results.rows)
     if results.pilot:
         write_trials(folder_path, results.pilot, "pilot.csv")
     content = analysis.to_dict() if analysis else dict.fromkeys(("claims", "best", "per_label", "pareto"))
     content |= {"notes": list(results.notes), "left_out": results.left_out}
+    content |= {"warnings": [vars(warning) for warning in warnings], "looks": looks}
     write_text(folder_path / "analysis.json", json.dumps(content, indent=1) + "\n")
 
     study, name = folder.study, folder.path.resolve().name
     shown_data = shown(data or study.base.data.path)
-    about = About(name, shown_data, study, results, commands(folder), versions(), machine())
+    about = About(name, shown_data, study, results, commands(folder), versions(), machine(), warnings=tuple(warnings))
     scales = analysis.scales if analysis else validation_means(results.rows or results.pilot, about.axes)
     drawn = figures(analysis, scales, _curves(folder, results.rows), about)
     for old in (*folder_path.glob("figures/*.svg"), *folder_path.glob("figures/*.png")):
@@ -89,7 +97,52 @@ def write_report(
     write_text(folder_path / "report.html", page(analysis, drawn, about))
     answer = sentences.answer(analysis, study.rate_hz) if analysis else ["No seed is finished at every scale yet."]
     follows = command("ecg-jax", "recommend", folder_path, *_allowed(folder)) if analysis else commands(folder)[0]
-    return Report(folder_path / "report.html", (*results.notes, *answer), follows)
+    first = (*results.notes, *(warning.text for warning in warnings if warning.in_head))
+    return Report(folder_path / "report.html", (*first, *answer), follows)
+
+
+def looks_with(path: Path, predictions: StudyPredictions) -> list[dict[str, int]]:
+    """The looks at the study so far, which its `analysis.json` lists, and this one, if its trials are others.
+
+    Each look is the numbers of seeds and of trials that were analysed.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    now = {"seeds": predictions.n_seeds, "trials": predictions.n_trials}
+    try:
+        before = read_object(path / "analysis.json").get("looks", [])
+        if not (isinstance(before, list) and all(isinstance(look, dict) and set(look) == set(now) for look in before)):
+            raise ValueError("looks is not a list of looks")
+    except FileNotFoundError:
+        before = []
+    except UNREADABLE as error:
+        raise RunError(f"{path / 'analysis.json'} cannot be read ({error}); delete it, and looks count anew") from error
+    return before if now in before else [*before, now]
+
+
+def _warnings(
+    folder: StudyFolder,
+    analysis: Analysis,
+    predictions: StudyPredictions,
+    results: StudyResults,
+    looks: Sequence[dict[str, int]],
+    data: Path | None,
+) -> list[StudyWarning]:
+    model, study = macro_model(predictions), folder.study
+    if model is None:
+        return []
+    prepared = open_prepared(data or study.base.data.path)
+    splits = [split_records(prepared, config.data) for config in study.fold_configs(study.base).values()]
+    window_seconds = None if "data.window_seconds" in study.varied else study.base.data.window_seconds
+    course = Course(
+        rows=[row for row in results.rows if row["chosen"]],
+        window_ms=window_seconds and 1000 * window_seconds,
+        train_records=mean(len(split.training) for split in splits),
+        looks=[look["seeds"] for look in looks],
+        rate_hz=study.rate_hz,
+    )
+    return study_warnings(analysis, model, course)
 
 
 def conclude_study(folder: StudyFolder, console: Console) -> None:
@@ -138,6 +191,7 @@ def validation_means(rows: Sequence[Row], axes: Sequence[Axis]) -> list[ScaleFin
     for row in rows:
         by_scale.setdefault(Scale.of(row, axes), []).append(row)
     unknown: dict[str, Any] = dict.fromkeys(("mean_low", "mean_high", "difference", "low", "high", "learning_rate"))
+    unknown |= dict.fromkeys(("may_lose", "best_probability", "expected_loss"))
     found = []
     for scale, there in by_scale.items():
         known = [row for row in there if row["validation_macro_auroc"] is not None]

@@ -1,0 +1,277 @@
+"""What a reader must know about a study before its verdicts: twelve warnings, each from the study's own files. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ecg_jax.analysis.axes import Axis, Level, Scale
+from ecg_jax.analysis.diagnostics import (
+    CommonNoise,
+    at_edges,
+    common_noise,
+    names_patients,
+    p_of_equal_noise,
+    rare_labels,
+    stalled,
+)
+from ecg_jax.analysis.findings import Analysis
+from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE
+from ecg_jax.analysis.predictions import StudyPredictions
+from ecg_jax.analysis.variance import VarianceModel
+from ecg_jax.formatting import level_text, plural, scale_text, signed
+
+Row = Mapping[str, Any]
+LATE = 0.9  # of the epochs: a best epoch after it may not be the last improvement
+MANY = 0.25  # share of scales or of trials that changes how a verdict is read
+UNEQUAL_SHARES = 0.5  # between the levels of an axis: so its effect is partly that of the other property
+MOST_TEST_RECORDS = 2  # for each training record
+TRAINING_PART = 0.25  # variance by the training records, for as many test records, relative to that by the test records
+
+
+@dataclass(frozen=True)
+class StudyWarning:
+    """One sentence about a study; `in_head`: it changes how a verdict is read, so it stands before the answer."""
+
+    name: str
+    text: str
+    in_head: bool
+
+
+@dataclass(frozen=True)
+class Course:
+    """Facts beside the predictions.
+
+    Attributes:
+        rows: of the chosen trials, as in `trials.csv`.
+        window_ms: None if the study varies it.
+        train_records: in one training, on average over the folds; None if it is not known.
+        looks: the number of seeds at each look so far, this one included.
+        rate_hz: of the signal.
+    """
+
+    rows: Sequence[Row]
+    window_ms: float | None
+    train_records: float | None
+    looks: Sequence[int]
+    rate_hz: float
+
+
+def study_warnings(analysis: Analysis, model: VarianceModel, course: Course, *, seed: int = 0) -> list[StudyWarning]:
+    """All warnings that apply, those of the head first.
+
+    Args:
+        analysis: of the study.
+        model: of macro AUROC.
+        course: the other facts.
+        seed: of the Monte-Carlo tests.
+    """
+    predictions = model.predictions
+    found = [
+        _rates(analysis.axes, course),
+        _not_converged(analysis.axes, course, analysis.margin),
+        _stalled(model, course.rate_hz),
+        _common(common_noise(model, seed=seed)),
+        _at_edge(analysis, course.rate_hz),
+        _rare(predictions),
+        _patients(predictions),
+        _training_records(predictions, course),
+        _receptive_field(analysis, course),
+        _looks(course),
+        _depends(analysis),
+        _unequal(model, seed),
+    ]
+    return sorted((warning for warning in found if warning is not None), key=lambda warning: not warning.in_head)
+
+
+def _rates(axes: Sequence[Axis], course: Course) -> StudyWarning | None:
+    known = {Scale.of(row, axes): row["rate_edge"] for row in course.rows if "rate_edge" in row}
+    at_edge = {scale: bool(edge) for scale, edge in known.items()}
+    if not any(at_edge.values()):
+        return None
+    ends = Counter(edge for edge in known.values() if edge)
+    highest = f"{ends['high']} at the highest, {ends['low']} at the lowest"
+    text = (
+        f"The learning rate of {_share(at_edge)} scales is at an edge of the rates tried ({highest}"
+        f"{_by_level(at_edge, axes, course.rate_hz)}): a rate beyond it may be better, and the scales are compared at "
+        "rates that may favour some of them."
+    )
+    return StudyWarning("rate_at_edge", text, in_head=_often(at_edge))
+
+
+def _not_converged(axes: Sequence[Axis], course: Course, margin: float) -> StudyWarning | None:
+    rows = [row for row in course.rows if row.get("epochs") and row.get("best_epoch") is not None]
+    late: dict[Scale, bool] = {}
+    for row in rows:
+        scale = Scale.of(row, axes)
+        late[scale] = late.get(scale, False) or row["best_epoch"] > LATE * row["epochs"]
+    gains = [row["last_quarter_gain"] for row in rows if row.get("last_quarter_gain") is not None]
+    gain = float(np.mean(gains)) if gains else 0.0
+    growing = gain > margin / 2
+    if not (any(late.values()) or growing):
+        return None
+    text = (
+        f"{_share(late)} scales have a training that was best in the last tenth of its epochs"
+        f"{_by_level(late, axes, course.rate_hz, ' (', ')')}; over the last quarter the validation macro AUROC grew by "
+        f"{signed(gain)} on average: the study compares how far scales come in these epochs, not where they end."
+    )
+    return StudyWarning("still_improving", text, in_head=growing or _often(late))
+
+
+def _stalled(model: VarianceModel, rate_hz: float) -> StudyWarning | None:
+    trials = [model.predictions.trials[r] for r in stalled(model)]
+    if not trials:
+        return None
+    named = "; ".join(
+        f"{scale_text(Scale.of(trial, model.predictions.axes).to_dict(), rate_hz)}, seed {trial['seed']}"
+        for trial in trials[:4]
+    )
+    more = f"; and {len(trials) - 4} more" if len(trials) > 4 else ""
+    text = (
+        f"{len(trials)} of {plural(model.predictions.n_trials, 'trial')} stalled, far below the median of their scale "
+        f"({named}{more}): effects of the axes in which these scales differ may be those of a failed training, and "
+        "other seeds may fail elsewhere."
+    )
+    return StudyWarning("stalled_trials", text, in_head=True)
+
+
+def _common(noise: CommonNoise | None) -> StudyWarning | None:
+    if noise is None or noise.p >= SIGNIFICANCE:
+        return None
+    where = f"the scales with {noise.where}" if noise.where else "all scales"
+    text = (
+        f"Trainings of one seed go well or badly together (most in {where}; permutation p {noise.p:.3f}): the seeds of "
+        "these scales count as few independent repetitions, and intervals may still be too narrow."
+    )
+    return StudyWarning("common_seeds", text, in_head=True)
+
+
+def _at_edge(analysis: Analysis, rate_hz: float) -> StudyWarning | None:
+    best = analysis.best
+    edges = [] if best is None else at_edges(best.scale, analysis.axes)
+    if best is None or not edges:
+        return None
+    levels = ", ".join(f"{name} {level_text(name, best.scale[name], rate_hz)}" for name in edges)
+    text = f"The best scale is at an edge of the grid ({levels}): a scale beyond it may be better."
+    return StudyWarning("best_at_edge", text, in_head=True)
+
+
+def _rare(predictions: StudyPredictions) -> StudyWarning | None:
+    rare = rare_labels(predictions)
+    if not rare:
+        return None
+    n_folds = predictions.n_folds
+    which = "" if n_folds == 1 else f" of {n_folds} folds"
+    named = ", ".join(name if n_folds == 1 else f"{name} in {n}{which}" for name, n in rare.items())
+    text = f"Labels with too few records of a class to count: {named}. Macro AUROC is the mean over the others there."
+    return StudyWarning("rare_labels", text, in_head=True)
+
+
+def _patients(predictions: StudyPredictions) -> StudyWarning | None:
+    if names_patients(predictions):
+        return None
+    text = (
+        "The data set names no patients, so each record counts as one: if patients have many records, intervals are "
+        "too narrow (in simulated studies with ten records a patient, they cover 79 % instead of 95 %)."
+    )
+    return StudyWarning("no_patients", text, in_head=True)
+
+
+def _training_records(predictions: StudyPredictions, course: Course) -> StudyWarning | None:
+    n_train = course.train_records
+    if not n_train:
+        return None
+    ratio = predictions.n_records / n_train
+    text = (
+        f"There are {predictions.n_records:,} test records and {n_train:,.0f} training records. The intervals leave "
+        "out the uncertainty by the training records; for others of their number they would be about "
+        f"{np.sqrt(1 + TRAINING_PART * ratio):.1f} times as wide (estimated with small learners, not with networks)."
+    )
+    return StudyWarning("training_records", text, in_head=ratio > MOST_TEST_RECORDS)
+
+
+def _receptive_field(analysis: Analysis, course: Course) -> StudyWarning | None:
+    window = course.window_ms
+    known = {found.scale: found.receptive_field_ms for found in analysis.scales if found.receptive_field_ms is not None}
+    beyond = {scale: window is not None and reach > window for scale, reach in known.items()}
+    if not any(beyond.values()):
+        return None
+    by_level = _by_level(beyond, analysis.axes, course.rate_hz, " (", ")")
+    text = (
+        f"The receptive field of {_share(beyond)} scales is longer than the window{by_level}: beyond it there is only "
+        "padding, so effects of depth and kernel are not those of longer signals."
+    )
+    _, _, spread = _largest_spread(beyond, analysis.axes)
+    return StudyWarning("receptive_field", text, in_head=spread >= UNEQUAL_SHARES)
+
+
+def _looks(course: Course) -> StudyWarning | None:
+    if len(course.looks) < 2:
+        return None
+    at = ", ".join(map(str, course.looks))
+    text = (
+        f"This is look {len(course.looks)} at the study (at {at} seeds): p-values are multiplied by "
+        f"{2 ** (len(course.looks) - 1)}, so that looking again does not make more claims hold."
+    )
+    return StudyWarning("looks", text, in_head=True)
+
+
+def _depends(analysis: Analysis) -> StudyWarning | None:
+    names = [name for name, claim in analysis.claims.items() if claim.depends_on]
+    if not names:
+        return None
+    text = f"One number does not describe the effect of {', '.join(names)}: read the steps and the interactions."
+    return StudyWarning("curvature", text, in_head=False)  # the sentences on these axes begin with it
+
+
+def _unequal(model: VarianceModel, seed: int) -> StudyWarning | None:
+    p = p_of_equal_noise(model, seed=seed)
+    if p is None or p >= SIGNIFICANCE:
+        return None
+    sd = np.sqrt(model.noise.between[model.noise.dof > 0])
+    text = (
+        f"The noise of the seeds differs between the scales (standard deviations of a training from {sd.min():.4f} to "
+        f"{sd.max():.4f}; p {p:.4f}): each scale is judged by its own, from few seeds."
+    )
+    return StudyWarning("unequal_variances", text, in_head=False)
+
+
+def _share(flags: Mapping[Scale, bool]) -> str:
+    return f"{sum(flags.values())} of {len(flags)}"
+
+
+def _often(flags: Mapping[Scale, bool]) -> bool:
+    return sum(flags.values()) >= MANY * len(flags)
+
+
+def _counts(flags: Mapping[Scale, bool], axis: Axis) -> dict[Level, list[bool]]:
+    by_level: dict[Level, list[bool]] = {}
+    for level in axis.levels:
+        if there := [flag for scale, flag in flags.items() if scale[axis.name] == level]:
+            by_level[level] = there
+    return by_level
+
+
+def _largest_spread(flags: Mapping[Scale, bool], axes: Sequence[Axis]) -> tuple[Axis, dict[Level, list[bool]], float]:
+    """The axis between whose levels the share of flagged scales differs most, its levels, and that difference."""
+
+    def spread(axis: Axis) -> float:
+        return float(np.ptp([np.mean(there) for there in _counts(flags, axis).values()]))
+
+    axis = max(axes, key=spread)
+    return axis, _counts(flags, axis), spread(axis)
+
+
+def _by_level(
+    flags: Mapping[Scale, bool], axes: Sequence[Axis], rate_hz: float, before: str = "; ", after: str = ""
+) -> str:
+    """The share of flagged scales at each level of the axis in which it differs most; "" if it differs little."""
+    axis, by_level, spread = _largest_spread(flags, axes)
+    if spread < MANY:
+        return ""
+    parts = (
+        f"{level_text(axis.name, level, rate_hz)}: {sum(there)} of {len(there)}" for level, there in by_level.items()
+    )
+    return f"{before}by {axis.name}: {', '.join(parts)}{after}"
