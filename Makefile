@@ -20,8 +20,8 @@ test-slow: $(ENV)/.installed-dev
 	$(RUN)/python -m pytest -m slow
 
 # Ten thousand damaged files of each kind, on two cores; prints how many and how long.
-RECORDS := header or samples or table or ptb_xl
-FUZZ := $(RUN)/python -m pytest tests/test_fuzz.py --hypothesis-profile=fuzz
+RECORDS := header or samples or table or ptb_xl or array or recording
+FUZZ := $(RUN)/python -m pytest tests/test_fuzz*.py --hypothesis-profile=fuzz
 fuzz: $(ENV)/.installed-dev
 	$(MAKE) --no-print-directory -j 2 -O fuzz-records fuzz-others
 

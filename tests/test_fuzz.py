@@ -4,24 +4,29 @@ A target is a parser. Its inputs are valid files in which places were changed, s
 check. CI tries a hundred inputs for each target; `make fuzz` tries ten thousand and prints how long they took.
 """
 
-import copy
 import io
 import json
 import math
-import re
-import resource
 import shutil
-import signal
-import time
-from collections import Counter
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from fuzzing import (
+    MEGABYTES,
+    Content,
+    assert_finite,
+    damaged,
+    figures,
+    json_files,
+    refused,
+    try_input,
+    use_listing,
+    use_record,
+    valid,
+)
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wfdb_writing import write_record
 
@@ -29,10 +34,8 @@ from ecg_jax.analysis.axes import READY_MADE, Scale
 from ecg_jax.config import RunConfig, to_dict
 from ecg_jax.dataset.prepared import ABOUT, INDEX, open_prepared
 from ecg_jax.dataset.summary import summary
-from ecg_jax.errors import UserError
-from ecg_jax.formatting import visible
 from ecg_jax.models.cost import Cost
-from ecg_jax.records import Rejected, load, quantise, read_wfdb
+from ecg_jax.records import load, read_wfdb
 from ecg_jax.sources import Cinc2017, Cinc2021, Cinc2025, Ludb, MimicIvEcg, PtbXl, WfdbFolder
 from ecg_jax.study.design import Study, make_grid
 from ecg_jax.study.storage import JOURNAL
@@ -43,213 +46,13 @@ from ecg_jax.terminal import PlainConsole
 from ecg_jax.training.result import TrainStats, read_predictions, read_result
 from ecg_jax.training.workdir import read_config, read_metrics
 
-MOST_BYTES = 1_000_000
-MOST_MEMORY_KB = 200_000
-MOST_SECONDS = 20  # of one input; a hang, not a slow machine
-MOST_ADDRESSES = 4_000_000_000  # bytes above the start, so that a fault does not take the machine's memory
-LINUX = Path("/proc/self/clear_refs").exists()
-inputs, refused, seconds = Counter(), Counter(), Counter()  # by target
-before: dict[str, bytes] = {}  # the valid contents of the files that are damaged now
-
-
-class Hang(BaseException):
-    """One input took too long; no handler of ours catches this."""
-
-
-def _hang(*_):
-    raise Hang(f"more than {MOST_SECONDS} s for one input")
-
-
-@lru_cache
-def _open_once(name):
-    return Path(f"/proc/self/{name}").open("r+b" if name == "clear_refs" else "rb", buffering=0)
-
-
-def _memory_kb(name):
-    status = _open_once("status")
-    status.seek(0)
-    return int(status.read().partition(f"{name}:".encode())[2].split()[0])
-
-
-@contextmanager
-def bounded(target):
-    """Runs one input: an end within seconds, at most 200 MB more memory, errors of our own in one line."""
-    if LINUX:
-        _open_once("clear_refs").write(b"5")  # the peak begins here
-        before_kb = _memory_kb("VmRSS")
-    began = time.perf_counter()
-    handler = signal.signal(signal.SIGALRM, _hang)
-    signal.alarm(MOST_SECONDS)
-    try:
-        yield
-    except UserError as refusal:
-        assert_one_line(str(refusal))
-        refused[target] += 1
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, handler)
-        inputs[target] += 1
-        seconds[target] += time.perf_counter() - began
-    if LINUX:
-        assert _memory_kb("VmHWM") - before_kb < MOST_MEMORY_KB
-
-
-def assert_one_line(message):
-    assert message.strip()
-    assert len(visible(message).splitlines()) == 1
-
-
-@pytest.fixture(scope="module", autouse=True)
-def figures(pytestconfig):
-    """Limits the memory of all inputs, and prints the figures of each target at the end of `make fuzz`."""
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    if LINUX:
-        resource.setrlimit(resource.RLIMIT_AS, (_memory_kb("VmSize") * 1024 + MOST_ADDRESSES, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, limits)
-    if settings.get_current_profile_name() == "fuzz":
-        with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            for target, number in inputs.items():
-                share = refused[target] / number
-                print(f"\n{target:12} {number:7,} inputs, {share:4.0%} refused, {seconds[target]:6.1f} s", end="")
-
-
-# ------------------------------------------------------------------ damage
-
-PIECES = [
-    *(b"", b"0", b"1", b"-1", b"2", b"7", b"1.5", b"nan", b"inf", b"-inf", b"1e-40", b"1e40", b"1e400", b"-0"),
-    *(b"99999", b"32768", b"2147483648", b"9223372036854775808", b"9" * 30, b"9" * 5000, b"1_0", b"0x10", b"100/7(3)"),
-    *(b"~", b"..", b"../x", b"/etc/passwd", b"x/y", b".", b"*", b"#", b'"', b"'", b"[]", b"{}", b"[/red]", b"$x$"),
-    *(b" ", b"\t", b",", b";", b"\n", b"\r", b"\r\n", b"\x0b", b"\x0c", b"\x00", b"\x1b[1m", b"\x85", b"\xff"),
-    *("é", "µV", "\u2028", "\u0661", "\u5fc3", "\U0001d7d8"),
-    *(b"16", b"212", b"80", b"310", b"8", b"61", b"508", b"516", b"16x4", b"16:5", b"16+24", b"mmHg", b"None"),
-    *(b"\xef\xbb\xbf", b"long" * 300),
-]  # fmt: skip
-PIECES = [piece.encode() if isinstance(piece, str) else piece for piece in PIECES]
-BETWEEN = re.compile(rb"([\s,;:/()+x\[\]{}\"']+)")
-
-
-class Content(bytes):
-    """The bytes of a file, cut short where they are printed."""
-
-    def __repr__(self):
-        return bytes.__repr__(self[:400])
-
-
-@st.composite
-def damaged(draw, *valid):
-    """One of the valid files with one to three changes: of a word, of a range of words, of a byte, or of the end."""
-    parts = re.split(BETWEEN, draw(st.sampled_from(valid)))
-    for _ in range(draw(st.sampled_from((1, 1, 2, 3)))):
-        at = draw(st.integers(0, 2**32)) % len(parts)  # a small range would be drawn at its ends too often
-        change = draw(st.sampled_from(("replace", "replace", "replace", "insert", "delete", "repeat", "cut", "byte")))
-        if change == "replace":
-            parts[at] = draw(st.sampled_from(PIECES))
-        elif change == "insert":
-            parts.insert(at, draw(st.sampled_from(PIECES)))
-        elif change == "delete":
-            del parts[at : at + draw(st.integers(1, 12))]
-        elif change == "repeat":
-            piece = parts[at : at + draw(st.integers(1, 24))]
-            parts[at:at] = piece * draw(st.sampled_from((1, 1, 1, 1, 1, 1, 2, 3, 100)))
-        elif change == "cut":
-            del parts[at:]
-        elif parts[at]:
-            place, byte = draw(st.integers(0, len(parts[at]) - 1)), draw(st.integers(0, 255))
-            parts[at] = parts[at][:place] + bytes([byte]) + parts[at][place + 1 :]
-        parts = parts or [b""]
-    return Content(b"".join(parts)[:MOST_BYTES])
-
-
-VALUES = [
-    *(None, True, False, 0, 1, -1, 2, 3, 7, 0.5, -0.5, 1.5, math.nan, math.inf, -math.inf, 1e308, 5e-324),
-    *(2**31, 2**63, 10**30, 10**400, "", "x", "1", "nan", "auto", "../x", "/etc/passwd", "\x00", "\x1b[31m", "[/red]"),
-    *("sqlite:///x", "postgresql://u@h/d", "os:system", [], {}, [1], [0], ["x"], [None], [[1]], {"x": 1}, [1] * 1000),
-]  # fmt: skip
-
-
-def _places(tree, path=()):
-    yield path
-    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
-        yield from _places(value, (*path, key))
-
-
-@st.composite
-def damaged_json(draw, valid):
-    """A file of JSON with one to three changes of its values."""
-    tree = {"": json.loads(valid)}
-    for _ in range(draw(st.sampled_from((1, 1, 2, 3)))):
-        places = [path for path in _places(tree) if path]
-        *path, last = places[draw(st.integers(0, 2**32)) % len(places)]
-        parent = tree
-        for key in path:
-            parent = parent[key]
-        change = draw(st.sampled_from(("replace", "replace", "replace", "delete", "add")))
-        if change == "delete" and path:
-            del parent[last]
-        elif change == "add" and isinstance(parent[last], dict):
-            parent[last]["unknown"] = copy.deepcopy(draw(st.sampled_from(VALUES)))
-        else:
-            parent[last] = copy.deepcopy(draw(st.sampled_from(VALUES)))
-    return Content(json.dumps(tree[""]).encode())
-
-
-NO_JSON = {
-    "nested list": b"[" * 100_000,
-    "nested object": b'{"x":' * 100_000,
-    "long number": b"9" * 5000,
-    "open string": b'"',
-    "UTF-16": b"\xff\xfe",
-    "mark and object": b"\xef\xbb\xbf{}",
-}
-
-
-def json_files(valid):
-    """A file of JSON that was damaged as values, as text, or is something else."""
-    valid = Content(json.dumps(valid).encode() if not isinstance(valid, bytes) else valid)
-    other = st.sampled_from(sorted(NO_JSON)).map(lambda name: Content(NO_JSON[name]))
-    return st.one_of(damaged_json(valid), damaged_json(valid), damaged(valid), other)
-
-
 # ------------------------------------------------------------------ what is read
-
-
-def assert_finite(value):
-    json.dumps(value, allow_nan=False, default=str)
-
-
-def use_record(record):
-    """A record without a number that is none; a rejected one is refused."""
-    if isinstance(record, Rejected):
-        for text in (record.kind, record.reason, record.remedy):
-            assert_one_line(text)
-        assert record.kind != "unexpected"
-        raise UserError(record.reason)
-    assert record.signal_mv.shape == record.missing.shape
-    assert record.signal_mv.shape[1] == len(record.leads) > 0
-    assert np.isfinite(record.signal_mv).all()
-    assert math.isfinite(record.rate_hz)
-    assert record.rate_hz > 0
-    stored = quantise(record)
-    assert np.isfinite(stored.scale_mv).all()
-    assert (stored.scale_mv > 0).all()
 
 
 def use_samples(root):
     record = load(root / "r", leads=("I", "II", "III", "V1"), rate_hz=250)
     use_record(record)
     assert record.rate_hz == 250
-
-
-def use_listing(source):
-    listing = source.listing(rate_hz=100, seed=0, folder=source.root)
-    for ref in listing.refs:
-        assert ref.path.resolve().is_relative_to(source.root.resolve())
-        assert ref.labels <= set(listing.target.names)
-        assert ref.fold is None or abs(ref.fold) < 2**31
-        assert len(visible(ref.patient)) < 10_000
-        assert math.isnan(ref.age) or 0 <= ref.age <= 130
-        assert ref.sex in ("", "female", "male")
 
 
 def use_comments(root):
@@ -303,6 +106,8 @@ def use_journal(root):
         assert_finite(asdict(attempt))
         assert all(isinstance(text, str) for text in (attempt.trial, attempt.worker))
 
+
+__all__ = ["figures"]  # a fixture of every test here
 
 TARGETS = {
     "header": ("r.hea", lambda root: use_record(read_wfdb(root / "r"))),
@@ -406,55 +211,25 @@ def root(tmp_path_factory, synthetic_set):
     return root
 
 
-def try_input(root, target, content, **others):
-    """Puts contents in the place of the target's file, and of others, and reads them as a user would."""
-    name, use = TARGETS[target]
-    contents = {name: content, **others}
-    for other in [other for other in before if other not in contents]:
-        (root / other).write_bytes(before.pop(other))
-    for other, damaged_content in contents.items():
-        if other not in before:
-            before[other] = (root / other).read_bytes()
-        (root / other).write_bytes(damaged_content)
-    with bounded(target):
-        use(root)
-
-
-def valid(root, name):
-    """The content of a file before it was damaged."""
-    return Content(before.get(name) or (root / name).read_bytes())
-
-
 # ------------------------------------------------------------------ the targets
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_valid_file_is_read(root, target):
     earlier = refused[target]
-    try_input(root, target, valid(root, TARGETS[target][0]))
+    try_input(root, TARGETS, target, valid(root, TARGETS[target][0]))
     assert refused[target] == earlier
-
-
-MEGABYTES = {
-    "zeros": bytes(MOST_BYTES),
-    "commas": b"," * MOST_BYTES,
-    "lines": b"0,1\n" * (MOST_BYTES // 4),
-    "lists": b"[" * MOST_BYTES,
-    "a list": b"[" + b"1," * (MOST_BYTES // 2 - 2) + b"1]\n",
-    "one word": b"r" * MOST_BYTES,
-    "comments": b"r 2 100 300\n" + b"# 1\n" * (MOST_BYTES // 4 - 3),
-}
 
 
 @pytest.mark.parametrize("content", MEGABYTES)
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_megabyte_of_something_else_takes_little_memory_and_time(root, target, content):
-    try_input(root, target, MEGABYTES[content])
+    try_input(root, TARGETS, target, MEGABYTES[content])
 
 
 @given(header=damaged(*HEADERS))
 def test_a_damaged_header_is_read_or_rejected(root, header):
-    try_input(root, "header", header)
+    try_input(root, TARGETS, "header", header)
 
 
 @given(
@@ -464,68 +239,68 @@ def test_a_damaged_header_is_read_or_rejected(root, header):
     part=st.one_of(st.just(SIGNAL.tobytes()), damaged(b"s2 2 100 300\ns2.dat 16 10 16 0 0 0 0 I\ns2.dat 16 10\n")),
 )
 def test_damaged_samples_are_brought_to_their_leads_and_rate_or_rejected(root, header, samples, segment, part):
-    try_input(root, "record", samples, **{"r.hea": header, segment: part})
+    try_input(root, TARGETS, "record", samples, **{"r.hea": header, segment: part})
 
 
 @given(table=damaged(*WFDB_TABLES))
 def test_a_damaged_table_of_a_folder_is_listed_or_refused(root, table):
-    try_input(root, "wfdb table", table)
+    try_input(root, TARGETS, "wfdb table", table)
 
 
 @given(table=damaged(DATABASE))
 def test_a_damaged_database_of_ptb_xl_is_listed_or_refused(root, table):
-    try_input(root, "ptb_xl", table)
+    try_input(root, TARGETS, "ptb_xl", table)
 
 
 @given(table=damaged(STATEMENTS))
 def test_damaged_statements_of_ptb_xl_are_listed_or_refused(root, table):
-    try_input(root, "statements", table)
+    try_input(root, TARGETS, "statements", table)
 
 
 @given(table=damaged(CLASSES))
 def test_a_damaged_table_of_cinc2017_is_listed_or_refused(root, table):
-    try_input(root, "cinc2017", table)
+    try_input(root, TARGETS, "cinc2017", table)
 
 
 @given(header=damaged(CHALLENGE))
 def test_damaged_comments_of_a_header_are_listed_or_left_out(root, header):
-    try_input(root, "challenge header", header)
+    try_input(root, TARGETS, "challenge header", header)
 
 
 @given(table=damaged(RECORD_LIST))
 def test_a_damaged_list_of_mimic_is_listed_or_refused(root, table):
-    try_input(root, "record list", table)
+    try_input(root, TARGETS, "record list", table)
 
 
 @given(table=damaged(REPORTS))
 def test_damaged_reports_of_mimic_are_listed_or_refused(root, table):
-    try_input(root, "reports", table)
+    try_input(root, TARGETS, "reports", table)
 
 
 @given(text=json_files(to_dict(RunConfig())))
 def test_a_damaged_config_is_read_or_refused(root, text):
-    try_input(root, "config", text)
+    try_input(root, TARGETS, "config", text)
 
 
 @given(text=json_files(RESULT))
 @example(text=json.dumps(RESULT | {"metrics": {"macro_auroc": {"low": None, "high": None}}}).encode())
 def test_a_damaged_result_is_read_or_refused(root, text):
-    try_input(root, "result", text)
+    try_input(root, TARGETS, "result", text)
 
 
 @given(first=json_files(LINE), second=json_files(LINE | {"epoch": 2}))
 def test_damaged_lines_of_metrics_are_read_or_refused(root, first, second):
-    try_input(root, "metrics", b"\n".join([first, json.dumps(LINE).encode(), second, b""]))
+    try_input(root, TARGETS, "metrics", b"\n".join([first, json.dumps(LINE).encode(), second, b""]))
 
 
 @given(table=damaged(PREDICTIONS))
 def test_damaged_predictions_are_read_or_refused(root, table):
-    try_input(root, "predictions", table)
+    try_input(root, TARGETS, "predictions", table)
 
 
 @given(data=st.data())
 def test_a_damaged_description_of_a_set_is_read_or_refused(root, data):
-    try_input(root, "prepared", data.draw(json_files(valid(root, f"set/{ABOUT}"))))
+    try_input(root, TARGETS, "prepared", data.draw(json_files(valid(root, f"set/{ABOUT}"))))
 
 
 @lru_cache
@@ -560,25 +335,25 @@ def test_a_damaged_index_of_a_set_is_read_or_refused(root, data):
     content = data.draw(damaged_index(valid(root, f"set/{INDEX}")))
     about = json.loads(valid(root, f"set/{ABOUT}"))
     about["index_sha256"] = None  # as in sets of earlier versions, so that the index itself is judged
-    try_input(root, "index", content, **{f"set/{ABOUT}": json.dumps(about).encode()})
+    try_input(root, TARGETS, "index", content, **{f"set/{ABOUT}": json.dumps(about).encode()})
 
 
 @pytest.mark.parametrize("change", [{"content": "x"}, {"record_bytes": {"9" * 5000: 1}}, {"record_bytes": {"": 1}}])
 def test_a_description_whose_hash_is_none_or_whose_files_are_not_there_is_refused(root, change):
     about = json.loads(valid(root, f"set/{ABOUT}")) | change
     earlier = refused["prepared"]
-    try_input(root, "prepared", json.dumps(about).encode())
+    try_input(root, TARGETS, "prepared", json.dumps(about).encode())
     assert refused["prepared"] == earlier + 1
 
 
 @given(data=st.data())
 def test_a_damaged_study_is_opened_or_refused(root, data):
-    try_input(root, "study", data.draw(json_files(valid(root, "study/study.json"))))
+    try_input(root, TARGETS, "study", data.draw(json_files(valid(root, "study/study.json"))))
 
 
 @given(data=st.data())
 def test_a_damaged_grid_is_read_or_refused(root, data):
-    try_input(root, "grid", data.draw(json_files(valid(root, "study/grids/grid.json"))))
+    try_input(root, TARGETS, "grid", data.draw(json_files(valid(root, "study/grids/grid.json"))))
 
 
 @given(data=st.data())
@@ -588,4 +363,4 @@ def test_a_damaged_journal_is_read_or_refused(root, data):
     at = data.draw(st.integers(0, len(lines) - 1))
     line = data.draw(json_files(lines[at])) + b"\n"
     whole = Content(b"".join([*lines[:at], line, *lines[at + 1 :]]))
-    try_input(root, "journal", data.draw(st.one_of(st.just(whole), damaged(journal))))
+    try_input(root, TARGETS, "journal", data.draw(st.one_of(st.just(whole), damaged(journal))))

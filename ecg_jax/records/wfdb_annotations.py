@@ -15,6 +15,7 @@ from ecg_jax.records.array_reader import reading
 from ecg_jax.records.record import Record
 from ecg_jax.records.wfdb_reader import read_wfdb
 
+MOST_BYTES = 400_000  # of a file of annotations; half an hour takes some 6,000, a day 250,000
 KEPT = 2  # records that a process keeps in memory, as the stretches of each come one after the other
 
 
@@ -35,6 +36,8 @@ def read_annotations(path: Path, extension: str) -> list[Annotation]:
     file = path.with_name(f"{path.name}.{extension}")
     if not file.is_file():
         raise Unusable(f"no annotations: {file.name} is missing", "download it")
+    if (size := file.stat().st_size) > MOST_BYTES:
+        raise Unusable(f"annotations too large: {file.name} has {size:,} bytes", "divide it, or leave the record out")
     with reading(file):
         import wfdb  # takes almost a second, because it imports pandas
 
