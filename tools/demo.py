@@ -11,7 +11,7 @@ from pathlib import Path
 
 DEMO = Path("demo")
 PREPARED, STUDY = DEMO / "synthetic", DEMO / "study"
-TIME = "--hours 0.06 --learning-rates 0.009"  # one rate, since a pilot that chooses among four takes minutes
+TIME = "--hours 0.07 --learning-rates 0.009"  # one rate, since a pilot that chooses among four takes minutes
 
 
 def run(program: str, command: str) -> None:
