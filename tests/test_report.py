@@ -150,13 +150,13 @@ def test_the_page_gives_the_answer_first_and_asks_the_network_for_nothing(study)
     assert names == {f"{name}.{kind}" for name in drawn for kind in ("svg", "png")}
 
 
-def test_warnings_that_change_how_a_verdict_is_read_come_before_the_answer_and_the_others_among_the_limits(study):
+def test_warnings_that_change_how_a_verdict_is_read_come_before_the_answer_and_all_among_the_limits(study):
     text = (study / "report.html").read_text()
     plain = unescape(re.sub(r"<[^>]+>", "", text)).replace("\u00a0", " ")
+    head, limits = plain[: plain.index("The best scale is depth")], plain[plain.index("Limits\n") :]
     for warning in json.loads((study / "analysis.json").read_text())["warnings"]:
-        place = plain.index(warning["text"])
-        assert (place < plain.index("The best scale is depth")) == warning["in_head"]
-        assert warning["in_head"] or place > plain.index("Limits")
+        assert (warning["text"] in head) == warning["in_head"]
+        assert f"{warning['text']} {warning['detail']}" in limits
 
 
 def test_each_report_on_other_trials_is_a_look_and_the_same_report_again_is_none(synthetic_set, tmp_path):
@@ -171,7 +171,7 @@ def test_each_report_on_other_trials_is_a_look_and_the_same_report_again_is_none
     written = write_report(tmp_path, runner=MEASURES)
     second = json.loads((tmp_path / "analysis.json").read_text())
     assert (second["look"], second["looks"]) == (2, [{"seeds": 2, "trials": 4}, {"seeds": 3, "trials": 6}])
-    assert any("look 2 at the study (at 2, 3 seeds)" in sentence for sentence in written.answer)
+    assert "This is look 2 at the study (at 2, 3 seeds)." in written.answer
     claim = second["claims"]["channels"]
     assert claim["p_holm"] == pytest.approx(min(1, 2 * claim["p"]))
 

@@ -41,7 +41,7 @@ def test_a_sound_study_has_no_warning(sound):
     assert study_warnings(analysis, macro_model(predictions), course(predictions)) == []
     (limit,) = study_warnings(analysis, macro_model(predictions), course(predictions, train_records=1000))
     assert (limit.name, limit.in_head) == ("training_records", False)
-    assert "1.0 times as wide" in limit.text
+    assert "1.0 times as wide" in limit.detail
 
 
 def of_rows(sound, edit, **facts):
@@ -53,9 +53,9 @@ def test_rates_at_an_edge_are_counted_by_the_axis_that_they_go_with(sound):
     (found,) = of_rows(sound, lambda row: {"rate_edge": "high"} if row["channels"] == 8 else {})
     assert found.name == "rate_at_edge"
     assert found.in_head
-    assert found.text.startswith(
-        "The learning rate of 6 of 18 scales is at an edge of the rates tried (6 at the highest, 0 at the lowest; by "
-        "channels: 8: 6 of 6, 16: 0 of 6, 32: 0 of 6)"
+    assert found.text == "The learning rate of 6 of 18 scales is at an edge of the rates tried."
+    assert found.detail.startswith(
+        "6 are at the highest rate, 0 at the lowest; by channels 8: 6 of 6, 16: 0 of 6, 32: 0 of 6: a rate beyond"
     )
     (one,) = of_rows(sound, lambda row: {"rate_edge": "low"} if (row["channels"], row["kernel"]) == (8, 3) else {})
     assert not one.in_head, "a few rates at an edge change no verdict"
@@ -76,8 +76,9 @@ def test_more_test_than_training_records_and_looks_are_named(sound):
     found = named(of_rows(sound, lambda row: {}, train_records=100, looks=[2, 3]))
     assert set(found) == {"training_records", "looks"}
     assert "300 test records and 100 training records" in found["training_records"].text
-    assert "1.3 times as wide" in found["training_records"].text
-    assert "look 2 at the study (at 2, 3 seeds): p-values are multiplied by 2," in found["looks"].text
+    assert "1.3 times as wide" in found["training_records"].detail
+    assert found["looks"].text == "This is look 2 at the study (at 2, 3 seeds)."
+    assert "multiplied by 2," in found["looks"].detail
 
 
 def test_a_receptive_field_beyond_the_window_is_in_the_head_if_it_goes_with_an_axis(sound):
@@ -85,7 +86,8 @@ def test_a_receptive_field_beyond_the_window_is_in_the_head_if_it_goes_with_an_a
     reach = [replace(s, receptive_field_ms=1500.0 if s.scale["kernel"] == 15 else 500.0) for s in analysis.scales]
     (found,) = study_warnings(replace(analysis, scales=tuple(reach)), macro_model(predictions), course(predictions))
     assert (found.name, found.in_head) == ("receptive_field", True)
-    assert "6 of 18 scales is longer than the window (by kernel: 3 (30 ms): 0 of 6, 7 (70 ms): 0 of 6, 15" in found.text
+    assert "6 of 18 scales is longer than the window" in found.text
+    assert found.detail.startswith("By kernel 3 (30 ms): 0 of 6, 7 (70 ms): 0 of 6, 15 (150 ms): 6 of 6. Beyond the")
     every = tuple(replace(scale, receptive_field_ms=1500.0) for scale in analysis.scales)
     (found,) = study_warnings(replace(analysis, scales=every), macro_model(predictions), course(predictions))
     assert not found.in_head
@@ -105,7 +107,7 @@ def test_stalled_trials_are_named_with_scale_and_seed(sound):
     found = with_values(sound, lambda t: -0.1 * (t["depth"] == 2 and t["kernel"] == 3 and t["seed"] == 1))
     assert found["stalled_trials"].in_head
     assert "3 of 54 trials stalled" in found["stalled_trials"].text
-    assert "depth 2, channels 8, kernel 3 (30 ms), seed 1" in found["stalled_trials"].text
+    assert "depth 2, channels 8, kernel 3 (30 ms), seed 1" in found["stalled_trials"].detail
 
 
 def test_seeds_that_vary_together_are_in_the_head_and_unequal_noise_is_a_limit(sound):
@@ -126,7 +128,8 @@ def test_an_edge_of_the_grid_rare_labels_and_missing_patients_are_named(sound):
     assert set(found) == {"best_at_edge", "rare_labels", "no_patients"}
     assert all(warning.in_head for warning in found.values())
     assert "(channels 32, kernel 3 (30 ms))" in found["best_at_edge"].text
-    assert "too few records of a class to count: rare." in found["rare_labels"].text
+    assert found["rare_labels"].text == "1 label has too few records of a class to count."
+    assert found["rare_labels"].detail.startswith("These are rare;")
 
 
 def test_an_effect_that_depends_on_something_is_a_limit_too(sound):

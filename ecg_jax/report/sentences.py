@@ -152,7 +152,8 @@ def best_sentences(analysis: Analysis, rate_hz: float) -> list[str]:
     similar = [found for found in analysis.scales if found.indistinguishable and found.scale != best.scale]
     contains = "a set that contains the best one in at least 95 % of studies"
     if similar:
-        which = "The other scale" if others == 1 else f"{len(similar)} of the {others} other scales"
+        some = f"All {others}" if len(similar) == others else f"{len(similar)} of the {others}"
+        which = "The other scale" if others == 1 else f"{some} other scales"
         may_be = f"{which} may be the best, too ({contains}){_cheapest(analysis.scales, best, similar, rate_hz)}."
     else:
         may_be = f"No other scale may be the best ({contains} has this one only)."

@@ -22,6 +22,7 @@ from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE
 from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.variance import VarianceModel
 from ecg_jax.formatting import level_text, plural, scale_text, signed
+from ecg_jax.report.sentences import p_text
 
 Row = Mapping[str, Any]
 LATE = 0.9  # of the epochs: a best epoch after it may not be the last improvement
@@ -33,10 +34,18 @@ TRAINING_PART = 0.25  # variance by the training records, for as many test recor
 
 @dataclass(frozen=True)
 class StudyWarning:
-    """One sentence about a study; `in_head`: it changes how a verdict is read, so it stands before the answer."""
+    """A warning about a study.
+
+    Attributes:
+        name: as in `analysis.json`.
+        text: one short sentence.
+        detail: where it is so, and what it means; among the limits of the study.
+        in_head: it changes how a verdict is read, so its sentence stands before the answer.
+    """
 
     name: str
     text: str
+    detail: str
     in_head: bool
 
 
@@ -92,13 +101,13 @@ def _rates(axes: Sequence[Axis], course: Course) -> StudyWarning | None:
     if not any(at_edge.values()):
         return None
     ends = Counter(edge for edge in known.values() if edge)
-    highest = f"{ends['high']} at the highest, {ends['low']} at the lowest"
-    text = (
-        f"The learning rate of {_share(at_edge)} scales is at an edge of the rates tried ({highest}"
-        f"{_by_level(at_edge, axes, course.rate_hz)}): a rate beyond it may be better, and the scales are compared at "
-        "rates that may favour some of them."
+    text = f"The learning rate of {_share(at_edge)} scales is at an edge of the rates tried."
+    by_level = _by_level(at_edge, axes, course.rate_hz)
+    detail = (
+        f"{ends['high']} are at the highest rate, {ends['low']} at the lowest{by_level}: "
+        "a rate beyond it may be better, and the rates that were tried may favour some scales."
     )
-    return StudyWarning("rate_at_edge", text, in_head=_often(at_edge))
+    return StudyWarning("rate_at_edge", text, detail, in_head=_often(at_edge))
 
 
 def _not_converged(axes: Sequence[Axis], course: Course, margin: float) -> StudyWarning | None:
@@ -112,12 +121,15 @@ def _not_converged(axes: Sequence[Axis], course: Course, margin: float) -> Study
     growing = gain > margin / 2
     if not (any(late.values()) or growing):
         return None
-    text = (
-        f"{_share(late)} scales have a training that was best in the last tenth of its epochs"
-        f"{_by_level(late, axes, course.rate_hz, ' (', ')')}; over the last quarter the validation macro AUROC grew by "
-        f"{signed(gain)} on average: the study compares how far scales come in these epochs, not where they end."
-    )
-    return StudyWarning("still_improving", text, in_head=growing or _often(late))
+    found = [f"by {signed(gain)} in macro AUROC over the last quarter, on average on validation"] if growing else []
+    if any(late.values()):
+        found.append(
+            f"{_share(late)} scales have a training that was best in the last tenth of its epochs"
+            f"{_by_level(late, axes, course.rate_hz)}"
+        )
+    detail = f"{'; '.join(found)}. The study compares how far scales come in these epochs, not where they end."
+    text = "Trainings still improved at their end."
+    return StudyWarning("still_improving", text, detail[0].upper() + detail[1:], in_head=growing or _often(late))
 
 
 def _stalled(model: VarianceModel, rate_hz: float) -> StudyWarning | None:
@@ -126,26 +138,26 @@ def _stalled(model: VarianceModel, rate_hz: float) -> StudyWarning | None:
         return None
     named = "; ".join(
         f"{scale_text(Scale.of(trial, model.predictions.axes).to_dict(), rate_hz)}, seed {trial['seed']}"
-        for trial in trials[:4]
+        for trial in trials
     )
-    more = f"; and {len(trials) - 4} more" if len(trials) > 4 else ""
-    text = (
-        f"{len(trials)} of {plural(model.predictions.n_trials, 'trial')} stalled, far below the median of their scale "
-        f"({named}{more}): effects of the axes in which these scales differ may be those of a failed training, and "
+    text = f"{len(trials)} of {plural(model.predictions.n_trials, 'trial')} stalled, far below others of their scale."
+    detail = (
+        f"These are {named}. Effects of the axes in which these scales differ may be those of a failed training, and "
         "other seeds may fail elsewhere."
     )
-    return StudyWarning("stalled_trials", text, in_head=True)
+    return StudyWarning("stalled_trials", text, detail, in_head=True)
 
 
 def _common(noise: CommonNoise | None) -> StudyWarning | None:
     if noise is None or noise.p >= SIGNIFICANCE:
         return None
     where = f"the scales with {noise.where}" if noise.where else "all scales"
-    text = (
-        f"Trainings of one seed go well or badly together (most in {where}; permutation p {noise.p:.3f}): the seeds of "
-        "these scales count as few independent repetitions, and intervals may still be too narrow."
+    text = f"Trainings of one seed go well or badly together, most in {where}."
+    detail = (
+        f"Permutation of the seeds: p {p_text(noise.p)}. The seeds of these scales are few independent repetitions, "
+        "and intervals may still be too narrow."
     )
-    return StudyWarning("common_seeds", text, in_head=True)
+    return StudyWarning("common_seeds", text, detail, in_head=True)
 
 
 def _at_edge(analysis: Analysis, rate_hz: float) -> StudyWarning | None:
@@ -154,8 +166,8 @@ def _at_edge(analysis: Analysis, rate_hz: float) -> StudyWarning | None:
     if best is None or not edges:
         return None
     levels = ", ".join(f"{name} {level_text(name, best.scale[name], rate_hz)}" for name in edges)
-    text = f"The best scale is at an edge of the grid ({levels}): a scale beyond it may be better."
-    return StudyWarning("best_at_edge", text, in_head=True)
+    text = f"The best scale is at an edge of the grid ({levels})."
+    return StudyWarning("best_at_edge", text, "A scale beyond it may be better.", in_head=True)
 
 
 def _rare(predictions: StudyPredictions) -> StudyWarning | None:
@@ -163,20 +175,21 @@ def _rare(predictions: StudyPredictions) -> StudyWarning | None:
     if not rare:
         return None
     n_folds = predictions.n_folds
-    which = "" if n_folds == 1 else f" of {n_folds} folds"
-    named = ", ".join(name if n_folds == 1 else f"{name} in {n}{which}" for name, n in rare.items())
-    text = f"Labels with too few records of a class to count: {named}. Macro AUROC is the mean over the others there."
-    return StudyWarning("rare_labels", text, in_head=True)
+    named = ", ".join(name if n_folds == 1 else f"{name} in {n} of {n_folds} folds" for name, n in rare.items())
+    text = f"{plural(len(rare), 'label')} {'has' if len(rare) == 1 else 'have'} too few records of a class to count."
+    detail = f"These are {named}; macro AUROC is the mean over the others there."
+    return StudyWarning("rare_labels", text, detail, in_head=True)
 
 
 def _patients(predictions: StudyPredictions) -> StudyWarning | None:
     if names_patients(predictions):
         return None
-    text = (
-        "The data set names no patients, so each record counts as one: if patients have many records, intervals are "
-        "too narrow (in simulated studies with ten records a patient, they cover 79 % instead of 95 %)."
+    text = "The data set names no patients, so each record counts as one."
+    detail = (
+        "If patients have many records, intervals are too narrow: in simulated studies with ten records a patient they "
+        "cover 79 % instead of 95 %."
     )
-    return StudyWarning("no_patients", text, in_head=True)
+    return StudyWarning("no_patients", text, detail, in_head=True)
 
 
 def _training_records(predictions: StudyPredictions, course: Course) -> StudyWarning | None:
@@ -184,12 +197,13 @@ def _training_records(predictions: StudyPredictions, course: Course) -> StudyWar
     if not n_train:
         return None
     ratio = predictions.n_records / n_train
-    text = (
-        f"There are {predictions.n_records:,} test records and {n_train:,.0f} training records. The intervals leave "
-        "out the uncertainty by the training records; for others of their number they would be about "
-        f"{np.sqrt(1 + TRAINING_PART * ratio):.1f} times as wide (estimated with small learners, not with networks)."
+    text = f"There are {predictions.n_records:,} test records and {n_train:,.0f} training records."
+    times = np.sqrt(1 + TRAINING_PART * ratio)
+    detail = (
+        "The intervals leave out the uncertainty by the training records; for others of their number they would be "
+        f"about {times:.1f} times as wide (estimated with small learners, not with networks)."
     )
-    return StudyWarning("training_records", text, in_head=ratio > MOST_TEST_RECORDS)
+    return StudyWarning("training_records", text, detail, in_head=ratio > MOST_TEST_RECORDS)
 
 
 def _receptive_field(analysis: Analysis, course: Course) -> StudyWarning | None:
@@ -198,32 +212,30 @@ def _receptive_field(analysis: Analysis, course: Course) -> StudyWarning | None:
     beyond = {scale: window is not None and reach > window for scale, reach in known.items()}
     if not any(beyond.values()):
         return None
-    by_level = _by_level(beyond, analysis.axes, course.rate_hz, " (", ")")
-    text = (
-        f"The receptive field of {_share(beyond)} scales is longer than the window{by_level}: beyond it there is only "
-        "padding, so effects of depth and kernel are not those of longer signals."
-    )
+    text = f"The receptive field of {_share(beyond)} scales is longer than the window."
+    by_level = _by_level(beyond, analysis.axes, course.rate_hz).removeprefix("; ")
+    detail = "Beyond the window there is only padding, so effects of depth and kernel are not those of longer signals."
     _, _, spread = _largest_spread(beyond, analysis.axes)
-    return StudyWarning("receptive_field", text, in_head=spread >= UNEQUAL_SHARES)
+    detail = f"{by_level[0].upper()}{by_level[1:]}. {detail}" if by_level else detail
+    return StudyWarning("receptive_field", text, detail, in_head=spread >= UNEQUAL_SHARES)
 
 
 def _looks(course: Course) -> StudyWarning | None:
     if len(course.looks) < 2:
         return None
-    at = ", ".join(map(str, course.looks))
-    text = (
-        f"This is look {len(course.looks)} at the study (at {at} seeds): p-values are multiplied by "
-        f"{2 ** (len(course.looks) - 1)}, so that looking again does not make more claims hold."
-    )
-    return StudyWarning("looks", text, in_head=True)
+    text = f"This is look {len(course.looks)} at the study (at {', '.join(map(str, course.looks))} seeds)."
+    factor = 2 ** (len(course.looks) - 1)
+    detail = f"p-values are multiplied by {factor}, so that looking again does not make more claims hold."
+    return StudyWarning("looks", text, detail, in_head=True)
 
 
 def _depends(analysis: Analysis) -> StudyWarning | None:
     names = [name for name, claim in analysis.claims.items() if claim.depends_on]
     if not names:
         return None
-    text = f"One number does not describe the effect of {', '.join(names)}: read the steps and the interactions."
-    return StudyWarning("curvature", text, in_head=False)  # the sentences on these axes begin with it
+    text = f"One number does not describe the effect of {', '.join(names)}."
+    detail = "Read the steps and the interactions."
+    return StudyWarning("curvature", text, detail, in_head=False)  # the sentences on these axes begin with it
 
 
 def _unequal(model: VarianceModel, seed: int) -> StudyWarning | None:
@@ -231,11 +243,12 @@ def _unequal(model: VarianceModel, seed: int) -> StudyWarning | None:
     if p is None or p >= SIGNIFICANCE:
         return None
     sd = np.sqrt(model.noise.between[model.noise.dof > 0])
-    text = (
-        f"The noise of the seeds differs between the scales (standard deviations of a training from {sd.min():.4f} to "
-        f"{sd.max():.4f}; p {p:.4f}): each scale is judged by its own, from few seeds."
+    text = "The noise of the seeds differs between the scales."
+    detail = (
+        f"Standard deviations of a training from {sd.min():.4f} to {sd.max():.4f} (p {p_text(p)}): each scale is "
+        "judged by its own, from few seeds."
     )
-    return StudyWarning("unequal_variances", text, in_head=False)
+    return StudyWarning("unequal_variances", text, detail, in_head=False)
 
 
 def _share(flags: Mapping[Scale, bool]) -> str:
@@ -264,9 +277,7 @@ def _largest_spread(flags: Mapping[Scale, bool], axes: Sequence[Axis]) -> tuple[
     return axis, _counts(flags, axis), spread(axis)
 
 
-def _by_level(
-    flags: Mapping[Scale, bool], axes: Sequence[Axis], rate_hz: float, before: str = "; ", after: str = ""
-) -> str:
+def _by_level(flags: Mapping[Scale, bool], axes: Sequence[Axis], rate_hz: float) -> str:
     """The share of flagged scales at each level of the axis in which it differs most; "" if it differs little."""
     axis, by_level, spread = _largest_spread(flags, axes)
     if spread < MANY:
@@ -274,4 +285,4 @@ def _by_level(
     parts = (
         f"{level_text(axis.name, level, rate_hz)}: {sum(there)} of {len(there)}" for level, there in by_level.items()
     )
-    return f"{before}by {axis.name}: {', '.join(parts)}{after}"
+    return f"; by {axis.name} {', '.join(parts)}"
