@@ -84,6 +84,20 @@ def config(synthetic_set):
 
 
 @pytest.fixture(scope="session")
+def larger_set(tmp_path_factory) -> Path:
+    """The same with 400 recordings: the labels of a fold have five records of each class, as a metric needs."""
+    from rich.console import Console
+
+    from ecg_jax.dataset.prepare import prepare
+    from ecg_jax.dataset.prepare_config import PrepareConfig
+    from ecg_jax.sources import Synthetic
+
+    folder = tmp_path_factory.mktemp("prepared") / "larger"
+    prepare(PrepareConfig(Synthetic(records=400), folder, workers=1), Console(quiet=True))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def finished(config, tmp_path_factory):
     """The result of a run of that config, with a checkpoint after each epoch."""
     from rich.console import Console

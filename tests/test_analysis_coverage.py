@@ -12,7 +12,7 @@ from scipy import stats
 
 from ecg_jax.analysis import claims
 from ecg_jax.analysis.axes import READY_MADE, Axis
-from ecg_jax.analysis.coverage import Counts, count_coverage
+from ecg_jax.analysis.coverage import ROWS, Counts, count_coverage
 from ecg_jax.analysis.effects import contrasts, slope
 from ecg_jax.analysis.influence import aurocs
 from ecg_jax.analysis.simulation import Setting, simulate
@@ -65,9 +65,48 @@ def test_the_estimated_variance_of_an_effect_is_its_variance_over_studies():
 
 @pytest.mark.parametrize(("seeds", "ratio"), [(2, 1 / 3), (2, 3.0), (3, 1.0), (5, 1 / 3)])
 def test_intervals_cover_and_claims_without_effect_seldom_hold(seeds, ratio):
-    counts = count_coverage(seeds, ratio, range(120), seed=0)
-    assert fewest(counts.intervals) <= counts.covered <= most(counts.intervals)
-    assert counts.false_holds <= most(counts.without_effect, 0.05)
+    counts = count_coverage(f"equal noise, {seeds} seeds, seed : record {ratio:.2f}", range(120), seed=0)
+    assert fewest(360) <= covered(counts) <= most(360)
+    assert counts.falsely_holding <= most(120, 0.05)
+
+
+def covered(counts):
+    return counts.depth_covered + counts.channels_covered + counts.kernel_covered
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "depth 4 noisy (.03, else .002)",
+        "depth 4 with 8 channels noisy (.05)",
+        "8 channels stall alone (.08, 30 %)",
+        "heavy tails (t, 2.5 degrees of freedom)",
+        "10 records a patient",
+    ],
+)
+def test_intervals_of_every_axis_cover_and_no_claim_holds_falsely_however_the_noise_is_distributed(row):
+    counts = count_coverage(row, range(60), seed=0)
+    assert min(counts.depth_covered, counts.channels_covered, counts.kernel_covered) >= fewest(60)
+    assert counts.falsely_holding <= most(60, 0.05)
+
+
+def test_noise_of_the_trials_has_the_mean_0_and_is_where_it_is_set():
+    setting = ROWS["a seed stalls all 8 channels (30 %)"].setting
+    assert setting.noise is not None
+    noise = setting.noise.draw(setting.scales, 4000, np.random.default_rng(0))
+    narrow = np.array([scale["channels"] == 8 for scale in setting.scales])
+    assert noise.mean(axis=1) == pytest.approx(np.zeros(12), abs=0.003)
+    assert noise[~narrow].std() == pytest.approx(0.002, rel=0.05)
+    assert np.corrcoef(noise)[np.ix_(narrow, narrow)].min() > 0.9, "they stall together"
+
+
+def test_a_hump_is_no_effect_and_the_middle_level_is_the_best():
+    setting = ROWS["optimum of .008 in the middle of kernel"].setting
+    predictions = simulate(setting, seed=0)
+    truth = setting.truth[:, 0]
+    for axis in ("depth", "channels", "kernel"):
+        assert slope(predictions, axis) @ truth[predictions.scale_of] == pytest.approx(0, abs=1e-12)
+    assert {setting.scales[c]["kernel"] for c in np.flatnonzero(truth > truth.max() - 1e-9)} == {7}
 
 
 @pytest.mark.parametrize(("part", "ratio"), [("record", 1 / 3), ("seed", 3.0)])
@@ -78,13 +117,13 @@ def test_intervals_without_a_part_of_the_variance_are_seen_to_cover_too_seldom(p
         return replace(components(self, *arguments), **{part: 0.0})
 
     monkeypatch.setattr(VarianceModel, "components", without)
-    counts = count_coverage(5, ratio, range(60), seed=0)
-    assert counts.covered < fewest(counts.intervals)
+    counts = count_coverage(f"equal noise, 5 seeds, seed : record {ratio:.2f}", range(60), seed=0)
+    assert covered(counts) < fewest(180)
 
 
-@pytest.mark.parametrize("ratio", [1 / 3, 3.0])
-def test_the_truly_best_scale_is_among_the_indistinguishable_ones(ratio):
-    counts = count_coverage(2, ratio, range(30), seed=0, with_best=True)
+@pytest.mark.parametrize("row", ["equal noise, 2 seeds, seed : record 1.00", "8 channels noisy (.03, else .002)"])
+def test_the_truly_best_scale_is_among_the_indistinguishable_ones(row):
+    counts = count_coverage(row, range(30), seed=0, best_studies=30)
     assert counts.contained >= fewest(counts.bests, 0.95)
     assert counts.value_covered >= fewest(counts.bests)
 
@@ -97,7 +136,8 @@ def test_intervals_cover_in_studies_with_folds_and_several_records_of_a_patient(
 
 
 def test_counts_of_two_parts_are_added():
-    assert Counts(studies=1, covered=2) + Counts(studies=3, bests=4) == Counts(studies=4, covered=2, bests=4)
+    one, other = Counts(studies=1, depth_covered=2), Counts(studies=3, bests=4)
+    assert one + other == Counts(studies=4, depth_covered=2, bests=4)
 
 
 FOUR_AXES = Setting(

@@ -141,11 +141,13 @@ def test_of_label_has_one_label_and_is_multilabel():
         whole.of_label("d")
 
 
-def test_a_label_counts_in_the_folds_with_two_records_of_each_class():
+@pytest.mark.parametrize(("records", "counts"), [(4, False), (5, True)])
+@pytest.mark.parametrize("rare", [True, False])
+def test_a_label_counts_in_the_folds_with_five_records_of_each_class(records, counts, rare):
     labels = made().labels.copy()
-    labels[::2, 0] = False
-    labels[0, 0] = True  # one record in fold 0
-    assert made(labels=labels, folds=np.arange(60) % 2).defined.tolist() == [[False, True], [True, True], [True, True]]
+    labels[::2, 0] = not rare
+    labels[: 2 * records : 2, 0] = rare  # in fold 0
+    assert made(labels=labels, folds=np.arange(60) % 2).defined.tolist() == [[counts, True], [True, True], [True, True]]
 
 
 def test_patients_without_a_name_are_patients_of_their_own():
@@ -161,8 +163,8 @@ def test_a_missing_name_is_none_an_empty_text_or_nan(nobody):
 
 def test_the_records_of_a_patient_who_alone_makes_up_a_class_are_units_of_their_own():
     labels = np.zeros((60, 1), bool)
-    labels[:3] = True
-    patients = np.arange(60) // 3  # the first patient has all positives
+    labels[:5] = True
+    patients = np.arange(60) // 5  # the first patient has all positives
     units = made(labels=labels, probabilities=np.zeros((8, 60, 1)), patients=patients).unit_of
-    assert len(np.unique(units)) == 3 + 19
-    assert len(np.unique(units[3:])) == 19
+    assert len(np.unique(units)) == 5 + 11
+    assert len(np.unique(units[5:])) == 11

@@ -71,10 +71,10 @@ class WithCurves(Fakes):
 
 
 @pytest.fixture(scope="module")
-def study(synthetic_set, tmp_path_factory):
+def study(larger_set, tmp_path_factory):
     """A finished study of eight scales over four axes and two folds, with its report."""
     path = tmp_path_factory.mktemp("study")
-    worked(begun(path, synthetic_set, RATES, folds=(2, 5)), WithCurves())
+    worked(begun(path, larger_set, RATES, folds=(2, 5)), WithCurves())
     write_report(path, runner=MEASURES)
     return path
 
@@ -223,7 +223,7 @@ def test_before_the_first_trial_the_report_says_that_nothing_is_finished(synthet
 
 
 def test_where_no_macro_auroc_is_defined_the_report_says_so(tmp_path):
-    """Six test records have no label with two records of each class."""
+    """Six test records have no label with five records of each class."""
     prepare(PrepareConfig(Synthetic(records=60), tmp_path / "set", workers=1), Console(quiet=True))
     worked(begun(tmp_path / "study", tmp_path / "set"), Fakes())
     written = write_report(tmp_path / "study", runner=Fakes().runner)

@@ -190,13 +190,13 @@ def test_a_scale_at_which_every_rate_failed_is_left_out(synthetic_set, tmp_path)
     assert found.left_out["d1_c8_k3"].startswith("every learning rate failed: the loss is nan")
 
 
-def test_a_study_over_heads_has_them_as_categories_in_the_order_given(synthetic_set, tmp_path):
+def test_a_study_over_heads_has_them_as_categories_in_the_order_given(larger_set, tmp_path):
     """The whole way: grid, trial folders, rows, predictions and contrasts."""
     from ecg_jax.analysis import analyse
 
     head = Axis("model.head", ("gap", "flatten", "attention"), "categorical")
     dropout = Axis("model.dropout", (0.1, 0.0), "linear")
-    folder = begun(tmp_path, synthetic_set, make_grid([head, dropout], 3, (3e-3,)), paired_seeds=True)
+    folder = begun(tmp_path, larger_set, make_grid([head, dropout], 3, (3e-3,)), paired_seeds=True)
     fakes = worked(folder, Fakes())
     assert fakes.trained[0] == "model.head=attention_model.dropout=0.0_lr0.003_s0"
     found = load_results(open_study(tmp_path))
@@ -211,12 +211,12 @@ def test_a_study_over_heads_has_them_as_categories_in_the_order_given(synthetic_
     assert set(analysis.claims) == {"model.dropout"}
 
 
-def test_an_axis_that_changes_no_prediction_has_no_effect(synthetic_set, tmp_path):
+def test_an_axis_that_changes_no_prediction_has_no_effect(larger_set, tmp_path):
     from ecg_jax.analysis import analyse
 
     axes = [*(replace(axis, levels=levels) for axis, levels in zip(READY_MADE, ((1, 2), (4,), (3,)), strict=True))]
     grid = make_grid([*axes, Axis("evaluate.overlap", (0.25, 0.5))], 2, (3e-3,))
-    folder = begun(tmp_path, synthetic_set, grid, paired_seeds=True)
+    folder = begun(tmp_path, larger_set, grid, paired_seeds=True)
     worked(folder, Fakes())
     predictions = load_results(folder).predictions
     assert predictions is not None

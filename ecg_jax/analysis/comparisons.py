@@ -126,7 +126,7 @@ def outcome(difference: float, half_width: float | None, margin: float) -> Outco
 def _macro_model(predictions: StudyPredictions) -> VarianceModel:
     model = macro_model(predictions)
     if model is None:
-        raise RunError("macro AUROC is not defined: no label has two records of each class in a fold")
+        raise RunError("macro AUROC is not defined: no label has five records of each class in a fold")
     return model
 
 

@@ -14,7 +14,7 @@ from ecg_jax.errors import ConfigError
 from ecg_jax.target import Target
 
 COSTS = ("parameters", "macs", "seconds", "latency_ms")
-FEWEST_OF_A_CLASS = 2  # records with and without a label that a metric of it needs, in a fold or in half of one
+FEWEST_OF_A_CLASS = 5  # records with and without a label that a metric of it needs in a fold, for its variance
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 """A data set's own metric from labels [n, K] and probabilities or decisions [n, K]; NaN where it is not defined."""

@@ -145,12 +145,15 @@ def _main_effects_and_pairs(predictions: StudyPredictions) -> np.ndarray:
 
 
 def _place(predictions: StudyPredictions) -> np.ndarray:
-    """Where each scale lies on the axes [scales, columns], from -1/2 to 1/2; a category has a column of its own."""
+    """Where each scale lies on the axes [scales, columns], from -1/2 to 1/2.
+
+    Each category but the first has a column, so that two categories have the same as two numbers.
+    """
     columns: list[np.ndarray] = []
     for axis in predictions.axes:
         levels = [scale[axis.name] for scale in predictions.scales]
         if axis.kind == "categorical":
-            columns += [np.array([level == one for level in levels]) - 0.5 for one in axis.levels]
+            columns += [np.array([level == one for level in levels]) - 0.5 for one in axis.levels[1:]]
         else:
             x = np.asarray(axis.coordinates(levels), float)
             columns.append((x - x.min()) / max(float(np.ptp(x)), TINY) - 0.5)
