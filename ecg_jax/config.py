@@ -76,6 +76,8 @@ class DataConfig:
     """Means and deviations: `set`: one pair a lead, of the training records; `record`: those of each window itself."""
     training_share: float = _number(1.0, 0, 1, above=True)
     """Share of the training patients whose records are used; a larger share contains the patients of a smaller one."""
+    training_draw: int = _number(0, 0, 2**31 - 1)
+    """Which patients that share has: another number draws others."""
     feed: Annotated[Literal["auto", "host", "resident"], tyro.conf.arg(aliases=("--feed",))] = "auto"
     """`resident` keeps the set in device memory, `host` reads it through tf.data; `auto`: resident if the set fits."""
 

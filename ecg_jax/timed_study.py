@@ -31,6 +31,9 @@ class TimedArgs(GridArgs):
 
     hours: float | None = None
     """Time for everything: levels, folds, epochs and seeds that are not given are chosen for it."""
+    replicate_training: int = 0
+    """Train the scales at the corners of the grid so many times again, each time on another random half of the training
+    patients: then every effect has a second, wider interval, for other training records."""
 
     @classmethod
     def defaults(cls, run: RunConfig, arguments: Sequence[str]) -> dict[str, Any]:

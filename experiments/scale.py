@@ -13,7 +13,8 @@ continues. `ecg-jax study WORKDIR` shows the progress of the study. All flags of
 """
 
 from ecg_jax.experiment import run_script, train_study
-from ecg_jax.terminal import next_step
+from ecg_jax.replicates import check_replicates, replicate_training
+from ecg_jax.terminal import PlainConsole, next_step
 from ecg_jax.timed_study import TimedArgs, compare_budgets, train_for_hours
 
 
@@ -21,12 +22,16 @@ def main(args: TimedArgs, runner=None) -> None:
     """Trains what is missing, then writes the report; with `--budget both` compares the effects under both."""
     from ecg_jax.report.write import conclude_study
 
+    check_replicates(args)
     if args.budget == "both":
         return compare_budgets(args, runner)
     if args.hours is not None:
         folder = train_for_hours(args, runner)
     else:
         folder = train_study(args, conclude=conclude_study, runner=runner)
+    if folder is not None and args.replicate_training:
+        replicate_training(folder, args, runner)
+        conclude_study(folder, PlainConsole(stderr=True))
     if folder is not None:
         allowed = ["--allow-code"] if folder.study.base.functions.named else []
         next_step("ecg-jax", "recommend", folder.path, *allowed)

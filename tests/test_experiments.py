@@ -154,6 +154,46 @@ def test_budgets_of_epochs_and_of_macs_are_two_studies_whose_effects_are_compare
         module.main(again, fakes.runner)
 
 
+def test_replicates_train_the_corners_on_halves_of_the_patients_and_widen_the_intervals(larger_set, tmp_path, capsys):
+    module = script("scale")
+    flags = ["--depths", "1", "2", "4", "--channels", "4", "--kernels", "3", "5", "--replicate-training", "3"]
+    fakes = Fakes()
+    module.main(arguments(module.TimedArgs, larger_set, tmp_path, *flags), fakes.runner)
+    of_halves = fakes.trained[12:]
+    assert of_halves == [
+        f"d{depth}_c4_k{kernel}_data.training_draw={draw}_lr0.003_s0"
+        for depth in (1, 4)
+        for kernel in (3, 5)
+        for draw in (1, 2, 3)
+    ]
+    folder = open_study(tmp_path / "replicates")
+    assert folder.study.base.data.training_share == 0.5
+    analysis = json.loads((tmp_path / "analysis.json").read_text())
+    for axis in ("depth", "kernel"):
+        own, others = analysis["claims"][axis], analysis["for_other_training_records"][axis]
+        assert others["effect"] == own["effect"]
+        assert others["low"] < own["low"] < own["high"] < others["high"]
+    assert analysis["for_other_training_records"]["channels"]["effect"] is None
+    said = "For other training records of this number, judged from 3 random halves"
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--replicate-training", "1"], "give 2 or more"),
+        (["--replicate-training", "5", "--hours", "1"], "give no --hours"),
+        (["--replicate-training", "5", "--axis", "data.training_share", "0.5", "1"], "give no --axis"),
+    ],
+)
+def test_replicates_that_say_nothing_are_refused_before_anything_is_trained(flags, says, synthetic_set, tmp_path):
+    module, fakes = script("scale"), Fakes()
+    with pytest.raises(ConfigError, match=says):
+        module.main(arguments(module.TimedArgs, synthetic_set, tmp_path, *flags), fakes.runner)
+    assert fakes.trained == []
+
+
 def test_the_parts_of_a_cross_fit_test_every_fold_once():
     parts = fold_parts([1, 2, 3, 4, 5, 6], 3)
     assert parts == [((1, 2), 6), ((3, 4), 2), ((5, 6), 4)]

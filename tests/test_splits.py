@@ -60,3 +60,18 @@ def test_a_share_of_the_training_patients_lies_within_every_larger_one(synthetic
         assert splits.validation.tolist() == whole.validation.tolist()
         assert splits.test.tolist() == whole.test.tolist()
         before = now
+
+
+def test_each_draw_is_another_share_of_the_same_size_and_the_first_one_is_that_of_before(synthetic_set):
+    prepared = open_prepared(synthetic_set)
+
+    def patients(draw):
+        rows = split_records(prepared, DataConfig(training_share=0.5, training_draw=draw)).training
+        return frozenset(prepared.patients[i] or prepared.record_ids[i] for i in rows)
+
+    draws = [patients(draw) for draw in range(6)]
+    assert len(set(draws)) == 6
+    assert len({len(draw) for draw in draws}) == 1
+    assert draws[0] == patients(DataConfig().training_draw)
+    common = [len(one & other) / len(one) for one in draws for other in draws if one is not other]
+    assert 0.35 < sum(common) / len(common) < 0.65, "halves that are drawn independently have half in common"

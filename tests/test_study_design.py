@@ -117,7 +117,8 @@ def test_keys_are_those_of_the_first_version(study_of):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("data.normalise", "record"), ("train.label_smoothing", 0.1), ("augment.stretch", 0.1)]
+    ("name", "value"),
+    [("data.normalise", "record"), ("data.training_draw", 1), ("train.label_smoothing", 0.1), ("augment.stretch", 0.1)],
 )
 def test_a_setting_that_came_later_is_in_the_key_where_it_is_used(name, value, study_of):
     assert study_of(with_fields(RunConfig(), {name: value})).trial_key(TRIAL) != study_of().trial_key(TRIAL)

@@ -38,17 +38,21 @@ class VarianceComponents:
     """Degrees of freedom gained by one more seed: the number of scales, if all count alike in the contrast."""
     seeds: int
     records: int
+    training: float = 0.0
+    """Part of the training records; 0 if they are taken as given."""
+    training_dof: float = 0.0
 
     @property
     def variance(self) -> float:
         """The sum of the parts."""
-        return self.seed + self.record + self.both
+        return self.seed + self.record + self.both + self.training
 
     @property
     def dof(self) -> float:
         """Degrees of freedom of the sum (Satterthwaite 1946); `both` counts in both estimates."""
         between, over_records = self.seed + self.both, self.record + self.both
         loss = _ratio(between**2, self.seed_dof) + _ratio(over_records**2, self.record_dof)
+        loss += _ratio(self.training**2, self.training_dof)
         return _ratio(self.variance**2, loss)
 
     def half_width(self, quantile: float = (1 + LEVEL) / 2) -> float | None:

@@ -30,7 +30,8 @@ class Splits:
 def split_records(prepared: PreparedSet, config: DataConfig) -> Splits:
     """Splits a prepared set by its folds, and keeps the config's fraction of the training patients.
 
-    Patients are ordered by a hash of their names, so a larger fraction contains every smaller one.
+    Patients are ordered by a hash of their names, so a larger fraction contains every smaller one; each draw has an
+    order of its own.
 
     Raises:
         ConfigError: see `split_by_folds`.
@@ -40,7 +41,8 @@ def split_records(prepared: PreparedSet, config: DataConfig) -> Splits:
         return splits
     training = splits.training
     names = np.where(prepared.patients == "", prepared.record_ids, prepared.patients)[training]
-    patients = sorted(set(names.tolist()), key=lambda name: hashlib.sha256(name.encode()).digest())
+    draw = f"{config.training_draw} " if config.training_draw else ""
+    patients = sorted(set(names.tolist()), key=lambda name: hashlib.sha256((draw + name).encode()).digest())
     kept = patients[: max(1, round(config.training_share * len(patients)))]
     return replace(splits, training=training[np.isin(names, kept)])
 

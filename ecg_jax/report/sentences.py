@@ -1,9 +1,18 @@
 """The findings of a study in sentences. Pure: from an `Analysis` to text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ecg_jax.analysis.axes import Axis
-from ecg_jax.analysis.findings import Analysis, AxisClaim, BestScale, Claim, Contrast, PowerLaw, ScaleFindings
+from ecg_jax.analysis.findings import (
+    Analysis,
+    AxisClaim,
+    BestScale,
+    Claim,
+    Contrast,
+    Effect,
+    PowerLaw,
+    ScaleFindings,
+)
 from ecg_jax.analysis.recommendation import TOLERATED
 from ecg_jax.formatting import change_text, level_text, plural, scale_text, signed, signed_range, span
 
@@ -238,3 +247,17 @@ def power_law_sentence(name: str, law: PowerLaw | None) -> str:
         return f"{name}: no power law ({law.why})."
     fit = f"error proportional to cost to the power of {change_text(law.exponent, law.low, law.high, digits=3)}"
     return f"{name}: {fit}." if law.fits else f"{name}: no power law ({law.why}; {fit})."
+
+
+def for_other_training_records(effects: Mapping[str, Effect], halves: int) -> str:
+    """The effects with their intervals for other training records, in one sentence."""
+    texts = [
+        f"{axis} {change_text(found.effect, found.low, found.high)}"
+        for axis, found in effects.items()
+        if found.effect is not None
+    ]
+    effects_of = "; ".join(texts) or "no effect is known"
+    return (
+        f"For other training records of this number, judged from {halves} random halves of the training patients, the "
+        f"intervals are wider: {effects_of}."
+    )

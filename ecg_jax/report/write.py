@@ -14,10 +14,11 @@ from typing import Any
 from rich.console import Console
 
 from ecg_jax.analysis.axes import Axis, Scale
-from ecg_jax.analysis.findings import Analysis, CostRange, ScaleFindings
+from ecg_jax.analysis.findings import Analysis, CostRange, Effect, ScaleFindings, to_dict
 from ecg_jax.analysis.influence import macro_auroc, other_metrics
 from ecg_jax.analysis.predictions import COSTS, StudyPredictions
 from ecg_jax.analysis.summary import analyse
+from ecg_jax.analysis.training_records import DRAW, for_other_training_records
 from ecg_jax.analysis.variance import macro_model
 from ecg_jax.config import flags
 from ecg_jax.dataset.prepared import open_prepared
@@ -31,7 +32,7 @@ from ecg_jax.study.design import Trial
 from ecg_jax.study.latency import forget, latencies, machine
 from ecg_jax.study.results import Row, StudyResults, load_results, write_trials
 from ecg_jax.study.runner import Runner
-from ecg_jax.study.workdir import UNREADABLE, StudyFolder, open_study, read_object
+from ecg_jax.study.workdir import REPLICATES, STUDY, UNREADABLE, StudyFolder, open_study, read_object
 from ecg_jax.terminal import command, say, script, shown, tell
 from ecg_jax.training.workdir import read_metrics
 
@@ -67,7 +68,7 @@ def write_report(
     """
     folder = open_study(folder_path, allow_code=allow_code)
     results = load_results(folder, data=data)
-    analysis, warnings, looks = None, [], []
+    analysis, warnings, looks, others = None, [], [], {}
     if results.predictions is not None:
         if again:
             forget(folder_path)
@@ -76,12 +77,16 @@ def write_report(
         analysis = analyse(predictions, look=len(looks))
         results = replace(results, rows=with_test(results.rows, predictions))
         warnings = _warnings(folder, analysis, predictions, results, looks, data)
+        others, halves = _for_other_training_records(folder, predictions, data, allow_code=allow_code)
+        if others:
+            results = replace(results, notes=(*results.notes, sentences.for_other_training_records(others, halves)))
     write_trials(folder_path, results.rows)
     if results.pilot:
         write_trials(folder_path, results.pilot, "pilot.csv")
     content = analysis.to_dict() if analysis else dict.fromkeys(("claims", "best", "per_label", "pareto"))
     content |= {"notes": list(results.notes), "left_out": results.left_out}
     content |= {"warnings": [vars(warning) for warning in warnings], "looks": looks}
+    content |= {"for_other_training_records": to_dict(others)}
     write_text(folder_path / "analysis.json", json.dumps(content, indent=1) + "\n")
 
     study, name = folder.study, folder.path.resolve().name
@@ -119,6 +124,19 @@ def looks_with(path: Path, predictions: StudyPredictions) -> list[dict[str, int]
     except UNREADABLE as error:
         raise RunError(f"{path / 'analysis.json'} cannot be read ({error}); delete it, and looks count anew") from error
     return before if now in before else [*before, now]
+
+
+def _for_other_training_records(
+    folder: StudyFolder, predictions: StudyPredictions, data: Path | None, *, allow_code: bool
+) -> tuple[dict[str, Effect], int]:
+    """The effects with their wider intervals, and the number of halves they are from; none without replicates."""
+    path = folder.path / REPLICATES
+    if not (path / STUDY).is_file():
+        return {}, 0
+    replicates = load_results(open_study(path, allow_code=allow_code), data=data).predictions
+    if replicates is None:
+        return {}, 0
+    return for_other_training_records(predictions, replicates), len(replicates.axis(DRAW).levels)
 
 
 def _warnings(

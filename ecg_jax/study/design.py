@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 MODEL_PRESET = "model.preset"  # not a field of a run: it replaces the whole model
 SHORT_FLAGS = {"model.depth": "depths", "model.channels": "channels", "model.kernel": "kernels"}
-LATER = ("data.normalise", "model.base_channels", "train.label_smoothing", "train.restarts", "augment.stretch")
+LATER = (
+    "data.normalise",
+    "data.training_draw",
+    "model.base_channels",
+    "train.label_smoothing",
+    "train.restarts",
+    "augment.stretch",
+)
 """Fields that are not in the keys of the first studies."""
 MOST_AXES = 6
 MOST_TRIALS = 100_000

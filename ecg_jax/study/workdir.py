@@ -8,6 +8,7 @@ trials.csv          the finished trials, with test metrics once a seed is finish
 pilot.csv           the trainings that chose the learning rates; they are no trials, and no result counts them
 analysis.json       all findings of the study; report.html and figures/ show them
 latency.json        latency of one window at each scale, by machine
+replicates/         the study of the corner scales on halves of the training patients, if there is one
 """
 
 import hashlib
@@ -30,7 +31,7 @@ from ecg_jax.study.tasks import Progress, ProgressOf, Stage
 from ecg_jax.training.result import RunResult, read_result
 from ecg_jax.training.workdir import differences, read_metrics
 
-STUDY, TRIAL = "study.json", "trial.json"
+STUDY, TRIAL, REPLICATES = "study.json", "trial.json", "replicates"
 UNREADABLE = (ValueError, ConfigError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What a file of JSON raises that is not UTF-8, not JSON, or of other values than were written."""
 
