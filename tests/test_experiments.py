@@ -64,10 +64,10 @@ def test_networks_of_equal_size_differ_in_their_receptive_field(synthetic_set):
         assert costs[0].receptive_field_samples == 51, "depth 1, kernel 3 on the local base"
 
 
-def test_receptive_fields_are_compared_with_the_plain_network(synthetic_set, tmp_path):
+def test_receptive_fields_are_compared_with_the_plain_network(larger_set, tmp_path):
     module = script("receptive_field")
     flags = ["--depths", "1", "2", "--channels", "8", "--kernels", "3", "--dilations", "1", "--heads", "gap", "flatten"]
-    module.main(arguments(module.Args, synthetic_set, tmp_path, *flags), Fakes().runner)
+    module.main(arguments(module.Args, larger_set, tmp_path, *flags), Fakes().runner)
     written = json.loads((tmp_path / "receptive_field.json").read_text())
     plain = {"depth": 1, "channels": 8, "kernel": 3, "model.dilation": 1, "model.head": "gap"}
     assert written["reference"] == plain
@@ -84,10 +84,10 @@ def test_receptive_fields_are_compared_with_the_plain_network(synthetic_set, tmp
         assert places[scale]["difference"] == pytest.approx(means[place] - first)
 
 
-def test_shares_of_the_patients_are_an_axis_that_is_tested_on_the_same_records(synthetic_set, tmp_path):
+def test_shares_of_the_patients_are_an_axis_that_is_tested_on_the_same_records(larger_set, tmp_path):
     module, fakes = script("data_size"), Fakes()
     flags = ["--depths", "1", "2", "--channels", "4", "--kernels", "3", "--shares", "0.5", "1"]
-    module.main(arguments(module.Args, synthetic_set, tmp_path, *flags), fakes.runner)
+    module.main(arguments(module.Args, larger_set, tmp_path, *flags), fakes.runner)
     assert len(fakes.trained) == 2 * 2 * 2
     written = json.loads((tmp_path / "data_size.json").read_text())
     assert [entry["share"] for entry in written["shares"]] == [0.5, 1.0]
@@ -102,10 +102,10 @@ def test_a_single_share_is_refused(synthetic_set, tmp_path):
         module.main(arguments(module.Args, synthetic_set, tmp_path, "--shares", "1"))
 
 
-def test_published_networks_are_compared_on_the_records_seeds_and_rates_of_the_study(synthetic_set, tmp_path):
+def test_published_networks_are_compared_on_the_records_seeds_and_rates_of_the_study(larger_set, tmp_path):
     fakes = Fakes()
     grid = with_levels(GRID, learning_rates=(1e-3, 3e-3))
-    worked(begun(tmp_path, synthetic_set, grid, folds=(2, 5), epochs=7), fakes)
+    worked(begun(tmp_path, larger_set, grid, folds=(2, 5), epochs=7), fakes)
     module = script("published")
     args = module.Args(study=tmp_path, presets=("resnet18_1d", "resnet1d_wang"))
     module.main(args, fakes.runner)
@@ -129,10 +129,10 @@ def test_published_networks_are_compared_on_the_records_seeds_and_rates_of_the_s
     assert len(fakes.trained) == trained, "nothing is trained twice"
 
 
-def test_budgets_of_epochs_and_of_macs_are_two_studies_whose_effects_are_compared(synthetic_set, tmp_path, capsys):
+def test_budgets_of_epochs_and_of_macs_are_two_studies_whose_effects_are_compared(larger_set, tmp_path, capsys):
     module, fakes = script("scale"), Fakes()
     flags = ["--depths", "1", "2", "--channels", "4", "8", "--kernels", "3", "--budget", "both", "--train.epochs", "12"]
-    module.main(arguments(module.TimedArgs, synthetic_set, tmp_path, *flags), fakes.runner)
+    module.main(arguments(module.TimedArgs, larger_set, tmp_path, *flags), fakes.runner)
     epochs = {}
     for place in (tmp_path, tmp_path / "macs"):
         folder = open_study(place)
@@ -149,7 +149,7 @@ def test_budgets_of_epochs_and_of_macs_are_two_studies_whose_effects_are_compare
     assert written["same_sign"]["depth"] == (effects[0] * effects[1] > 0)
     assert set(written["same_sign"]) == {"depth", "channels"}, "the kernel has one level"
     assert "with equal epochs" in capsys.readouterr().out
-    again = arguments(module.TimedArgs, synthetic_set, tmp_path / "macs", *flags[:-4], "--train.epochs", "12")
+    again = arguments(module.TimedArgs, larger_set, tmp_path / "macs", *flags[:-4], "--train.epochs", "12")
     with pytest.raises(RunError, match=r"reference_macs was \d.*, is now None"):
         module.main(again, fakes.runner)
 
