@@ -123,7 +123,10 @@ def _proposals(
 
     model = macro_model(predictions)
     if model is None:
-        raise RunError(f"{folder.path}: macro AUROC is not defined on its test records; nothing can be planned")
+        raise RunError(
+            f"{folder.path}: no label has five records with it and five without it in a test fold; "
+            "nothing can be planned"
+        )
     of_run, of_start, whole = measured_seconds(folder)
     if not whole:
         say(f"{folder.path} kept no times of whole trials: the hours are those of training alone")
@@ -132,6 +135,11 @@ def _proposals(
     for levels in axes:
         grid = make_grid(levels, 2, rates)
         known = {name: axis for name, axis in planned_power(model, levels, power=power).items() if axis is not None}
+        if not known:
+            raise RunError(
+                f"{folder.path} does not show how much seeds vary, which takes two finished seeds at every scale and "
+                "an axis with two levels; add them to the study, or plan from a pilot with --data"
+            )
         needed = [axis.seeds_needed(effect) for axis in known.values()]
         seeds = max((n for n in needed if n is not None), default=None)
         once, of_seed = planned_seconds(folder, grid.scales(), (of_run, of_start))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_jax.config import RunConfig, with_fields
+from ecg_jax.config import RunConfig, beginnings, with_fields
 from ecg_jax.errors import ConfigError
 from ecg_jax.experiment import GridArgs, finished_predictions, flag_values, study_of, train_study, write_json
 from ecg_jax.formatting import change_text, duration, plural
@@ -38,11 +38,12 @@ class TimedArgs(GridArgs):
     @classmethod
     def defaults(cls, run: RunConfig, arguments: Sequence[str]) -> dict[str, Any]:
         """With `--hours`, those of the data, or those of a study that was begun."""
-        values = flag_values(arguments, "--hours", "--data", "--data.path", "--workdir", "--preset", "--base")
+        values = flag_values(arguments, "--hours", "--data", "--data.path", "--workdir", "--extend-epochs")
         data = values.get("--data", values.get("--data.path"))
         if "--hours" not in values or data is None:
             return {"run": run}
         from ecg_jax.dataset.prepared import open_prepared
+        from ecg_jax.study.design import SHORT_FLAGS
         from ecg_jax.study.from_data import base_for, largest_design, run_for
         from ecg_jax.study.workdir import STUDY, open_study
 
@@ -50,10 +51,12 @@ class TimedArgs(GridArgs):
         if (workdir / STUDY).is_file():
             folder = open_study(workdir, allow_code=True)  # allowed or not by train_study
             first = folder.grids()[0]
-            levels = {axis.name: axis.levels for axis in first.axes}
-            short = {f"{name}s".replace("ss", "s"): levels[name] for name in ("depth", "channels", "kernel")}
+            levels = {SHORT_FLAGS[axis.field]: axis.levels for axis in first.axes if axis.field in SHORT_FLAGS}
             rates = {"learning_rates": first.learning_rates}
-            return {"run": folder.study.base, "folds": folder.study.folds, **short, **rates}
+            run = folder.study.base
+            if "--extend-epochs" in values and run.train.restarts:
+                run = beginnings(run)[0]  # the flag was given before, too, and counts once
+            return {"run": run, "folds": folder.study.folds, **levels, **rates}
         prepared = open_prepared(Path(data))
         run = run_for(prepared, run)
         largest = largest_design(prepared, run.train.epochs)
@@ -160,7 +163,7 @@ def show(args: TimedArgs, tested: str, seeds: int) -> None:
         f"  --folds {folds}, {tested}",
         f"  --train.epochs {args.run.train.epochs}, --train.batch-size {args.run.train.batch_size}",
         f"  --learning-rates {rates}",
-        f"  --seeds as many as there is time for, at least {seeds} as measured",
+        f"  --seeds as many as there is time for, about {seeds} by the measured times",
     )
 
 

@@ -24,7 +24,8 @@ def main(args: TimedArgs, runner=None) -> None:
 
     check_replicates(args)
     if args.budget == "both":
-        return compare_budgets(args, runner)
+        compare_budgets(args, runner)
+        return
     if args.hours is not None:
         folder = train_for_hours(args, runner)
     else:
@@ -35,7 +36,6 @@ def main(args: TimedArgs, runner=None) -> None:
     if folder is not None:
         allowed = ["--allow-code"] if folder.study.base.functions.named else []
         next_step("ecg-jax", "recommend", folder.path, *allowed)
-    return None
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.experiment import finished_predictions, read_arguments
 from ecg_jax.models import preset
+from ecg_jax.report.write import commands
 from ecg_jax.study.cost import cost_of
 from ecg_jax.study.cross_fit import fold_parts
 from ecg_jax.study.design import make_study
@@ -266,3 +267,17 @@ def test_when_the_time_is_over_no_trial_is_begun_and_the_report_is_written(
     assert fakes.trained == []
     assert (tmp_path / "study" / "report.html").is_file()
     assert "the same command goes on" in capsys.readouterr().out
+
+
+def test_a_study_for_a_time_that_was_extended_is_extended_once_and_is_one_command_in_its_report(
+    synthetic_set, tmp_path
+):
+    module = script("scale")
+    flags = ["--depths", "1", "2", "--learning-rates", "0.003", "--seeds", "2"]
+    words = ["--workdir", str(tmp_path), "--data", str(synthetic_set), "--hours", "24", *flags]
+    for more in ((), ("--extend-epochs", "3"), ("--extend-epochs", "3")):
+        module.main(read_arguments(module.TimedArgs, [*words, *more]), Fakes().runner)
+    train = open_study(tmp_path).study.base.train
+    assert train.restarts == (train.epochs - 3,)
+    of_grid, _ = commands(open_study(tmp_path))
+    assert "--seeds 2" in of_grid

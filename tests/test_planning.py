@@ -6,19 +6,17 @@ import pytest
 from study_fakes import GRID, Fakes, begun, with_levels, worked
 
 from ecg_jax import planning
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.experiment import read_arguments
 from ecg_jax.study.workdir import open_study
 from ecg_jax.timed_study import TimedArgs
 
 
 @pytest.fixture(scope="module")
-def planned_study(synthetic_set, tmp_path_factory):
+def planned_study(larger_set, tmp_path_factory):
     """A small finished study, from which another is planned."""
     path = tmp_path_factory.mktemp("study")
-    worked(
-        begun(path, synthetic_set, with_levels(GRID, depths=(1, 2), channels=(4, 8), seeds=2), folds=(2, 5)), Fakes()
-    )
+    worked(begun(path, larger_set, with_levels(GRID, depths=(1, 2), channels=(4, 8), seeds=2), folds=(2, 5)), Fakes())
     return path
 
 
@@ -29,9 +27,9 @@ def said(capsys, **settings):
     return printed.out, [line.removeprefix("next: ") for line in printed.err.splitlines() if line.startswith("next: ")]
 
 
-def test_a_pilot_is_two_seeds_of_the_corner_scales_and_what_is_proposed_can_be_started(synthetic_set, tmp_path, capsys):
+def test_a_pilot_is_two_seeds_of_the_corner_scales_and_what_is_proposed_can_be_started(larger_set, tmp_path, capsys):
     fakes = Fakes()
-    settings = {"data": synthetic_set, "workdir": tmp_path / "pilot", "runner": fakes.runner, "effect": 0.4}
+    settings = {"data": larger_set, "workdir": tmp_path / "pilot", "runner": fakes.runner, "effect": 0.4}
     out, (command,) = said(capsys, **settings)
     plan = open_study(tmp_path / "pilot").plan()
     assert len(plan.rates) == 8
@@ -58,6 +56,12 @@ def test_a_time_that_is_too_short_is_said_with_what_it_can_find(planned_study, c
     out, commands = said(capsys, study=planned_study, effect=0.3, hours=1e-9)
     assert not commands
     assert "more than 1e-09 hours, which are too short for two seeds" in out
+
+
+def test_one_seed_is_no_plan(larger_set, tmp_path, capsys):
+    worked(begun(tmp_path, larger_set, with_levels(GRID, depths=(1, 2), seeds=1)), Fakes())
+    with pytest.raises(RunError, match="two finished seeds"):
+        said(capsys, study=tmp_path)
 
 
 @pytest.mark.parametrize(

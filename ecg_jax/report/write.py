@@ -230,7 +230,9 @@ def commands(folder: StudyFolder) -> tuple[str, ...]:
     folds = ["--folds", *map(str, study.folds)] if study.folds else []
     folds += ["--paired-seeds"] if study.paired_seeds else []
     folds += ["--budget", "macs"] if study.reference_macs else []
-    grids = [command(*start, *grid.flags(), *folds, *flags(study.base)) for grid in folder.grids()]
+    in_order = sorted(folder.grids(), key=lambda grid: grid.seeds)
+    largest = {(grid.axes, grid.learning_rates): grid for grid in in_order}.values()  # one grid that got more seeds
+    grids = [command(*start, *grid.flags(), *folds, *flags(study.base)) for grid in largest]
     return (*grids, command("ecg-jax", "report", folder.path, *_allowed(folder)))
 
 

@@ -101,7 +101,7 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
         predictions = _read_predictions(folder, trials, rows, prepared)
     left_out = {scale.name: reason for scale, reason in failed.items()}
     notes = (*(f"left out: {why}; {AGAIN}" for why in foreign), *_notes(plan, kept, left_out, seeds))
-    stopped = [_stopped_row(task) for task in listed if task.stage == "rate" and is_stopped(task)]
+    stopped = [_stopped_row(folder, task) for task in listed if task.stage == "rate" and is_stopped(task)]
     return StudyResults(rows, predictions, tuple(seeds), left_out, notes, [*rows_of(pilot), *stopped])
 
 
@@ -181,11 +181,13 @@ def _row(folder: StudyFolder, plan: Plan, trial: Trial, chosen: float | None, tr
     return row | {f"validation_{name}": _mean_metric(results, name) for name in names}
 
 
-def _stopped_row(task: Task) -> Row:
+def _stopped_row(folder: StudyFolder, task: Task) -> Row:
     """The row of a learning rate that was stopped early."""
     row: Row = {**task.scale.to_dict(), "seed": task.seed, "learning_rate": task.rate, "chosen": 0}
     about = {"epochs": len(task.progress.course), "validation_macro_auroc": task.progress.value}
-    return row | dict.fromkeys((*COSTS, "seconds", *COURSE)) | about
+    known = cost_of(folder.study, task.scale)
+    costs = {name: getattr(known, name) for name in COSTS}
+    return row | costs | dict.fromkeys(("seconds", *COURSE)) | about
 
 
 def course(results: Sequence[RunResult]) -> Row:

@@ -180,7 +180,7 @@ class StudyFolder:
         if stage == "whole":
             return {}
         lines = read_metrics(self.run_folders(trial)[0])
-        course = tuple(line["validation_macro_auroc"] or 0.0 for line in lines)
+        course = tuple(line.get("validation_macro_auroc") or 0.0 for line in lines)
         epochs = self.study.config(trial.scale, trial.learning_rate, trial.seed).train.epochs
         return {"course": course, "epochs": epochs}
 
