@@ -18,10 +18,10 @@ GRID += ["--learning-rates", "0.003"]
 
 
 @pytest.fixture
-def paste(synthetic_set, tmp_path, monkeypatch, capsys):
+def paste(larger_set, tmp_path, monkeypatch, capsys):
     """Runs a line as a shell would, in a folder with a copy of the set, and returns its output, lines and status."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(synthetic_set, "my $set [v2]")
+    shutil.copytree(larger_set, "my $set [v2]")
     Path("experiments").symlink_to(Path(__file__).parents[1] / "experiments")
     for module in (runner, write, recommend):
         monkeypatch.setattr(module, "Runner", lambda: Fakes().runner)

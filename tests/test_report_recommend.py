@@ -12,9 +12,9 @@ from ecg_jax.study.runner import Runner
 
 
 @pytest.fixture(scope="module")
-def study(synthetic_set, tmp_path_factory):
+def study(larger_set, tmp_path_factory):
     path = tmp_path_factory.mktemp("study")
-    worked(begun(path, synthetic_set, with_levels(GRID, depths=(1, 2)), epochs=3, batch_size=32), Fakes())
+    worked(begun(path, larger_set, with_levels(GRID, depths=(1, 2)), epochs=3, batch_size=32), Fakes())
     return path
 
 

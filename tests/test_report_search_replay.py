@@ -11,13 +11,13 @@ from ecg_jax.report.search_replay import replay_study, sentences, write_replay
 
 
 @pytest.fixture(scope="module")
-def studies(synthetic_set, tmp_path_factory):
+def studies(larger_set, tmp_path_factory):
     """Two studies on other folds of one set, and a third on the folds of the first."""
     grid = make_scale_grid((1, 2), (4, 8), (3,), 2, (3e-3,))
     paths = []
     for name, folds in (("a", (1, 2)), ("b", (5, 6)), ("c", (2, 3))):
         paths.append(tmp_path_factory.mktemp(name))
-        worked(begun(paths[-1], synthetic_set, grid, folds=folds, epochs=2), Fakes())
+        worked(begun(paths[-1], larger_set, grid, folds=folds, epochs=2), Fakes())
     return paths
 
 

@@ -9,6 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ecg_jax"
 FLOORS = {
+    "replicates": 10,
     "timed_study": 9,
     "experiment": 8,
     "cli": 7,

@@ -68,7 +68,9 @@ def main(args: Args) -> None:
     if args.json.exists():
         found = json.loads(args.json.read_text())
         if {name: found.get(name) for name in about} != about:
-            sys.exit(f"{args.json} has other settings than this command, or the form of an older version; give another file")
+            sys.exit(
+                f"{args.json} has other settings than this command, or the form of an older version; give another file"
+            )
     starts = range(0, args.studies, CHUNK)
     missing = [(name, start) for start in starts for name in names if f"{name} {start}" not in found["chunks"]]
     until = time.monotonic() + args.seconds

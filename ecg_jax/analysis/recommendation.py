@@ -90,7 +90,10 @@ def recommend(
     some = predictions.of_trials(np.flatnonzero(np.isin(predictions.scale_of, kept)))
     model = macro_model(some)
     if model is None:
-        raise ConfigError("AUROC is not defined: too few test records have the label, or too few lack it")
+        raise ConfigError(
+            "AUROC is not defined: a label needs five test records of a fold with it and five without it; "
+            "prepare the set with fewer --folds"
+        )
     weights, best = some.mean_weights(), best_place(model)
     share, quality = SplitSelection(some, seed=seed).overall() or (np.zeros(len(kept)), None)
     if len(kept) == 1:
