@@ -45,11 +45,8 @@ class TimedArgs(GridArgs):
         from ecg_jax.dataset.prepared import open_prepared
         from ecg_jax.study.design import SHORT_FLAGS
         from ecg_jax.study.from_data import base_for, largest_design, run_for
-        from ecg_jax.study.workdir import STUDY, open_study
 
-        workdir = Path(values.get("--workdir", ""))
-        if (workdir / STUDY).is_file():
-            folder = open_study(workdir, allow_code=True)  # allowed or not by train_study
+        if (folder := begun_study(Path(values.get("--workdir", "")))) is not None:
             first = folder.grids()[0]
             levels = {SHORT_FLAGS[axis.field]: axis.levels for axis in first.axes if axis.field in SHORT_FLAGS}
             rates = {"learning_rates": first.learning_rates}
@@ -57,11 +54,22 @@ class TimedArgs(GridArgs):
             if "--extend-epochs" in values and run.train.restarts:
                 run = beginnings(run)[0]  # the flag was given before, too, and counts once
             return {"run": run, "folds": folder.study.folds, **levels, **rates}
-        prepared = open_prepared(Path(data))
-        run = run_for(prepared, run)
+        prepared, chosen = open_prepared(Path(data)), {}
+        if run == RunConfig():  # a preset keeps its own settings
+            run, chosen = run_for(prepared, run), {"base": base_for(prepared)}
         largest = largest_design(prepared, run.train.epochs)
         levels = {name: getattr(largest, name) for name in ("depths", "channels", "kernels", "folds")}
-        return {"run": run, "base": base_for(prepared), **levels}
+        return {"run": run, **chosen, **levels}
+
+
+def begun_study(workdir: Path) -> "StudyFolder | None":
+    """The study of a folder that has trials to train; None if it has no grid yet."""
+    from ecg_jax.study.workdir import STUDY, open_study
+
+    if not (workdir / STUDY).is_file():
+        return None
+    folder = open_study(workdir, allow_code=True)  # allowed or not by train_study
+    return folder if folder.grids() else None
 
 
 def train_for_hours(args: TimedArgs, runner: "Runner | None" = None) -> "StudyFolder | None":
@@ -69,7 +77,7 @@ def train_for_hours(args: TimedArgs, runner: "Runner | None" = None) -> "StudyFo
     from ecg_jax.report.write import conclude_study
     from ecg_jax.study.design import Trial
     from ecg_jax.study.tasks import tasks
-    from ecg_jax.study.workdir import STUDY, cached_progress, open_study
+    from ecg_jax.study.workdir import cached_progress
 
     if args.hours is None or not 0 < args.hours <= MOST_HOURS:
         raise ConfigError(f"--hours is {args.hours}; give more than 0, up to {MOST_HOURS:,}")
@@ -77,8 +85,8 @@ def train_for_hours(args: TimedArgs, runner: "Runner | None" = None) -> "StudyFo
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
     until, seeds = time.monotonic() + 3600 * args.hours, 1
     most = args.seeds if "--seeds" in args.given else MOST_SEEDS
-    if (args.workdir / STUDY).is_file():
-        seeds = max(open_study(args.workdir, allow_code=True).plan().seeds.values())
+    if (before := begun_study(args.workdir)) is not None:
+        seeds = max(before.plan().seeds.values())
     else:
         args = for_the_time(args, until, runner)
     scales = math.prod(len(axis.levels) for axis in args.axes())
@@ -141,7 +149,8 @@ def for_the_time(args: TimedArgs, until: float, runner: "Runner | None" = None) 
 
     pilot_runs = 0 if len(grid.learning_rates) == 1 else len(grid.learning_rates)
     chosen, left = dict.fromkeys(fixed), until - time.monotonic()
-    design, seeds = fit_to_time(largest, seconds, left, tested, chosen, pilot_runs=pilot_runs)
+    settings = {"pilot_runs": pilot_runs, "spent_seconds": 3600 * (args.hours or 0) - left}
+    design, seeds = fit_to_time(largest, seconds, left, tested, chosen, **settings)
     args = replace(args, **{name: getattr(design, name) for name in ("depths", "channels", "kernels", "folds")})
     args = replace(args, run=with_fields(args.run, {"train.epochs": design.epochs}))
     show(args, plural(tested(design.folds), "test record"), seeds)

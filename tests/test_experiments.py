@@ -18,6 +18,7 @@ from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.experiment import finished_predictions, read_arguments
 from ecg_jax.models import preset
+from ecg_jax.presets import RUN_PRESETS
 from ecg_jax.report.write import commands
 from ecg_jax.study.cost import cost_of
 from ecg_jax.study.cross_fit import fold_parts
@@ -251,9 +252,27 @@ def test_flags_override_what_is_chosen_for_the_time(synthetic_set, tmp_path):
 def test_a_time_that_is_too_short_for_any_study_is_refused_with_the_time_of_the_smallest(synthetic_set, tmp_path):
     module = script("scale")
     words = ["--workdir", str(tmp_path / "study"), "--data", str(synthetic_set), "--hours", "0.1"]
-    with pytest.raises(ConfigError, match=r"--hours is too short: .* takes .* hours\)"):
+    with pytest.raises(ConfigError, match=r"--hours is too short: .* give --hours [0-9.]+ or more"):
         module.main(read_arguments(module.TimedArgs, words), Fakes().runner)
     assert not (tmp_path / "study").exists()
+
+
+def test_with_a_time_a_preset_keeps_its_own_settings(synthetic_set, tmp_path):
+    words = ["--workdir", str(tmp_path), "--data", str(synthetic_set), "--hours", "1", "--preset", "ptb_xl"]
+    args = read_arguments(script("scale").TimedArgs, words)
+    assert args.run.train == RUN_PRESETS["ptb_xl"]().train
+    assert args.run.data.window_seconds == RUN_PRESETS["ptb_xl"]().data.window_seconds
+
+
+def test_a_study_for_a_time_that_was_killed_before_its_first_grid_begins(synthetic_set, tmp_path):
+    module = script("scale")
+    flags = ["--depths", "1", "--train.epochs", "9", "--learning-rates", "0.003", "--seeds", "1"]
+    words = ["--workdir", str(tmp_path), "--data", str(synthetic_set), "--hours", "24", *flags]
+    module.main(read_arguments(module.TimedArgs, words), Fakes().runner)
+    for grid in (tmp_path / "grids").iterdir():
+        grid.unlink()
+    module.main(read_arguments(module.TimedArgs, words), Fakes().runner)
+    assert len(open_study(tmp_path).grids()) == 1
 
 
 def test_when_the_time_is_over_no_trial_is_begun_and_the_report_is_written(

@@ -181,7 +181,9 @@ def test_each_report_on_other_trials_is_a_look_and_the_same_report_again_is_none
 def test_looks_that_cannot_be_read_are_named(study, tmp_path, damage):
     (tmp_path / "analysis.json").write_text(damage)
     predictions = load_results(open_study(study)).predictions
-    with pytest.raises(RunError, match=r"analysis\.json cannot be read \(.*\); delete it, and looks count anew"):
+    with pytest.raises(
+        RunError, match=r"analysis\.json cannot be read \(.*\); delete it; then looks are counted from 1"
+    ):
         looks_with(tmp_path, predictions)
 
 

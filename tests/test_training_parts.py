@@ -274,7 +274,10 @@ def change_of_logits(channels: int, base_channels: int) -> float:
     def change(key):
         variables = network.init(key, x, train=False)
         params, stats = variables["params"], variables["batch_stats"]
-        loss = lambda p: optax.sigmoid_binary_cross_entropy(logits(p, stats), label).mean()  # noqa: E731
+
+        def loss(p):
+            return optax.sigmoid_binary_cross_entropy(logits(p, stats), label).mean()
+
         updates, _ = rule.update(jax.grad(loss)(params), rule.init(params), params)
         after = optax.apply_updates(params, jax.tree.map(lambda u: 0.01 * u, updates))
         return jnp.sqrt(jnp.mean((logits(after, stats) - logits(params, stats)) ** 2))

@@ -71,7 +71,7 @@ def response_surface(model: VarianceModel, *, seed: int) -> Surface | None:
 
 
 def _noise(model: VarianceModel, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Covariances [POINTS, scales, scales] of the scales' means: each has seed variances that were drawn anew."""
+    """Covariances [POINTS, scales, scales] of the scales' means: each has other draws of the seed variances."""
     influence, noise = weights @ model.estimate.influence, model.noise
     seeds = np.zeros((POINTS, len(weights)))
     if model.one_seed:

@@ -86,7 +86,7 @@ def _filter(signal: np.ndarray, change: Fraction) -> np.ndarray:
 
 @lru_cache
 def _low_pass(up: int, down: int) -> tuple[np.ndarray, int]:
-    """The filter that `scipy.signal.resample_poly` designs anew for each signal, and its delay in output samples."""
+    """The filter that `scipy.signal.resample_poly` computes again for each signal, and its delay in output samples."""
     from scipy.signal import firwin
 
     half, window = 10 * max(up, down), ("kaiser", 5.0)

@@ -105,7 +105,7 @@ def _rates(axes: Sequence[Axis], course: Course) -> StudyWarning | None:
     by_level = _by_level(at_edge, axes, course.rate_hz)
     detail = (
         f"{ends['high']} are at the highest rate, {ends['low']} at the lowest{by_level}: "
-        "a rate beyond it may be better, and the rates that were tried may favour some scales."
+        "a rate beyond it may be better, and the rates that were tried may suit some scales better than others."
     )
     return StudyWarning("rate_at_edge", text, detail, in_head=_often(at_edge))
 

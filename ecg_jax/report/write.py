@@ -122,7 +122,9 @@ def looks_with(path: Path, predictions: StudyPredictions) -> list[dict[str, int]
     except FileNotFoundError:
         before = []
     except UNREADABLE as error:
-        raise RunError(f"{path / 'analysis.json'} cannot be read ({error}); delete it, and looks count anew") from error
+        raise RunError(
+            f"{path / 'analysis.json'} cannot be read ({error}); delete it; then looks are counted from 1"
+        ) from error
     return before if now in before else [*before, now]
 
 

@@ -102,6 +102,7 @@ def fit_to_time(
     fixed: Mapping[str, Any],
     *,
     pilot_runs: int = PILOT_RUNS,
+    spent_seconds: float = 0.0,
 ) -> tuple[Design, int]:
     """The design for the time, and the number of seeds for which there will be time.
 
@@ -112,6 +113,7 @@ def fit_to_time(
         tested: the number of test records with these test folds.
         fixed: fields of the design that the user has chosen.
         pilot_runs: number of runs of each scale that choose its learning rate.
+        spent_seconds: of the time that the user gave, which are not available any more.
 
     Raises:
         ConfigError: the time is too short for two seeds of the smallest design.
@@ -126,9 +128,10 @@ def fit_to_time(
                 fitting, key=lambda d: (d.n_scales * tested(d.folds), -d.n_runs, d.kernels, d.channels, d.depths)
             ), seeds
     least = min(design_seconds(design, seconds, 2, pilot_runs) for design in designs) / SHARE_PLANNED
+    hours = math.ceil((least + spent_seconds) / 36) / 100
     raise ConfigError(
-        f"--hours is too short: on this machine the smallest study of these data takes {duration(least)} "
-        f"({least / 3600:.2g} hours)"
+        f"--hours is too short: on this machine the smallest study of these data takes {duration(least)}, after "
+        f"{duration(spent_seconds)} of measuring; give --hours {hours:g} or more"
     )
 
 

@@ -180,7 +180,9 @@ class _Worker:
                     claimed[task] = attempt
             if not claimed:
                 return
-            names = ", ".join(f"{task.name}{' (its rate)' if task.stage == 'rate' else ''}" for task in claimed)
+            names = ", ".join(
+                f"{task.name}{' (to choose the learning rate)' if task.stage == 'rate' else ''}" for task in claimed
+            )
             self.print("", f"{names}: {progress}")
             began = time.monotonic()
             with heartbeats(heartbeat, self.lease_seconds / 6, self.lease_seconds):
