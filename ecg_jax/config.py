@@ -18,6 +18,7 @@ from ecg_jax.errors import ConfigError, reason_of
 
 WIDEST = 2**16  # channels of a layer
 MOST_STAGES = 32
+FLAT = tyro.conf.arg(name="")  # the fields of a nested config become flags without a prefix
 
 
 @dataclass(frozen=True)

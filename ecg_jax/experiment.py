@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ecg_jax.cli import FLAT, base_run
-from ecg_jax.config import RunConfig, extended, get_field, with_fields
+from ecg_jax.cli import base_run
+from ecg_jax.config import FLAT, RunConfig, extended, get_field, with_fields
 from ecg_jax.errors import ConfigError
 from ecg_jax.files import write_text
 from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line

@@ -60,3 +60,8 @@ def function_at(name: str, what: str) -> Callable[..., Any]:
     if not callable(function):
         raise RunError(f"{what} {name} is not a function; name one of {module}")
     return function
+
+
+def allow_code_flag(allow_code: bool) -> list[str]:
+    """The flag of a following command for a run whose own functions are allowed."""
+    return ["--allow-code"] if allow_code else []
