@@ -34,6 +34,7 @@ class Args(GridArgs):
 def main(args: Args, runner=None) -> None:
     """Trains what is missing, then writes and prints the comparison of the shares."""
     from ecg_jax.analysis import analyse
+    from ecg_jax.analysis.axes import numeric_axes
     from ecg_jax.analysis.effects import effect_difference
     from ecg_jax.report.tables import best_table
     from ecg_jax.report.write import conclude_study
@@ -43,11 +44,9 @@ def main(args: Args, runner=None) -> None:
     if (folder := train_study(args, conclude=conclude_study, runner=runner)) is None:
         return
     predictions, analyses = finished_predictions(folder), {}
-    axes = [axis for axis in predictions.axes if axis.field != SHARE]
     for share in sorted(set(args.shares)):
-        trials = [r for r, trial in enumerate(predictions.trials) if trial[SHARE] == share]
-        analyses[f"{share:g}"] = analyse(predictions.of_trials(trials).replace(axes=axes))
-    numeric = [axis.name for axis in axes if axis.kind != "categorical"]
+        analyses[f"{share:g}"] = analyse(predictions.at_level(SHARE, share))
+    numeric = [axis.name for axis in numeric_axes(predictions.axes) if axis.field != SHARE]
     changes = {name: effect_difference(predictions, name, SHARE) for name in numeric}
     shares = [{"share": float(share), **analysis.to_dict()} for share, analysis in analyses.items()]
     write_json(args.workdir / "data_size.json", {"shares": shares, "changes": changes})

@@ -300,3 +300,24 @@ def test_a_study_for_a_time_that_was_extended_is_extended_once_and_is_one_comman
     assert train.restarts == (train.epochs - 3,)
     of_grid, _ = commands(open_study(tmp_path))
     assert "--seeds 2" in of_grid
+
+
+def test_one_rate_for_all_scales_is_compared_with_the_best_of_each_for_each_parametrisation(larger_set, tmp_path):
+    module, fakes = script("one_rate"), Fakes()
+    flags = ["--depths", "1", "2", "--channels", "4", "--kernels", "3", "--learning-rates", "0.001", "0.003"]
+    flags += ["--base-channels", "0", "4"]
+    module.main(arguments(module.Args, larger_set, tmp_path, *flags), fakes.runner)
+    assert len(fakes.trained) == 2 * 2 * 2 * 2, "two depths, parametrisations, rates and seeds"
+    written = json.loads((tmp_path / "one_rate.json").read_text())
+    assert list(written) == ["0", "4"]
+    for one in written.values():
+        assert one["rate"] in (0.001, 0.003)
+        assert len(one["own_rates"]) == 2
+        assert one["low"] <= one["effect"] <= one["high"]
+        assert 0 < one["choice_share"] < 0.5
+
+
+def test_a_single_rate_is_not_compared(synthetic_set, tmp_path):
+    module = script("one_rate")
+    with pytest.raises(ConfigError, match="two or more"):
+        module.main(arguments(module.Args, synthetic_set, tmp_path), Fakes().runner)

@@ -142,6 +142,11 @@ class StudyPredictions:
         trials, probabilities = [self.trials[r] for r in places], self.probabilities[places]
         return self.replace(trials=trials, probabilities=probabilities, thresholds=thresholds, validation=validation)
 
+    def at_level(self, field: str, level: Level) -> "StudyPredictions":
+        """The trials at one level of the axis that varies `field`, which is no axis any more."""
+        kept = [r for r, trial in enumerate(self.trials) if trial[field] == level]
+        return self.of_trials(kept).replace(axes=[axis for axis in self.axes if axis.field != field])
+
     def of_label(self, name: str) -> "StudyPredictions":
         """The predictions of one label only, without thresholds, score and validation.
 

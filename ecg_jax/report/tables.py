@@ -7,6 +7,7 @@ from rich.table import Table
 from ecg_jax.analysis.axes import numeric_axes
 from ecg_jax.analysis.comparisons import ScaleComparison
 from ecg_jax.analysis.findings import Analysis, Effect
+from ecg_jax.analysis.one_rate import OneRate
 from ecg_jax.formatting import change_text, level_text, scale_text, span
 from ecg_jax.report.sentences import step_text
 
@@ -73,4 +74,19 @@ def best_table(
         table.add_row(name, scale, value, *effect_texts(analysis.claims))
     table.add_section()
     table.add_row("difference", "between the last row and the first", "", *effect_texts(differences))
+    return table
+
+
+def one_rate_table(found: Mapping[str, OneRate]) -> Table:
+    """One row for each parametrisation: its best common rate, and what the best rate of each scale gains.
+
+    Args:
+        found: `model.base_channels` as text -> comparison.
+    """
+    names = "one rate for all", "scales with this best rate", "mean gain of own rates", "largest", "time of the choice"
+    table = Table("base channels", *names)
+    for base, one in found.items():
+        own = sum(rate == one.rate for rate in one.own_rates)
+        gains = change_text(one.effect, one.low, one.high), f"{one.largest:+.4f}", f"{one.choice_share:.0%}"
+        table.add_row(base, f"{one.rate:g}", f"{own} of {len(one.own_rates)}", *gains)
     return table
