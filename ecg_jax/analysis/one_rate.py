@@ -19,7 +19,7 @@ class OneRate(Effect):
 
     Attributes:
         rate: the one with the highest validation macro AUROC on average over the scales.
-        own_rates: that of each scale with its highest validation macro AUROC, in the order of `StudyPredictions.scales`.
+        own_rates: that of each scale with its highest validation macro AUROC, in the order of the scales.
         largest: the largest gain of a single scale by its own rate.
         choice_share: the share of the choice of rates, by one more seed at each, in the seconds of all trainings.
     """
