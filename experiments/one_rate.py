@@ -36,7 +36,6 @@ def main(args: Args, runner=None) -> None:
     """Trains what is missing, then writes and prints the comparison."""
     from ecg_jax.analysis.one_rate import loss_of_one_rate
     from ecg_jax.report.tables import one_rate_table
-    from ecg_jax.report.write import conclude_study
 
     rates = tuple(sorted(set(args.learning_rates)))
     if len(rates) < 2 or args.seeds < 2:
@@ -44,7 +43,7 @@ def main(args: Args, runner=None) -> None:
     studies = {}
     for rate in rates:
         of_rate = replace(args, workdir=args.workdir / f"rate_{rate:g}", learning_rates=(rate,))
-        if (folder := train_study(of_rate, conclude=conclude_study, runner=runner)) is None:
+        if (folder := train_study(of_rate, runner=runner)) is None:
             return
         studies[rate] = finished_predictions(folder)
     found = {}
