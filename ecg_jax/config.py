@@ -80,7 +80,8 @@ class DataConfig:
     training_draw: int = _number(0, 0, 2**31 - 1)
     """Which patients that share has: another number draws others."""
     feed: Annotated[Literal["auto", "host", "resident"], tyro.conf.arg(aliases=("--feed",))] = "auto"
-    """`resident` keeps the set in device memory, `host` reads it through tf.data; `auto`: resident if the set fits."""
+    """`resident` keeps the set in device memory, whole on each device or split over them; `host` reads it through
+    tf.data; `auto`: resident if the set fits."""
 
     def __post_init__(self) -> None:
         _check_ranges("data", self)

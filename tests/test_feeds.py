@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from ecg_jax.dataset import sampler
+from ecg_jax.dataset import feeds, sampler
 from ecg_jax.dataset.batch import MISSING
-from ecg_jax.dataset.feeds import HostFeed, ResidentFeed
+from ecg_jax.dataset.feeds import HostFeed, ResidentFeed, make_feed
 from ecg_jax.dataset.sampler import Rows
 from ecg_jax.errors import ConfigError, DataError
 from ecg_jax.training.devices import Devices
@@ -44,6 +44,7 @@ def some_set():
 
 
 SET = some_set()
+SPLIT = partial(ResidentFeed, split=True)  # one part of the samples on each of the two devices
 TRAINING = partial(sampler.training_rows, samples=SAMPLES[SELECTED], window=WINDOW, batch_size=6, seed=3)
 
 
@@ -60,9 +61,10 @@ def batches(kind, rows_at, first, stop):
     return [jax.device_get(take(feed.arrays, item)) for item in items]
 
 
+@pytest.mark.parametrize("kind", [ResidentFeed, SPLIT], ids=["whole", "split"])
 @pytest.mark.parametrize("rows_at", [TRAINING, evaluation], ids=["training", "evaluation"])
-def test_both_feeds_give_the_same_bytes(rows_at):
-    for resident, host in zip(batches(ResidentFeed, rows_at, 0, 3), batches(HostFeed, rows_at, 0, 3), strict=True):
+def test_both_feeds_give_the_same_bytes(rows_at, kind):
+    for resident, host in zip(batches(kind, rows_at, 0, 3), batches(HostFeed, rows_at, 0, 3), strict=True):
         for name in ("signal", "scale_mv", "valid", "label", "weight"):
             a, b = getattr(resident, name), getattr(host, name)
             assert a.dtype == b.dtype, name
@@ -110,6 +112,37 @@ def test_a_record_that_cannot_be_read_is_the_error_of_its_reader(kind, monkeypat
         monkeypatch.setattr(SET, name, read)
     with pytest.raises(DataError, match=r"^the set is damaged; prepare it again$"):
         batches(kind, TRAINING, 0, 1)
+
+
+def test_a_split_set_is_never_whole_on_a_device():
+    feed, devices = SPLIT(SET, SELECTED, WINDOW, Devices()), Devices()
+    assert [len(part.data) for part in feed.arrays.signal.addressable_shards] == [len(feed.arrays.signal) / 2] * 2
+    rows = devices.put_rows(Rows(*(column[None, None] for column in TRAINING(0))))
+    compiled = jax.jit(lambda arrays, item: feed.take(arrays, Rows(*(x[0, 0] for x in item))).signal)
+    signal = jax.ShapeDtypeStruct((2**20, 2), np.int16, sharding=feed.arrays.signal.sharding)
+    program = compiled.lower(feed.arrays.replace(signal=signal), rows).compile().as_text()
+    assert "s16[524288,2]" in program
+    assert "s16[1048576,2]" not in program, "all samples are copied to each device"
+
+
+@pytest.mark.parametrize(
+    ("mode", "share_of_set", "made", "split"),
+    [
+        ("jit", 1.1, ResidentFeed, False),
+        ("jit", 0.6, ResidentFeed, True),
+        ("jit", 0.4, HostFeed, False),
+        ("pmap", 1.1, ResidentFeed, False),
+        ("pmap", 0.6, HostFeed, False),
+    ],
+)
+def test_a_set_that_does_not_fit_a_device_is_split_and_one_that_does_not_fit_all_is_read_from_disk(
+    monkeypatch, mode, share_of_set, made, split
+):
+    used = 2 * int(SAMPLES[SELECTED].sum()) * 2
+    monkeypatch.setattr(feeds, "RESIDENT_SHARE", used * share_of_set / Devices().memory_bytes)
+    feed = make_feed("auto", SET, SELECTED, WINDOW, Devices(mode=mode))
+    assert isinstance(feed, made)
+    assert made is HostFeed or feed.arrays.split is split
 
 
 def test_without_tensorflow_the_host_feed_names_the_package_to_install(monkeypatch):

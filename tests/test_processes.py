@@ -26,14 +26,17 @@ ONE_DEVICE = "--xla_force_host_platform_device_count=1 --xla_backend_optimizatio
 LONGEST = 300
 
 
-def start(config, workdir, *more, on=2, **variables):
+SPLIT = "from ecg_jax.dataset import feeds; feeds.RESIDENT_SHARE = 1e-12; from ecg_jax.cli import main; main()"
+
+
+def start(config, workdir, *more, on=2, program=("-m", "ecg_jax"), **variables):
     """Starts the processes of a run; they find each other by flags, unless the variables of a cluster are given."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     started = []
     for number in range(on):
-        command = [sys.executable, "-m", "ecg_jax", "train", "--data", str(config.data.path), "--workdir", str(workdir)]
+        command = [sys.executable, *program, "train", "--data", str(config.data.path), "--workdir", str(workdir)]
         command += [*flags(config), *more]
         if not variables:
             command += ["--coordinator", f"127.0.0.1:{port}", "--processes", str(on), "--process", str(number)]
@@ -90,6 +93,15 @@ def test_two_processes_train_what_one_process_trains_in_every_mode(config, tmp_p
     pair = ended(start(config, tmp_path / "pair", *changes))
     assert [status for status, *_ in pair] == [0, 0], pair
     assert_same_run(alone.workdir, tmp_path / "pair")
+
+
+@pytest.mark.slow
+def test_two_processes_that_hold_half_of_the_set_each_train_what_one_process_trains(config, finished, tmp_path):
+    pair = ended(start(config, tmp_path / "pair", "--feed", "resident", program=("-c", SPLIT)))
+    assert [status for status, *_ in pair] == [0, 0], pair
+    for one, other in zip(*(jax.tree.leaves(run_state(w)) for w in (finished.workdir, tmp_path / "pair")), strict=True):
+        difference = np.linalg.norm(np.asarray(one, float) - np.asarray(other, float))
+        assert difference <= 1e-6 * np.linalg.norm(np.asarray(one, float)), "another program may sum in another order"
 
 
 @pytest.mark.slow

@@ -81,17 +81,18 @@ def make_feed(
     window: int,
     devices: Any,
 ) -> "ResidentFeed | HostFeed":
-    """Makes the feed of a kind over the records `indices`; `auto` is resident if the records fit the device.
+    """Makes the feed of a kind over the records `indices`; `auto` is resident if the records fit the devices.
 
     `devices` places pytrees of NumPy arrays on the devices: `own_rows` are those that this process feeds, `put_rows`
-    splits them, `put_everywhere` copies them; `memory_bytes` is the memory of one device, and `steps_per_call` the
-    number of steps for which items are yielded together.
+    splits them, `put_everywhere` copies them, `put_parts` splits one array; `memory_bytes` is the memory of one device,
+    `parts` the number of devices over which an array can be split, and `steps_per_call` the number of steps for which
+    items are yielded together.
     """
-    if kind == "auto":
-        n_samples = int(recordings.samples[indices].sum())
-        fits = 2 * n_samples * len(recordings.leads) <= RESIDENT_SHARE * devices.memory_bytes and n_samples < 2**31
-        kind = "resident" if fits else "host"
-    return (ResidentFeed if kind == "resident" else HostFeed)(recordings, indices, window, devices)
+    n_samples = int(recordings.samples[indices].sum())
+    copies = 2 * n_samples * len(recordings.leads) / (RESIDENT_SHARE * devices.memory_bytes)
+    if kind == "host" or (kind == "auto" and not (copies <= devices.parts and n_samples < 2**31)):
+        return HostFeed(recordings, indices, window, devices)
+    return ResidentFeed(recordings, indices, window, devices, split=copies > 1 and devices.parts > 1)
 
 
 @struct.dataclass
@@ -107,15 +108,18 @@ class Resident:
     scale_mv: AnyArray  # [N or more, L] float32
     label: AnyArray  # [N or more, K] float32
     window: int = struct.field(pytree_node=False)
+    split: bool = struct.field(pytree_node=False)  # whether each device holds one part of the signal, or all of it
 
 
 class ResidentFeed:
     """Keeps all records in device memory; gathering and cropping are part of the compiled step."""
 
-    def __init__(self, recordings: Recordings, indices: np.ndarray, window: int, devices: Any):
-        """Reads the records and places them."""
+    def __init__(self, recordings: Recordings, indices: np.ndarray, window: int, devices: Any, *, split: bool = False):
+        """Reads the records and places them: all on each device, or their samples split over the devices."""
         self._devices = devices
-        self.arrays = devices.put_everywhere(_joined(recordings, indices, window))
+        joined = _joined(recordings, indices, window, split=split)
+        signal = devices.put_parts(joined.signal, fill=MISSING) if split else devices.put_everywhere(joined.signal)
+        self.arrays = devices.put_everywhere(joined.replace(signal=())).replace(signal=signal)
 
     def stream(self, rows_at: RowsAt, number: int) -> Iterator[tuple[Rows, Any, int]]:
         """Yields, for steps 0 to `number`, the rows of several steps and their number, on the devices and as an int."""
@@ -130,7 +134,10 @@ class ResidentFeed:
     def take(arrays: Resident, item: Rows) -> Batch:
         """Gathers and crops the windows of the rows."""
         first = arrays.start[item.record] + item.offset
-        window = jax.vmap(lambda at: jax.lax.dynamic_slice_in_dim(arrays.signal, at, arrays.window))(first)
+        if arrays.split:  # single samples, which the compiler finds on the device that holds them; no slices
+            window = arrays.signal.at[first[:, None] + jnp.arange(arrays.window)].get(mode="promise_in_bounds")
+        else:
+            window = jax.vmap(lambda at: jax.lax.dynamic_slice_in_dim(arrays.signal, at, arrays.window))(first)
         left = arrays.samples[item.record] - item.offset  # samples from the window's start on
         real = item.weight[:, None] > 0
         inside = (jnp.arange(arrays.window) < left[:, None]) & real  # [B, T]
@@ -145,7 +152,7 @@ def shared_size(least: int) -> int:
     return -(-least // unit) * unit
 
 
-def _joined(recordings: Recordings, indices: np.ndarray, window: int) -> Resident:
+def _joined(recordings: Recordings, indices: np.ndarray, window: int, *, split: bool) -> Resident:
     signals, scales = zip(*recordings.read(indices), strict=True)
     samples = recordings.samples[indices]
     n_samples, extra = int(samples.sum()), shared_size(len(indices)) - len(indices)
@@ -161,6 +168,7 @@ def _joined(recordings: Recordings, indices: np.ndarray, window: int) -> Residen
         scale_mv=padded(np.stack(scales), np.float32),
         label=padded(recordings.label[indices], np.float32),
         window=window,
+        split=split,
     )
 
 

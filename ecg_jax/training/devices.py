@@ -106,6 +106,17 @@ class Devices:
         """Splits the rows of this process, arrays [S, R, B, ...], over its devices, as a part of the global batch."""
         return self._put(tree, ROWS)
 
+    @property
+    def parts(self) -> int:
+        """Number of devices over which `put_parts` splits an array: all of them; under `pmap` 1."""
+        return len(self) if self.mode == "jit" else 1
+
+    def put_parts(self, array: np.ndarray, *, fill: Any) -> Any:
+        """Splits an array [N, ...], which is the same in all processes, over the devices; `fill` makes parts equal."""
+        padded = np.pad(array, ((0, -len(array) % self.parts), *[(0, 0)] * (array.ndim - 1)), constant_values=fill)
+        size, (first, end) = len(padded) // self.parts, self._own
+        return self._put(padded[first * size : end * size], P(AXIS))
+
     def _put(self, tree: Any, spec: P) -> Any:
         sharding = NamedSharding(self._mesh, spec)
         if jax.process_count() == 1:
@@ -113,7 +124,7 @@ class Devices:
 
         def put(x: Any) -> Any:
             own = np.asarray(x)
-            return jax.make_array_from_process_local_data(sharding, own, None if spec == ROWS else own.shape)
+            return jax.make_array_from_process_local_data(sharding, own, own.shape if spec == P() else None)
 
         with jax.transfer_guard("allow"):  # JAX does not count it among the explicit transfers
             return jax.tree.map(put, tree)
