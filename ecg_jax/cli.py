@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from ecg_jax.commands.runs import cost, evaluate, predict, train
+from ecg_jax.commands.answers import predict
+from ecg_jax.commands.runs import cost, evaluate, train
 from ecg_jax.commands.sets import prepare, show
 from ecg_jax.commands.studies import recommend, report, study
 from ecg_jax.config import RunConfig

@@ -30,10 +30,21 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OSError: with the path, for example if the disk is full; the temporary file is removed.
     """
+    with written(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file beside `path`, which gets its name when the block is left without an error.
+
+    Raises:
+        OSError: with the path, for example if the disk is full; the temporary file is removed.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")  # different for each writer
     with naming(path), cleaned_up(lambda: _remove(temporary)):
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

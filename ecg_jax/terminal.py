@@ -6,13 +6,17 @@ prints does it here. May import rich and `formatting`.
 
 import shlex
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ecg_jax.formatting import visible
+
+Item = TypeVar("Item")
 
 
 def say(*lines: str, file: TextIO | None = None) -> None:
@@ -36,6 +40,13 @@ class PlainConsole(Console):
     def render_str(self, text: str, **settings: Any) -> Text:
         """A text as rich draws it, in a cell, a title or a line."""
         return super().render_str(visible(text), **settings)
+
+
+def with_bar(doing: str, items: Iterable[Item], total: int, console: Console) -> Iterator[Item]:
+    """The items; while they are taken, a bar shows how many of them were, if the console is a terminal."""
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(items, total=total)
 
 
 def command(*words: str | Path) -> str:

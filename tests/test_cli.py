@@ -172,7 +172,7 @@ def test_predict_reads_other_files_with_what_they_do_not_say(workdir, made, tmp_
 
 
 def test_predict_prints_no_nan(workdir, made, capsys, monkeypatch):
-    monkeypatch.setattr("ecg_jax.inference.Model.probability", lambda self, record: np.array([np.nan, 0.5]))
+    monkeypatch.setattr("ecg_jax.inference.pool_windows", lambda p, *_, **__: p * np.nan)
     assert called("predict", "--workdir", str(workdir), records(made)[0]) == 1
 
     def refuse(constant):
@@ -188,8 +188,8 @@ def test_predict_prints_no_nan(workdir, made, capsys, monkeypatch):
         ("x.edf", "no file: x.edf; check the name"),
         ("notes.txt", "empty: it has no samples"),
         ("notes.pdf", "this format is not read; convert it"),
-        ("folder", "it is a folder; name records in it, such as folder/r1.hea"),
-        (".", "it is a folder; name records in it"),
+        ("folder", "it is a folder; name records in it, such as NAME.hea"),
+        ("with_record", "header unreadable: no WFDB record line, it is empty"),
         ("", "it is a folder; name records in it"),
         ("absent", "absent.hea"),
     ],
@@ -197,7 +197,8 @@ def test_predict_prints_no_nan(workdir, made, capsys, monkeypatch):
 def test_what_is_no_record_is_named_with_what_to_do(path, says, workdir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
-    Path("folder/r1.hea").touch()
+    Path("with_record").mkdir()
+    Path("with_record/r1.hea").touch()
     Path("notes.txt").touch()
     Path("notes.pdf").touch()
     assert called("predict", "--workdir", str(workdir), path) == 1

@@ -14,6 +14,8 @@ from sklearn.metrics import roc_auc_score
 
 from ecg_jax.plots.curves import MOST_LABELS, roc, training_curves
 from ecg_jax.plots.ecg_paper import draw
+from ecg_jax.plots.timeline import MOST_LABELS as MOST_ROWS
+from ecg_jax.plots.timeline import timeline
 
 STANDARD = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -216,3 +218,38 @@ def test_curves_without_any_defined_auroc_are_still_drawn():
 def test_training_curves_of_no_epoch_are_refused():
     with pytest.raises(ValueError, match="no epoch"):
         training_curves([])
+
+
+def hours(n, labels=2):
+    """Stretches of an hour, of which the first label is decided in the first half."""
+    probability = np.tile(np.linspace(1, 0, n)[:, None], (1, labels))
+    decided = np.zeros((n, labels), bool)
+    decided[: n // 2, 0] = True
+    return np.arange(n + 1) * 3600.0, probability, decided
+
+
+def test_a_timeline_has_a_row_for_each_label_with_its_share_of_the_time_and_marks_at_whole_hours():
+    seconds, probability, decided = hours(24)
+    figure = timeline(seconds, probability, decided, np.array([0.5, 0.9]), ("AFIB", "$x$"), "r1")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["AFIB\n50.0%", "$x$\n0.0%"]
+    figure.draw_without_rendering()
+    marks = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert {"0:00:00", "2:00:00", "24:00:00"} <= set(marks)
+
+
+def test_of_many_labels_a_timeline_shows_those_that_are_decided_longest_and_names_the_others():
+    seconds, probability, decided = hours(10, labels=MOST_ROWS + 1)
+    decided[:, 1:-1] = True
+    decided[0, -1] = True
+    names = [f"L{k}" for k in range(MOST_ROWS + 1)]
+    figure = timeline(seconds, probability, decided, None, names)
+    assert [axes.get_ylabel().partition("\n")[0] for axes in figure.axes] == names[:-1]
+    assert figure.axes[-1].get_xlabel().endswith(f"not shown: L{MOST_ROWS}")
+
+
+def test_a_timeline_leaves_a_gap_where_there_is_no_probability():
+    seconds, probability, decided = hours(4)
+    probability[1] = np.nan
+    figure = timeline(seconds, probability, decided, None, ("A", "B"))
+    values = figure.axes[0].patches[0].get_data().values
+    np.testing.assert_array_equal(np.isnan(values), [False, True, False, False])

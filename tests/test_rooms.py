@@ -18,6 +18,8 @@ FLOORS = {
     "planning": 6,
     "report": 6,
     "study": 5,
+    "answers": 5,
+    "explain": 5,
     "inference": 4,
     "training": 3,
     "analysis": 2,

@@ -6,6 +6,7 @@
     python tools/bench.py prepare --from cinc2017
     python tools/bench.py feeds --data prepared/ptb_xl
     python tools/bench.py storage --data prepared/synthetic --storage postgresql://USER@HOST/DATABASE
+    python tools/bench.py predict --workdir runs/cinc2017 --from cinc2017
 
 Run it on an idle machine. `step` compares our network with an equal network in eager PyTorch, alternately in one run.
 Both execute whole steps: forward, backward, AdamW, running statistics of the normalisation; our step starts from int16
@@ -342,10 +343,47 @@ def storage(
         json_path.write_text(json.dumps(found, indent=1) + "\n")
 
 
+def predict(
+    workdir: Path,
+    folder: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
+    alone: int = 300,
+    holter_hours: float = 24.0,
+    holter_leads: int = 1,
+    workers: int | None = None,
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Measures how many recordings a second a run predicts, together and one at a time, and how long a Holter takes.
+
+    Args:
+        workdir: A finished run.
+        folder: Folder with recordings that have its leads; without it, only the Holter is measured.
+        alone: Recordings that are predicted one at a time.
+        holter_hours: Length of the synthetic Holter; 0: none.
+        holter_leads: Leads of the Holter, 1 or 2: the first ones of the run.
+        workers: Processes that read; by default one for each processor core.
+        json_path: Output file for the results.
+    """
+    from bench_predict import measure_holter, measure_many
+
+    from ecg_jax.files import temporary_folder
+
+    results: dict[str, Any] = {}
+    if folder is not None:
+        speed = measure_many(workdir, folder, alone, workers)
+        results["many"] = asdict(speed) | {"ratio": speed.ratio}
+    if holter_hours:
+        with temporary_folder() as place:
+            seconds = measure_holter(workdir, place, leads=holter_leads, hours=holter_hours)
+        results["holter"] = {"hours": holter_hours, "leads": holter_leads, "seconds": seconds}
+    print(json.dumps(results, indent=1))
+    if json_path:
+        json_path.write_text(json.dumps(results, indent=1) + "\n")
+
+
 if __name__ == "__main__":
     try:
         commands = {"step": step, "run": run, "study": study, "device": device, "prepare": prepare, "feeds": feeds}
-        commands["storage"] = storage
+        commands |= {"storage": storage, "predict": predict}
         tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)
     except UserError as error:
         sys.exit(str(error))

@@ -1,19 +1,15 @@
-"""Commands on runs: `cost`, `train`, `evaluate` and `predict`."""
+"""Commands on runs: `cost`, `train` and `evaluate`."""
 
 import itertools
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
-
 from ecg_jax.config import FLAT, DataConfig, ModelConfig, RunConfig, flags
 from ecg_jax.errors import ConfigError
-from ecg_jax.file_layout import LayoutFlags
 from ecg_jax.import_path import allow_code_flag
 from ecg_jax.terminal import next_step, say, script
 
-MODEL, RUN, NOTHING_MORE = ModelConfig(), RunConfig(), LayoutFlags()
+MODEL, RUN = ModelConfig(), RunConfig()
 
 
 def cost(
@@ -135,37 +131,6 @@ def evaluate(
     _next_is_predict(workdir, data or Path(result.config["data"]["path"]), allow_code=allow_code)
 
 
-def predict(
-    records: tyro.conf.Positional[tuple[str, ...]],
-    workdir: Path,
-    files: Annotated[LayoutFlags, FLAT] = NOTHING_MORE,
-    allow_code: bool = False,
-) -> int:
-    """Predicts the labels of recordings: prints one line of JSON for each.
-
-    Args:
-        records: WFDB records, with or without .hea, or files: .npy, .npz, .csv, .txt, .mat, .h5, .edf, and with the
-            extra [formats] .xml, .dcm, .scp and .ecg.
-        workdir: Folder of a finished run.
-        files: What the files do not say.
-        allow_code: Import the functions that the run's config.json names, if you trust them.
-    """
-    if not records:
-        raise ConfigError("no record is named; give WFDB records, with or without .hea, or other files of samples")
-    layout = files.layout()
-    from ecg_jax.inference import load
-
-    model = load(workdir, allow_code=allow_code)
-    failed = False
-    for record in records:
-        answer = model.predict(record, layout)
-        failed |= "error" in answer
-        say(json.dumps(answer, allow_nan=False))
-    if not failed:
-        _next_is_a_study(model.config.data.path)
-    return int(failed)
-
-
 def _unused(name: str) -> Path:
     """The first of the folders NAME, NAME-2, NAME-3 and so on below `runs` that does not exist."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
@@ -181,10 +146,11 @@ def _next_is_predict(workdir: Path, data: Path, *, allow_code: bool) -> None:
     if root and Path(root, f"{record}.hea").is_file():
         next_step("ecg-jax", "predict", "--workdir", workdir, *allow_code_flag(allow_code), Path(root, record))
     else:
-        _next_is_a_study(data)
+        next_is_a_study(data)
 
 
-def _next_is_a_study(data: Path) -> None:
+def next_is_a_study(data: Path) -> None:
+    """Names the command of a study of a prepared set."""
     next_step("python", script("scale.py"), "--data", data, "--workdir", _unused("study"), "--dry-run")
 
 

@@ -46,29 +46,30 @@ def _batch(windows: Windows) -> Batch:
 
 @dataclass(frozen=True)
 class InMemory:
-    """One record in the form in which a feed reads a `PreparedSet`, without known labels."""
+    """Records in the form in which a feed reads a `PreparedSet`, without known labels."""
 
-    record: Quantised
+    records: Sequence[Quantised]
     leads: tuple[str, ...]
     n_labels: int
 
     @property
     def samples(self) -> np.ndarray:
-        """Length of the record [1]."""
-        return np.array([len(self.record.signal)])
+        """Length of each record [N]."""
+        return np.array([len(record.signal) for record in self.records])
 
     @property
     def label(self) -> np.ndarray:
-        """Zeros [1, K]."""
-        return np.zeros((1, self.n_labels))
+        """Zeros [N, K]."""
+        return np.zeros((len(self.records), self.n_labels))
 
     def read(self, indices: Iterable[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Signal int16 [T, L] and scale float32 [L] of the record, for each index."""
-        return [(self.record.signal, self.record.scale_mv) for _ in indices]
+        """Signal int16 [T, L] and scale float32 [L] of the records at `indices`."""
+        return [(self.records[index].signal, self.records[index].scale_mv) for index in indices]
 
     def crops(self, indices: Sequence[int], offsets: Sequence[int], length: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """At most `length` samples of the record from each offset on, int16 [T', L], and scale float32 [L]."""
-        return [(self.record.signal[offset:][:length], self.record.scale_mv) for offset in offsets]
+        """At most `length` samples of each record from its offset on, int16 [T', L], and scale float32 [L]."""
+        places = zip(self.read(indices), offsets, strict=True)
+        return [(signal[offset:][:length], scale_mv) for (signal, scale_mv), offset in places]
 
 
 Recordings = PreparedSet | InMemory

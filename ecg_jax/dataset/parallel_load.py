@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from multiprocessing import forkserver, get_context, parent_process
+from pathlib import Path
 
 from ecg_jax.errors import DataError
 from ecg_jax.files import clean_up_now
@@ -17,6 +19,7 @@ from ecg_jax.records import Quantised, Rejected, load, quantise
 from ecg_jax.sources import RecordRef
 
 CHUNK = 32  # records that a worker reads at a time
+CHUNK_BYTES = 2**24  # of their files: of long records it reads fewer
 AHEAD = 3  # chunks read ahead for each worker, to limit the memory if writing is slower than reading
 
 
@@ -29,7 +32,7 @@ def read_all(
         DataError: a worker was killed.
     """
     read = partial(_read_chunk, leads=tuple(leads), rate_hz=rate_hz)
-    chunks = [refs[start : start + CHUNK] for start in range(0, len(refs), CHUNK)]
+    chunks = _chunks(refs)
     workers = min(workers or _cores(), len(chunks))
     if workers <= 1 or len(refs) <= 64:  # so few are read before a process has started
         for chunk in chunks:
@@ -49,6 +52,30 @@ def read_all(
         raise DataError("a reading process was killed, perhaps because memory ran out; give fewer --workers") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _chunks(refs: Sequence[RecordRef]) -> list[list[RecordRef]]:
+    """The records in parts whose files a worker reads together; a file with several records is counted once."""
+    chunks: list[list[RecordRef]] = []
+    size, before = 0, None
+    for ref in refs:
+        more = 0 if ref.path == before else _bytes(ref.path)
+        if not chunks or len(chunks[-1]) == CHUNK or size + more > CHUNK_BYTES:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(ref)
+        size, before = size + more, ref.path
+    return chunks
+
+
+def _bytes(path: Path) -> int:
+    """Size of the file of a record, or of the files of a WFDB record that are named after it."""
+    stem = path.with_suffix("") if path.suffix == ".hea" else path
+    size = 0
+    for file in (path, *(stem.parent / f"{stem.name}{suffix}" for suffix in (".dat", ".mat"))):
+        with suppress(OSError, ValueError):  # there is none, or its name is impossible
+            size += file.stat().st_size
+    return size
 
 
 def start_ahead(workers: int | None) -> None:

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ecg_jax.dataset.flat_signals import FLAT, checksums_of
 from ecg_jax.dataset.folds import assign_folds
@@ -42,7 +41,7 @@ from ecg_jax.files import clear_staging, publish, staging
 from ecg_jax.records import MISSING, STANDARD_LEADS, Quantised
 from ecg_jax.sources.listing import FolderSource, Listing, RecordRef
 from ecg_jax.sources.tables import age_years, is_missing, sex, shortened
-from ecg_jax.terminal import PlainConsole, tell
+from ecg_jax.terminal import PlainConsole, tell, with_bar
 
 
 def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSet:
@@ -69,7 +68,7 @@ def prepare(config: PrepareConfig, console: Console | None = None) -> PreparedSe
         collected = _Collected()
         loaded = read_all(refs, leads=leads, rate_hz=config.stored_rate_hz, workers=config.workers)
         folds = _folds(refs, label, config.folds or listing.folds, config.seed, listing.divided_patients)
-        examples = collected.examples(refs, label, folds, _with_bar(loaded, len(refs), console))
+        examples = collected.examples(refs, label, folds, with_bar("reading", loaded, len(refs), console))
         built = folder / "set"
         built.mkdir()
         with (built / FLAT).open("wb") as flat:
@@ -279,9 +278,3 @@ def _finished(config: PrepareConfig, console: Console) -> PreparedSet:
     tell(console, f"{config.to} is finished already; remove it to prepare it again")
     report(prepared, console)
     return prepared
-
-
-def _with_bar(loaded: Iterable[Quantised | Rejected], total: int, console: Console) -> Iterator[Quantised | Rejected]:
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(loaded, total=total)

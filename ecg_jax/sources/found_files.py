@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecg_jax.errors import DataError, Rejected
+from ecg_jax.file_layout import READER_OF_SUFFIX
 
 Files = dict[str, list[Path]]
 """Files by their names without suffix."""
@@ -42,3 +43,10 @@ def only_table(root: Path, names: Sequence[str], remedy: str) -> Path:
         if found:
             return found[0]
     raise DataError(f"{root / names[0]} is missing; {remedy}")
+
+
+def recordings_below(folder: Path) -> list[Path]:
+    """The WFDB records below a folder, without .hea, in order; where there is none, the files of other formats."""
+    found = files_below(folder, ".hea", *READER_OF_SUFFIX).values()
+    paths = sorted(path for of_name in found for path in of_name)
+    return [path.with_suffix("") for path in paths if path.suffix == ".hea"] or paths
