@@ -21,6 +21,7 @@ FLOORS = {
     "answers": 5,
     "explain": 5,
     "inference": 4,
+    "export": 4,
     "training": 3,
     "analysis": 2,
     "evaluation": 1,

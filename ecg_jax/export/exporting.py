@@ -1,0 +1,63 @@
+"""Exports a trained network: writes the file, proves it, and keeps it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_jax.config import RunConfig
+from ecg_jax.dataset.batch import InputContract
+from ecg_jax.errors import ConfigError
+from ecg_jax.export.formats import format_of
+from ecg_jax.export.function import Precision, contract_of, window_function
+from ecg_jax.export.proof import Proof, prove, windows_of
+from ecg_jax.files import naming, temporary_folder, write_bytes
+from ecg_jax.training.result import SplitPredictions
+
+MEASURING_WINDOWS = 256  # by which the ranges of 8 bits are measured
+
+
+def export(
+    to: Path,
+    config: RunConfig,
+    contract: InputContract,
+    variables: Any,
+    thresholds: np.ndarray | None,
+    predictions: SplitPredictions,
+    *,
+    precision: Precision = "float32",
+) -> Proof:
+    """Writes a trained network to a file whose suffix names the format, unless the file's predictions are others.
+
+    Args:
+        to: the file.
+        config: of the run.
+        contract: of its input.
+        variables: of its network.
+        thresholds: [K], None where labels exclude each other.
+        predictions: of the run on its validation records, with which the file is compared.
+        precision: of the numbers in the file.
+
+    Returns:
+        The proof.
+
+    Raises:
+        ConfigError: there is no such format, or the network has an operation that cannot be written in it.
+        RunError: the file cannot be run, or its predictions are others; the message has the figures.
+    """
+    kind = format_of(to, precision)
+    if not to.parent.is_dir():
+        raise ConfigError(f"--to is {to}, but there is no folder {to.parent}; make it, or give another file")
+    facts = contract_of(config, contract, thresholds, fingerprint=predictions.prepared.fingerprint)
+    function = window_function(config, contract, variables, facts | {"precision": precision})
+    windows = windows_of(predictions, config.evaluate, contract.window_samples)
+    some = np.unique(np.linspace(0, len(windows.record) - 1, MEASURING_WINDOWS).astype(int))
+    content = kind.write(function, precision, windows.signal_mv[some])
+    with temporary_folder() as folder:
+        file = folder / f"model{to.suffix}"
+        with naming(file):
+            file.write_bytes(content)
+        exact = config.model.precision == "float32"
+        proof = prove(file, windows, precision, config.evaluate, exact=exact)
+    write_bytes(to, content)
+    return proof

@@ -1,0 +1,115 @@
+"""Writes TFLite by way of jax2tf and TensorFlow: for one window at a time, with builtin operators alone.
+
+With `int8`, everything from the first convolution to the last layer is computed in 8 bits, in ranges that are measured
+on windows; before it, normalisation, and after it, the probabilities are computed in float32.
+"""
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_jax.errors import ConfigError
+from ecg_jax.export.function import INPUT, OUTPUT, Precision, WindowFunction
+from ecg_jax.files import temporary_folder
+
+REFUSED = re.compile(r"'(?:tf|tfl|stablehlo|mhlo|chlo|vhlo)\.(\w+?)(?:_v\d+)?' op")
+
+
+def write(function: WindowFunction, precision: Precision, windows: np.ndarray) -> bytes:
+    """The function as TFLite; in `float16` its kernels are stored in 16 bits, and computed with in float32.
+
+    Args:
+        function: of a network.
+        precision: of the numbers.
+        windows: in mV [M, T, L], by which the ranges of `int8` are measured.
+
+    Raises:
+        ConfigError: this JAX has no jax2tf, or the network has an operation that is not written.
+    """
+    with _quiet():
+        import tensorflow as tf
+
+        try:
+            from jax.experimental import jax2tf
+        except ImportError as error:
+            raise ConfigError(
+                "this version of JAX has no jax2tf, by which TFLite is written; export .onnx or .stablehlo"
+            ) from error
+        module: Any = tf.Module()
+        module.call = tf.function(
+            jax2tf.convert(lambda signal_mv: {OUTPUT: function(signal_mv)}, with_gradient=False),
+            input_signature=[tf.TensorSpec((1, function.samples, function.leads), tf.float32, name=INPUT)],
+            autograph=False,
+        )
+        try:
+            with temporary_folder() as folder:  # a saved model has the names of input and output, which the file keeps
+                tf.saved_model.save(module, str(folder), signatures=module.call.get_concrete_function())
+                converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+                if precision == "int8":
+                    return _in_8_bits(converter, windows)
+                if precision == "float16":
+                    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                    converter.target_spec.supported_types = [tf.float16]
+                return bytes(converter.convert())
+        except Exception as error:  # TensorFlow and MLIR raise many kinds
+            raise ConfigError(_unwritable(str(error))) from error
+
+
+LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+
+
+def _in_8_bits(converter: Any, windows: np.ndarray) -> bytes:
+    """The layers in 8 bits. Input and probabilities are not: 8 bits would be too few for mV with an offset, and would
+    round a probability to 1/256. NaN, which is a missing value, does not exist in 8 bits either.
+    """
+    import tensorflow as tf
+
+    def examples() -> Iterator[list[np.ndarray]]:
+        for window in windows:
+            yield [window[None]]
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = examples
+    debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_dataset=examples)
+    interpreter = tf.lite.Interpreter(model_content=debugger.calibrated_model)
+    names = {tensor["index"]: tensor["name"] for tensor in interpreter.get_tensor_details()}
+    operations = interpreter._get_ops_details()
+    layers = [place for place, operation in enumerate(operations) if operation["op_name"] in LAYERS]
+    if not layers:
+        raise ValueError("it has no convolution and no dense layer, which are what is computed in 8 bits")
+    outside = operations[: layers[0]] + operations[layers[-1] + 1 :]
+    kept = [names[output] for operation in outside for output in operation["outputs"] if output in names]
+    debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
+    return debugger.get_nondebug_quantized_model()
+
+
+def _unwritable(said: str) -> str:
+    """The sentence for what TensorFlow or MLIR has said, which names operations somewhere among many lines."""
+    named = sorted(set(REFUSED.findall(said)))
+    first, *_ = said.strip().splitlines() or [""]
+    return (
+        f"the network has an operation that cannot be written as TFLite: {', '.join(named) or first[:200]}; export it "
+        "as .stablehlo, or change the network"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what TensorFlow and its compiler say from the terminal: they write to the process's own output."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings(), Path(os.devnull).open("w") as nowhere, ExitStack() as back:
+        warnings.simplefilter("ignore")
+        for number in (1, 2):
+            kept = os.dup(number)
+            back.callback(os.close, kept)
+            back.callback(os.dup2, kept, number)
+            os.dup2(nowhere.fileno(), number)
+        yield
