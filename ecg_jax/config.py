@@ -182,6 +182,15 @@ class TrainConfig:
     """Largest norm of the gradient; 0: no clipping."""
     ema: float = _number(0.99, 0, 1, below=True)
     """Decay of the moving average of the parameters, which is evaluated; 0: the last parameters are evaluated."""
+    start_from: Path | None = None
+    """Folder of a finished run whose best variables this run begins with, as far as name and shape fit."""
+    start_rate: float = _number(1.0, 0, 1000, above=True)
+    """Factor of the learning rate for the parameters that were taken."""
+    freeze: tuple[str, ...] = ()
+    """Parts of the network that stay as they were taken, such as stem stage1: parameters and running statistics. They
+    work as in an evaluation, without dropout."""
+    start_sha256: Annotated[str, tyro.conf.Suppress] = ""
+    """Of the variables in `start_from`; the run itself fills it in."""
     best_metric: Literal[
         "macro_auroc", "macro_auprc", "macro_f1", "loss", "aami", "cinc2017", "cinc2021", "cinc2025", "cpsc2018"
     ] = "macro_auroc"
@@ -312,8 +321,9 @@ _READING = dacite.Config(strict=True, cast=[tuple, Path], type_hooks=_HOOKS)
 
 
 def same_run(config: RunConfig) -> RunConfig:
-    """The config without the fields that may differ at a restart: data path, feed and parallel mode."""
-    return with_fields(config, {"data.path": Path(), "data.feed": "auto", "train.parallel": "jit"})
+    """The config without the fields that may differ at a restart: paths, feed and parallel mode."""
+    free = {"data.path": Path(), "data.feed": "auto", "train.parallel": "jit", "train.start_from": None}
+    return with_fields(config, free)
 
 
 def extended(config: RunConfig, more_epochs: Iterable[int]) -> RunConfig:
@@ -366,9 +376,10 @@ def flags(config: RunConfig) -> list[str]:
     """The command-line flags that make a config from the default one, without data path, feed and parallel mode."""
     found: list[str] = []
     default = same_run(RunConfig())
+    config = with_fields(same_run(config), {"train.start_from": config.train.start_from, "train.start_sha256": ""})
     for part in ("data", "model", "train", "augment", "evaluate", "functions"):
         for knob in dataclasses.fields(getattr(default, part)):
-            value = getattr(getattr(same_run(config), part), knob.name)
+            value = getattr(getattr(config, part), knob.name)
             if value == getattr(getattr(default, part), knob.name):
                 continue
             flag = knob.name.replace("_", "-")

@@ -236,6 +236,7 @@ def study_of(args: GridArgs) -> "Study":
     from ecg_jax.study.cost import middle_macs
     from ecg_jax.study.design import make_study
     from ecg_jax.study.workdir import STUDY, open_study
+    from ecg_jax.training.start import with_start
     from ecg_jax.training.workdir import with_functions
 
     run = extended(with_fields(args.run, {"data.path": args.run.data.path.resolve()}), args.extend_epochs)
@@ -243,7 +244,7 @@ def study_of(args: GridArgs) -> "Study":
     if (args.workdir / STUDY).is_file():
         before = open_study(args.workdir, allow_code=True).study  # allowed or not by the next line
         run = with_functions(run, before.base, args.workdir / STUDY, allow_code=args.allow_code)
-    prepared = open_prepared(run.data.path)
+    run, prepared = with_start(run), open_prepared(run.data.path)
     paired_seeds = args.paired_seeds or (before is not None and before.paired_seeds)
     study = make_study(run, args.axes(), args.folds, prepared, paired_seeds=paired_seeds)
     if before is not None:

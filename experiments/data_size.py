@@ -33,9 +33,7 @@ class Args(GridArgs):
 
 def main(args: Args, runner=None) -> None:
     """Trains what is missing, then writes and prints the comparison of the shares."""
-    from ecg_jax.analysis import analyse
-    from ecg_jax.analysis.axes import numeric_axes
-    from ecg_jax.analysis.effects import effect_difference
+    from ecg_jax.analysis.summary import analyse_by_level
     from ecg_jax.report.tables import best_table
     from ecg_jax.report.write import conclude_study
 
@@ -43,11 +41,7 @@ def main(args: Args, runner=None) -> None:
         raise ConfigError("--shares needs two different shares or more, such as 0.25 0.5 1")
     if (folder := train_study(args, conclude=conclude_study, runner=runner)) is None:
         return
-    predictions, analyses = finished_predictions(folder), {}
-    for share in sorted(set(args.shares)):
-        analyses[f"{share:g}"] = analyse(predictions.at_level(SHARE, share))
-    numeric = [axis.name for axis in numeric_axes(predictions.axes) if axis.field != SHARE]
-    changes = {name: effect_difference(predictions, name, SHARE) for name in numeric}
+    analyses, changes = analyse_by_level(finished_predictions(folder), SHARE)
     shares = [{"share": float(share), **analysis.to_dict()} for share, analysis in analyses.items()]
     write_json(args.workdir / "data_size.json", {"shares": shares, "changes": changes})
     output().print(best_table(analyses, folder.study.rate_hz, first_column="share", differences=changes))

@@ -105,6 +105,15 @@ def test_two_processes_that_hold_half_of_the_set_each_train_what_one_process_tra
 
 
 @pytest.mark.slow
+def test_two_processes_begin_with_the_variables_of_another_run_as_one_does(config, finished, tmp_path):
+    started = with_fields(config, {"train.start_from": finished.workdir, "train.start_rate": 0.1, "train.seed": 1})
+    alone = run(started, tmp_path / "alone", console=QUIET)
+    pair = ended(start(started, tmp_path / "pair"))
+    assert [status for status, *_ in pair] == [0, 0], pair
+    assert_same_run(alone.workdir, tmp_path / "pair")
+
+
+@pytest.mark.slow
 def test_the_tasks_of_one_srun_are_one_run_without_a_flag(config, finished, tmp_path):
     job = 10_000 + os.getpid() % 4096  # which decides the port
     variables = {"SLURM_JOB_ID": str(job), "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": "2"}

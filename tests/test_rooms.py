@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "ecg_jax"
 FLOORS = {
     "replicates": 11,
     "timed_study": 10,
+    "two_studies": 10,
+    "started_study": 10,
     "experiment": 9,
     "__main__": 9,
     "cli": 8,
@@ -22,6 +24,8 @@ FLOORS = {
     "explain": 5,
     "inference": 4,
     "export": 4,
+    "features": 5,
+    "doctor": 4,
     "training": 3,
     "analysis": 2,
     "evaluation": 1,

@@ -118,7 +118,15 @@ def test_keys_are_those_of_the_first_version(study_of):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("data.normalise", "record"), ("data.training_draw", 1), ("train.label_smoothing", 0.1), ("augment.stretch", 0.1)],
+    [
+        ("data.normalise", "record"),
+        ("data.training_draw", 1),
+        ("train.label_smoothing", 0.1),
+        ("augment.stretch", 0.1),
+        ("train.start_rate", 0.1),
+        ("train.freeze", ("stem",)),
+        ("train.start_sha256", "a"),
+    ],
 )
 def test_a_setting_that_came_later_is_in_the_key_where_it_is_used(name, value, study_of):
     assert study_of(with_fields(RunConfig(), {name: value})).trial_key(TRIAL) != study_of().trial_key(TRIAL)

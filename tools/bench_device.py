@@ -114,7 +114,7 @@ def compiled_steps(
     built = program(config, contract, _same_rows, devices, runs=runs)
     state = jax.tree.map(lambda x: np.stack([x] * runs), built.initial(np.uint32(0)))
     normalisation = jax.tree.map(lambda x: np.stack([x] * runs), contract.normalisation)
-    of_run = (normalisation, np.ones((runs, labels), np.float32), np.full((runs, 1), 3e-3, np.float32))
+    of_run = (normalisation, np.ones((runs, labels), np.float32), np.full((runs, 1), 3e-3, np.float32), None)
     arguments = [
         devices.put_everywhere(state),
         devices.put_everywhere((rows, of_run)),

@@ -1,8 +1,8 @@
 """Compares the scales of a study, or networks beside it, with one scale that is named beforehand. NumPy and SciPy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,23 +50,63 @@ def join(parts: Mapping[str, StudyPredictions], axis: Axis) -> StudyPredictions:
     Raises:
         RunError: a part predicts other records than the first, or only some parts have thresholds.
     """
-    first_name, first = next(iter(parts.items()))
     trials, levels = [], []
+    for name, part in parts.items():
+        own = [f"{name} {scale.name}" if len(part.scales) > 1 else name for scale in part.scales]
+        trials += [{**trial, axis.name: own[c]} for trial, c in zip(part.trials, part.scale_of, strict=True)]
+        levels += own
+    return _joined(parts, trials, (replace(axis, levels=tuple(levels)),))
+
+
+def cross(parts: Mapping[str, StudyPredictions], axis: Axis) -> StudyPredictions:
+    """Several studies over the same axes on the same records as one, with one more axis, whose levels are the parts.
+
+    Scales that a part does not have are left out of all of them.
+
+    Args:
+        parts: name -> study.
+        axis: the categorical axis that is added.
+
+    Raises:
+        RunError: the studies vary different settings, have fewer than two scales in common, or `join` refuses them.
+    """
+    first_name, first = next(iter(parts.items()))
+    of_part: dict[str, list[Scale]] = {}
+    for name, part in parts.items():
+        if {own.name for own in part.axes} != {own.name for own in first.axes}:
+            raise RunError(
+                f"{first_name} varies {', '.join(own.name for own in first.axes)}, {name} varies "
+                f"{', '.join(own.name for own in part.axes)}; give studies over the same axes"
+            )
+        of_part[name] = [Scale.of(trial, first.axes) for trial in part.trials]
+    common = set[Scale].intersection(*map(set, of_part.values()))
+    if len(common) < 2:
+        raise RunError(f"{' and '.join(parts)} have {len(common)} scales in common; give studies with two or more")
+    kept = {
+        name: part.of_trials([r for r, scale in enumerate(of_part[name]) if scale in common])
+        for name, part in parts.items()
+    }
+    trials = [{**trial, axis.name: name} for name, part in kept.items() for trial in part.trials]
+    return _joined(kept, trials, (*first.axes, replace(axis, levels=tuple(parts))))
+
+
+def _joined(
+    parts: Mapping[str, StudyPredictions], trials: Sequence[Mapping[str, Any]], axes: Sequence[Axis]
+) -> StudyPredictions:
+    """The trials of all parts as one study, after a check that they predict the same records."""
+    first_name, first = next(iter(parts.items()))
     for name, part in parts.items():
         for what in ("labels", "fold_of", "patient_of"):
             if not np.array_equal(getattr(part, what), getattr(first, what)):
                 raise RunError(f"{name} predicts other records than {first_name}")
         if (part.thresholds is None) != (first.thresholds is None):
             raise RunError(f"only one of {first_name} and {name} has thresholds; give thresholds for both or for none")
-        own = [f"{name} {scale.name}" if len(part.scales) > 1 else name for scale in part.scales]
-        trials += [{**trial, axis.name: own[c]} for trial, c in zip(part.trials, part.scale_of, strict=True)]
-        levels += own
     thresholds = [part.thresholds for part in parts.values() if part.thresholds is not None]
     return first.replace(
         trials=trials,
         probabilities=np.concatenate([part.probabilities for part in parts.values()]),
         thresholds=np.concatenate(thresholds) if thresholds else None,
-        axes=(replace(axis, levels=tuple(levels)),),
+        axes=axes,
         validation=None,
     )
 
@@ -121,6 +161,19 @@ def outcome(difference: float, half_width: float | None, margin: float) -> Outco
     if abs(difference) > half_width:
         return "better" if difference > 0 else "worse"
     return "equivalent" if abs(difference) + half_width < margin else "not decided"
+
+
+def as_good_as_any(
+    rows: Sequence[ScaleComparison], *, margin: float = TOLERATED
+) -> Literal["holds", "does not hold", "not decided"]:
+    """Whether the reference of a comparison is as good as every other scale, within the margin.
+
+    `holds`: no other scale is better by the margin, as the simultaneous intervals say; `does not hold`: one is better.
+    """
+    others = [row for row in rows if row.outcome is not None]
+    if all(row.high is not None and row.high < margin for row in others):
+        return "holds"
+    return "does not hold" if any(row.outcome == "better" for row in others) else "not decided"
 
 
 def _macro_model(predictions: StudyPredictions) -> VarianceModel:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from ecg_jax.analysis.effects import best_place, contrasts, interactions
-from ecg_jax.analysis.findings import Analysis, ScaleFindings
+from ecg_jax.analysis.axes import numeric_axes
+from ecg_jax.analysis.effects import best_place, contrasts, effect_difference, interactions
+from ecg_jax.analysis.findings import Analysis, Effect, ScaleFindings
 from ecg_jax.analysis.influence import MetricEstimate, aurocs, mean_of, other_metrics
 from ecg_jax.analysis.multiple_comparisons import may_lose, simultaneous
 from ecg_jax.analysis.predictions import StudyPredictions
@@ -12,6 +13,7 @@ from ecg_jax.analysis.surface import response_surface
 from ecg_jax.analysis.tradeoffs import costs_of, pareto, power_laws
 from ecg_jax.analysis.variance import ONE_SEED, VarianceModel, around
 from ecg_jax.analysis.verdicts import MARGIN, primary_claims, secondary_claims
+from ecg_jax.formatting import level_text
 
 FACTS = ("receptive_field_samples", "receptive_field_ms", "learning_rate")
 SELECTION_WITH_ONE_SEED = (
@@ -70,6 +72,24 @@ def analyse(predictions: StudyPredictions, *, margin: float = MARGIN, look: int 
         folds=predictions.n_folds,
         labels=predictions.label_names,
     )
+
+
+def analyse_by_level(predictions: StudyPredictions, by: str) -> tuple[dict[str, Analysis], dict[str, Effect]]:
+    """The trials of each level of one axis as a study over the other axes, and how the effects change.
+
+    Args:
+        predictions: of the whole study.
+        by: name of the axis.
+
+    Returns:
+        The analysis of each level, by its text; and for each numeric axis by how much its effect on macro AUROC is
+        larger at the last level than at the first.
+    """
+    others = [axis for axis in predictions.axes if axis.name != by]
+    levels = predictions.axis(by).levels
+    analyses = {level_text(by, level, None): analyse(predictions.at_level(by, level)) for level in levels}
+    changes = {axis.name: effect_difference(predictions, axis.name, by) for axis in numeric_axes(others)}
+    return analyses, changes
 
 
 def _notes_on_seeds(predictions: StudyPredictions) -> tuple[str, ...]:

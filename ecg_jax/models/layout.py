@@ -3,6 +3,7 @@
 Numbers only, no arrays. May import `config`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ecg_jax.config import ModelConfig
@@ -24,6 +25,11 @@ class Block:
 def stem_channels(config: ModelConfig) -> tuple[int, ...]:
     """The channels of each convolution of the stem."""
     return config.stem_channels or (config.channels,)
+
+
+def is_part(module: str, parts: Iterable[str]) -> bool:
+    """Whether a module of the network is one of some parts, or a block of one: stage1_block1 is a part of stage1."""
+    return any(module == part or module.startswith(f"{part}_") for part in parts)
 
 
 def layout(config: ModelConfig) -> list[Block]:

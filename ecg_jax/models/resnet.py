@@ -14,20 +14,21 @@ from ecg_jax.import_path import function_at
 from ecg_jax.models.blocks import ResidualBlock, Stem
 from ecg_jax.models.conv import Formulation
 from ecg_jax.models.heads import Head
-from ecg_jax.models.layout import layout
+from ecg_jax.models.layout import is_part, layout
 
 
 class ResNet1D(nn.Module):
     """Stem, stages of residual blocks, head (He et al. 2016, arXiv 1512.03385, in one dimension).
 
     `axis_name` is the name of the `pmap` axis over which the batch is distributed, None without `pmap`; `formulation`
-    is how the convolutions are computed.
+    is how the convolutions are computed; the parts in `frozen` work in training as they do in an evaluation.
     """
 
     config: ModelConfig
     n_classes: int
     axis_name: str | None = None
     formulation: Formulation = "direct"
+    frozen: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(self, x: Array, valid: Array | None = None, *, train: bool) -> Array:
@@ -44,12 +45,15 @@ class ResNet1D(nn.Module):
             mask = valid[:, :, None].astype(dtype)  # [B, T, 1]
         x = x.astype(dtype)
 
-        x, mask = Stem(config, self.axis_name, self.formulation, name="stem")(x, mask, train=train)  # [B, T', C]
+        def learns(module: str) -> bool:
+            return train and not is_part(module, self.frozen)
+
+        stem = Stem(config, self.axis_name, self.formulation, name="stem")
+        x, mask = stem(x, mask, train=learns("stem"))  # [B, T', C]
         for block in layout(config):
-            x, mask = ResidualBlock(config, block, self.axis_name, self.formulation, name=block.name)(
-                x, mask, train=train
-            )
-        return Head(config, self.n_classes, self.axis_name, name="head")(x, mask, train=train)
+            residual = ResidualBlock(config, block, self.axis_name, self.formulation, name=block.name)
+            x, mask = residual(x, mask, train=learns(block.name))
+        return Head(config, self.n_classes, self.axis_name, name="head")(x, mask, train=learns("head"))
 
 
 Network = Callable[[ModelConfig, int, str | None], nn.Module]
@@ -68,6 +72,6 @@ def build_network(
     """
     name = config.functions.network
     if not name:
-        return ResNet1D(config.model, n_classes, axis_name, formulation)
+        return ResNet1D(config.model, n_classes, axis_name, formulation, config.train.freeze)
     make: Network = function_at(name, "network")
     return make(config.model, n_classes, axis_name)

@@ -69,7 +69,7 @@ def _type_of(field: str) -> Any:
             return {text: text for text in get_args(kind)}
         if kind in (int, float, bool):
             return {"true": True, "false": False} if kind is bool else kind
-    raise ConfigError(f"--axis {field}: one value of it is several numbers, so it cannot be an axis")
+    raise ConfigError(f"--axis {field}: one value of it is several numbers or a path, so it cannot be an axis")
 
 
 def _level(field: str, text: str, of_type: Any) -> Level:

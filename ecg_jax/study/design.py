@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale, default_kind
@@ -27,6 +28,10 @@ LATER = (
     "model.base_channels",
     "train.label_smoothing",
     "train.restarts",
+    "train.start_from",
+    "train.start_rate",
+    "train.freeze",
+    "train.start_sha256",
     "augment.stretch",
 )
 """Fields that are not in the keys of the first studies."""
@@ -152,6 +157,15 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class StartOfTrial:
+    """A finished run with whose variables a trial of a scale begins, and the hash of these variables."""
+
+    scale: str
+    run: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Study:
     """The settings that all trials have in common. Different settings make different studies.
 
@@ -173,6 +187,9 @@ class Study:
     reference_macs: float | None = None
     """MACs of a window of a network that trains for the base's epochs; all others train for more or fewer, so that
     trainings take equally many MACs. None: all train for the base's epochs."""
+    starts: tuple[StartOfTrial, ...] = ()
+    """What the trials begin with: of each scale a run for each of the seeds 0, 1, ..., and again from the first one on
+    for further seeds. Empty: all begin as the base does."""
 
     def __post_init__(self) -> None:
         if self.rate_seed not in (0, PILOT_SEED):
@@ -200,10 +217,20 @@ class Study:
             base = replace(base, model=preset(levels.pop(MODEL_PRESET)))
         rate = base.train.learning_rate if learning_rate is None else learning_rate
         own_seed = seed if self.paired_seeds else _seed_of(scale, seed)
-        config = with_fields(base, {**levels, "train.learning_rate": rate, "train.seed": own_seed})
+        own = {**levels, "train.learning_rate": rate, "train.seed": own_seed, **self._start(scale, seed)}
+        config = with_fields(base, own)
         if self.reference_macs is not None:
             config = _for_macs(config, self.reference_macs / self._macs(config))
         return beginnings(config)[0] if seed == PILOT_SEED and config.train.restarts else config
+
+    def _start(self, scale: Scale, seed: int) -> dict[str, Any]:
+        runs = [start for start in self.starts if start.scale == scale.name]
+        if self.starts and not runs:
+            raise ConfigError(f"there is no run with which {scale.name} could begin; leave that scale out")
+        if not runs:
+            return {}
+        start = runs[seed % len(runs)]
+        return {"train.start_from": start.run, "train.start_sha256": start.sha256}
 
     def _macs(self, config: RunConfig) -> int:
         shape = {"leads": self.leads, "labels": self.labels}
@@ -266,7 +293,8 @@ class Study:
 
 def _key_values(config: RunConfig) -> dict[str, Any]:
     """The fields that make a trial's key; those of `LATER` only where they have another value than the default."""
-    values = to_dict(same_run(config))
+    config = same_run(config)
+    values = to_dict(config)
     for name in LATER:
         if get_field(config, name) == get_field(RunConfig(), name):
             part, _, knob = name.partition(".")

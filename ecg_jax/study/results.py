@@ -19,7 +19,7 @@ from ecg_jax.evaluation.pooling import decide
 from ecg_jax.evaluation.scores import OF_PROBABILITIES, SCORES
 from ecg_jax.files import write_text
 from ecg_jax.study.cost import cost_of
-from ecg_jax.study.design import PILOT_SEED, Plan, Trial, rate_edge
+from ecg_jax.study.design import PILOT_SEED, Plan, Study, Trial, rate_edge
 from ecg_jax.study.tasks import Task, is_stopped, tasks
 from ecg_jax.study.workdir import StudyFolder, cached_progress
 from ecg_jax.training.result import RunResult, read_predictions, read_result
@@ -217,6 +217,11 @@ def _mean_metric(results: Sequence[RunResult], name: str) -> float | None:
     return mean(values) if values else None
 
 
+def test_records(study: Study, prepared: PreparedSet) -> list[np.ndarray]:
+    """The indices of the records that each run of a trial predicts, in the order of its `run_folders`."""
+    return [split_by_folds(prepared.folds, config.data).test for config in study.fold_configs(study.base).values()]
+
+
 def _read_predictions(
     folder: StudyFolder, trials: Sequence[Trial], rows: Sequence[Row], prepared: PreparedSet
 ) -> StudyPredictions:
@@ -227,7 +232,7 @@ def _read_predictions(
     """
     study = folder.study
     key_of = {(Scale.of(row, study.axes), row["learning_rate"], row["seed"]): row for row in rows}
-    tests = [split_by_folds(prepared.folds, c.data).test for c in study.fold_configs(study.base).values()]
+    tests = test_records(study, prepared)
     places = np.concatenate(tests)  # [N]
     probabilities, thresholds = [], []
     for trial in trials:

@@ -220,7 +220,7 @@ def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
         write_text(path / STUDY, json.dumps(values, indent=2) + "\n")
         before = replace(before, study=now)
     check_compatible(before, study, storage)
-    study = replace(before.study, base=study.base)  # this worker's path, feed and parallel mode
+    study = replace(before.study, base=study.base, starts=study.starts)  # this worker's paths, feed and parallel mode
     return replace(before, study=study, begun=begun)
 
 
@@ -286,6 +286,7 @@ def _compared(folder: StudyFolder) -> dict[str, Any]:
     study = folder.study
     values = to_dict(replace(study, base=same_run(study.base)))
     del values["rate_seed"]  # a study keeps the way in which it began
+    values["starts"] = [[start.scale, start.sha256] for start in study.starts]  # wherever the runs are
     axes = {axis.name: axis.kind for axis in study.axes}
     return {"storage": database_of(folder.storage), **values, "axes": axes}
 

@@ -60,6 +60,8 @@ class Checkpoint:
     best: Any
     damaged: tuple[str, ...]
     """Newer checkpoints that cannot be read, each with the reason."""
+    arrays: dict[str, Any] | None = None
+    """Name, type and shape of each array of its parts; None in version 0.1.0."""
 
 
 class Checkpoints:
@@ -95,7 +97,7 @@ class Checkpoints:
     def _save(self, step: int, trees: dict[str, Any], meta: dict[str, Any]) -> None:
         temporary = self._folder / f"{step}.tmp"
         items: dict[str, Any] = {name: ocp.args.StandardSave(_packed(tree)) for name, tree in trees.items()}
-        arrays = {name: _described(tree) for name, tree in trees.items()}
+        arrays = {name: described(tree) for name, tree in trees.items()}
         items[META] = ocp.args.JsonSave(meta | {CHECKSUMS: True, ARRAYS: arrays})
         with _orbax(self._folder) as (checkpointer, place):
             checkpointer.save(place / temporary.name, args=ocp.args.Composite(**items))
@@ -132,6 +134,30 @@ def read_checkpoint(folder: Path, **like: Any) -> Checkpoint | None:
     return None
 
 
+def read_best(folder: Path) -> Checkpoint | None:
+    """Reads the newest checkpoint with its best variables, as it describes them itself; None if there is none.
+
+    No network is built, and so nothing is imported that the config of the run names. None, too, for version 0.1.0.
+
+    Raises:
+        RunError: there are checkpoints, but none can be read.
+    """
+    checkpoint = read_checkpoint(folder)
+    if checkpoint is None or checkpoint.arrays is None:
+        return None
+    like: dict[str, Any] = {}
+    try:
+        for name, dtype, shape in checkpoint.arrays[BEST]:
+            *modules, last = re.findall(r"\['(\w+)'\]", name)
+            inner = like
+            for module in modules:
+                inner = inner.setdefault(module, {})
+            inner[last] = jax.ShapeDtypeStruct(tuple(shape), np.dtype(dtype))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder} has a checkpoint that describes no arrays; train that run again") from error
+    return read_checkpoint(folder, best=like)
+
+
 def check_fingerprint(workdir: Path, fingerprint: str) -> None:
     """Refuses a workdir that holds a run on another prepared set.
 
@@ -162,6 +188,7 @@ def _read(path: Path, like: dict[str, Any], damaged: tuple[str, ...]) -> Checkpo
         latest=trees.get(LATEST),
         best=trees.get(BEST),
         damaged=damaged,
+        arrays=meta.get(ARRAYS),
     )
 
 
@@ -171,7 +198,7 @@ def _read_trees(path: Path, like: dict[str, Any], arrays: dict[str, Any] | None)
         shapes = {name: jax.tree.map(ocp.utils.to_shape_dtype_struct, tree) for name, tree in like.items()}
         return _restored(path, {name: ocp.args.StandardRestore(tree) for name, tree in shapes.items()})
     for name, tree in like.items():
-        if arrays.get(name) != _described(tree):
+        if arrays.get(name) != described(tree):
             raise ValueError(f"its part {name} has other arrays than this run")
     places = {name: {"bytes": np.empty(_n_bytes(tree), np.uint8)} for name, tree in like.items()}
     packed = _restored(path, {name: ocp.args.StandardRestore(place) for name, place in places.items()})
@@ -184,7 +211,7 @@ def _restored(path: Path, items: dict[str, Any]) -> dict[str, Any]:
     return {name: found[name] for name in items}
 
 
-def _described(tree: Any) -> list[list[Any]]:
+def described(tree: Any) -> list[list[Any]]:
     """Name, type and shape of each array, as JSON values."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return [[jax.tree_util.keystr(path), str(leaf.dtype), list(leaf.shape)] for path, leaf in leaves]

@@ -24,11 +24,13 @@ from ecg_jax.terminal import PlainConsole
 from ecg_jax.training.augment import Augment
 from ecg_jax.training.evaluator import stacked
 from ecg_jax.training.losses import Loss
+from ecg_jax.training.processes import agreed
 from ecg_jax.training.progress import EpochProgress
 from ecg_jax.training.result import RunResult, SplitPredictions, TrainStats, make_result
 from ecg_jax.training.resume import Training, of_run, opened, restored_state
 from ecg_jax.training.saving import BackgroundSaves
 from ecg_jax.training.setup import RunPlan, TrainingSetup, make_plan
+from ecg_jax.training.start import with_start
 from ecg_jax.training.step import TrainState
 from ecg_jax.training.writer import RunWriter, SilentWriter
 
@@ -105,6 +107,7 @@ def run_together(
                 prepared = open_prepared(config.data.path)
             writer = RunWriter(workdir, plots=plots) if is_first else SilentWriter(workdir)
             try:
+                config = agreed(partial(with_start, config))
                 found = opened(make_plan(config, prepared), writer, workdirs, console)
             except (ConfigError, RunError) as error:
                 results[workdir] = error

@@ -10,6 +10,7 @@ import optax
 
 from ecg_jax.config import ModelConfig, TrainConfig
 from ecg_jax.errors import ConfigError
+from ecg_jax.models.layout import is_part
 
 
 def learning_rates(config: TrainConfig, *ends: int) -> np.ndarray:
@@ -44,14 +45,19 @@ def make_optimizer(config: TrainConfig, model: ModelConfig | None = None) -> opt
 
     The updates are for a learning rate of 1: the step multiplies them, so that runs at all rates share a compiled step.
     With `base_channels` in the model, updates of kernels whose fan-in grows with the channels are divided by how much
-    it has grown (Yang et al. 2022, arXiv 2203.03466, table 8: Adam).
+    it has grown (Yang et al. 2022, arXiv 2203.03466, table 8: Adam). Frozen parameters, whose gradient is 0, do not
+    decay either.
 
     Raises:
         ConfigError: `base_channels` is given with another optimiser than AdamW.
     """
 
     def mask(params: optax.Params) -> optax.Params:
-        return jax.tree_util.tree_map_with_path(decays, params)
+        decaying = jax.tree_util.tree_map_with_path(decays, params)
+        if not config.freeze:
+            return decaying
+        kept = {name: is_part(name, config.freeze) for name in decaying}
+        return {name: jax.tree.map(lambda yes, kept=kept[name]: yes and not kept, of) for name, of in decaying.items()}
 
     if config.optimizer == "adamw":
         rule = optax.adamw(1.0, weight_decay=config.weight_decay, mask=mask)

@@ -31,6 +31,7 @@ def shared_config(config: RunConfig) -> RunConfig:
     """The part of a config that decides what is compiled; runs can be trained together if theirs are equal."""
     train = config.train
     names = ("loss", "label_smoothing", "optimizer", "weight_decay", "clip_norm", "ema", "parallel")
+    names += ("freeze", "start_rate")
     kept = {name: getattr(train, name) for name in names}
     data = DataConfig(normalise=config.data.normalise)
     return replace(config, data=data, train=TrainConfig(**kept), evaluate=EvaluateConfig())
@@ -121,7 +122,9 @@ def _first(tree: Any) -> Any:
 
 @lru_cache(maxsize=KEPT)
 def training_steps(program: Program, *, masked: bool) -> Callable[..., Any]:
-    """Training steps `(state, (arrays, (normalisation, weights, rates)), items, count) -> (state, losses [S, R])`.
+    """Training steps `(state, (arrays, (normalisation, weights, rates, factors)), items, count) -> (state, losses)`.
+
+    The losses are [S, R]; `factors` are None, or those of the learning rate for each parameter.
 
     `masked` is False if no window has an invalid sample, which saves the work of masking.
     """
@@ -135,7 +138,7 @@ def training_steps(program: Program, *, masked: bool) -> Callable[..., Any]:
     stretched = partial(stretch, largest=largest, samples=program.window[0]) if largest else None
 
     def step_of_run(state: TrainState, arrays: Any, of_run: Any, item: Any) -> Any:
-        normalisation, weights, rates = of_run
+        normalisation, weights, rates, factors = of_run
 
         def loss(logits: Any, label: Any) -> Any:
             target = smoothed(label, smoothing, program.target) if smoothing else label
@@ -150,9 +153,10 @@ def training_steps(program: Program, *, masked: bool) -> Callable[..., Any]:
             mixup_alpha=config.augment.mixup,
             ema=config.train.ema,
             masked=masked,
+            frozen=config.train.freeze,
             axis_name=program.devices.axis_name,
         )
-        state, metrics = step(state, program.take(arrays, item), normalisation, rates[state.step])
+        state, metrics = step(state, program.take(arrays, item), normalisation, rates[state.step], factors)
         return state, metrics["loss"]
 
     step = program.together(step_of_run, (0, None, 0, 0))

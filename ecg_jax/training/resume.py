@@ -133,7 +133,9 @@ def restored_state(setup: TrainingSetup, trainings: Sequence[Training], console:
         except RunError as failure:
             training.failure = failure
             continue
-        if checkpoint is not None:
+        if checkpoint is None:
+            tell(console, *(start.sentences if (start := setup.starts[number]) else ()))
+        else:
             states[number], training.best = checkpoint.latest, checkpoint.best
             training.course, training.saved_epoch = checkpoint.course, checkpoint.course.epoch
     return setup.place(stacked(states))

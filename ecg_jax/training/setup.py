@@ -21,7 +21,9 @@ from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import Evaluator, stacked
 from ecg_jax.training.losses import label_weights
 from ecg_jax.training.optimizer import learning_rates
+from ecg_jax.training.processes import agreed
 from ecg_jax.training.programs import KEPT, program, shared_config, training_steps
+from ecg_jax.training.start import Fitted, fitted, read_start
 from ecg_jax.training.step import TrainState
 
 AHEAD = 3  # calls that may wait for the device: enough to keep it busy, few enough for a correct progress bar
@@ -118,6 +120,21 @@ def make_plan(config: RunConfig, prepared: PreparedSet) -> RunPlan:
     return RunPlan(config, prepared, split_records(prepared, config.data))
 
 
+def _begun(state: TrainState, start: Fitted | None) -> TrainState:
+    """A state before the first step, with the variables of another run if it begins with those."""
+    if start is None:
+        return state
+    return state.replace(**start.variables, averaged=start.variables if state.averaged else {})
+
+
+def _factors(plan: RunPlan, start: Fitted | None) -> Any:
+    """A factor of the learning rate for each parameter; None if all have the same rate."""
+    factor = plan.config.train.start_rate
+    if start is None or factor == 1:
+        return None
+    return jax.tree.map(lambda is_taken: np.float32(factor if is_taken else 1), start.taken)
+
+
 def _together(plan: RunPlan) -> tuple[Any, ...]:
     """What must be equal in runs that are trained together."""
     evaluate, window = plan.config.evaluate, plan.contract.window_samples
@@ -151,7 +168,9 @@ class TrainingSetup:
         normalisation = stacked([plan.contract.normalisation for plan in plans])
         label = first.prepared.label
         weights = np.stack([label_weights(first.contract.target, label[plan.splits.training]) for plan in plans])
-        placed = self.devices.put_everywhere((normalisation, weights, np.stack(rates)))
+        self.starts = [self._start(plan) for plan in plans]
+        factors = stacked([_factors(plan, start) for plan, start in zip(plans, self.starts, strict=True)])
+        placed = self.devices.put_everywhere((normalisation, weights, np.stack(rates), factors))
         self._inputs = (self._feed.arrays, placed)
         self.validation = Evaluator(
             first.prepared,
@@ -173,8 +192,19 @@ class TrainingSetup:
 
     def initial_state(self) -> TrainState:
         """The states before the first step, on all devices; all arrays have a leading axis of runs."""
-        seeds = [np.uint32(plan.config.train.seed) for plan in self.plans]
-        return self.place(stacked([self._program.initial(seed) for seed in seeds]))
+        states = [_begun(self._initial(plan), start) for plan, start in zip(self.plans, self.starts, strict=True)]
+        return self.place(stacked(states))
+
+    def _initial(self, plan: RunPlan) -> TrainState:
+        return self._program.initial(np.uint32(plan.config.train.seed))
+
+    def _start(self, plan: RunPlan) -> Fitted | None:
+        folder = plan.config.train.start_from
+        if folder is None:
+            return None
+        state = jax.device_get(self._initial(plan))
+        initial = {"params": state.params, "batch_stats": state.batch_stats}
+        return fitted(agreed(lambda: read_start(folder)), plan.config, plan.contract, initial)
 
     def place(self, tree: Any) -> Any:
         """Copies states or variables to all devices."""

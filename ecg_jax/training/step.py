@@ -15,6 +15,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from ecg_jax.dataset.batch import Batch, Normalisation, normalised, to_input, to_mv
+from ecg_jax.models.layout import is_part
 from ecg_jax.target import Target
 from ecg_jax.training.augment import Augment, Stretch, mixup
 from ecg_jax.training.losses import Loss
@@ -41,7 +42,7 @@ class TrainState:
         return self.averaged or {"params": self.params, "batch_stats": self.batch_stats}
 
 
-Step = Callable[[TrainState, Batch, Normalisation, ArrayLike], tuple[TrainState, Metrics]]
+Step = Callable[..., tuple[TrainState, Metrics]]
 
 
 def init_state(
@@ -72,9 +73,12 @@ def make_step(
     mixup_alpha: float = 0.0,
     ema: float = 0.0,
     masked: bool = True,
+    frozen: tuple[str, ...] = (),
     axis_name: str | None = None,
 ) -> Step:
-    """Builds `step(state, batch, normalisation, learning_rate) -> (state, metrics)`.
+    """Builds `step(state, batch, normalisation, learning_rate, factors) -> (state, metrics)`.
+
+    `factors` is None, or a tree of factors of the learning rate like the parameters.
 
     A mean over the batch is a weighted sum divided by the sum of weights, both over all devices. So padding rows, and
     different numbers of rows per device, change nothing. Random keys depend on the seed, the step and the position of
@@ -89,6 +93,7 @@ def make_step(
         mixup_alpha: mixes pairs of windows; 0: no mixup.
         ema: decay of the averaged variables; 0: no averaging.
         masked: False if no window has an invalid sample, which saves the work of masking.
+        frozen: parts of the network that do not change.
         axis_name: the mapped axis under `pmap`.
     """
 
@@ -118,7 +123,7 @@ def make_step(
         return signal, valid, label
 
     def step(
-        state: TrainState, batch: Batch, normalisation: Normalisation, learning_rate: ArrayLike
+        state: TrainState, batch: Batch, normalisation: Normalisation, learning_rate: ArrayLike, factors: Any = None
     ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         for_examples, for_dropout = jax.random.split(key)
@@ -126,6 +131,8 @@ def make_step(
         n_rows = jnp.maximum(total(batch.weight.sum()), 1)
 
         def loss_of(params: Any) -> tuple[Array, Any]:
+            if frozen:  # without a gradient, which costs nothing and counts in no norm
+                params = with_frozen(params, lax.stop_gradient(params), frozen)
             logits, changed = network.apply(
                 {"params": params, "batch_stats": state.batch_stats},
                 signal,
@@ -139,16 +146,24 @@ def make_step(
         (local_loss, batch_stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         gradient = jax.tree.map(total, gradient)
         update, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        update = update if factors is None else optax.tree.mul(factors, update)
         params = optax.apply_updates(state.params, optax.tree.scale(learning_rate, update))
         averaged = state.averaged
         if ema:
             decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))  # a shorter memory in the first steps
             current = {"params": params, "batch_stats": batch_stats}
             averaged = optax.incremental_update(current, averaged, 1 - decay)
+            if frozen:  # an average of equal numbers is not always the same number
+                averaged = {kind: with_frozen(averaged[kind], current[kind], frozen) for kind in current}
         new_state = TrainState(state.step + 1, state.key, params, batch_stats, opt_state, averaged)
         return new_state, {"loss": total(local_loss)}
 
     return step
+
+
+def with_frozen(tree: Any, source: Any, frozen: tuple[str, ...]) -> Any:
+    """A tree of modules, with the frozen ones from another tree."""
+    return {name: source[name] if is_part(name, frozen) else of_module for name, of_module in tree.items()}
 
 
 def make_predict(network: nn.Module, target: Target) -> Predict:
