@@ -1,36 +1,47 @@
 """The metrics of a split with intervals, as in `result.json`. Pure: arrays in, plain values out."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.pooling import decide
+from ecg_jax.evaluation.predicted import Predicted, predicted
 from ecg_jax.evaluation.scores import FIGURES, OF_PROBABILITIES, SCORES
 from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.target import Target
 
 MOST_WEIGHTS = 2**24  # that are resampled at a time; several arrays of 128 MB
+ALL = slice(None)
+Figure = dict[str, float | None]
+"""A `value` with `low` and `high`, its 95 % interval; None where it is not defined."""
 _BY_PROBABILITY = {"macro_auroc": metrics.auroc, "macro_auprc": metrics.auprc}
 
 
 def metric_values(
-    label: np.ndarray, probability: np.ndarray, decision: np.ndarray, weight: np.ndarray, score: str | None
+    label: np.ndarray,
+    probability: np.ndarray,
+    decision: np.ndarray,
+    weight: np.ndarray,
+    score: str | None,
+    counted: np.ndarray | slice = ALL,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Computes the metrics over all labels, each [R], and those of single labels, each [R, K], under weights [R, N].
 
     A metric is NaN for a label that all records have, or none; the macro means leave such labels out. `score` names
     the data set's own score, which is added to the metrics over all labels with the figures that it is made of.
+    `counted` are the labels [K] over which the others are computed.
     """
     by_label = {
         "auroc": metrics.per_label(metrics.auroc, label, probability, weight),
         "auprc": metrics.per_label(metrics.auprc, label, probability, weight),
         "f1": _f1(label, decision, weight),
     }
-    overall = {f"macro_{name}": metrics.macro(values) for name, values in by_label.items()}
-    overall["brier"] = metrics.brier(label, probability, weight)
-    overall["ece"] = metrics.ece(label, probability, weight)
+    overall = {f"macro_{name}": metrics.macro(values[:, counted]) for name, values in by_label.items()}
+    overall["brier"] = metrics.brier(label[:, counted], probability[:, counted], weight)
+    overall["ece"] = metrics.ece(label[:, counted], probability[:, counted], weight)
     if score is not None:
         overall[score] = SCORES[score](label, probability if score in OF_PROBABILITIES else decision, weight)
     if score in FIGURES:
@@ -92,21 +103,14 @@ def summarise(
         score: name of the data set's own score in `scores.SCORES`, if it has one.
         resamples: bootstrap resamples of the patients.
     """
-    label, probability = label.astype(float), probability.astype(float)
-    decision = decide(probability, thresholds, target)
-    point, point_by_label = metric_values(label, probability, decision, np.ones((1, len(label))), score)
-    weight = patient_resamples(patients, resamples=resamples)
-    parts = [metric_values(label, probability, decision, some, score) for some in _blocks(weight)]
-    resampled, resampled_by_label = (
-        {name: np.concatenate([values[name] for values in of_parts]) for name in of_parts[0]}
-        for of_parts in zip(*parts, strict=True)
-    )
+    network = predicted(label, probability, thresholds, patients, target)
+    overall, by_label = with_intervals([network], patient_resamples(patients, resamples=resamples), score)
     return {
-        "metrics": {name: _with_interval(point[name][0], resampled[name]) for name in point},
+        "metrics": overall,
         "labels_defined": int((label.min(axis=0) < label.max(axis=0)).sum()),
         "per_label": {
             name: {
-                **{m: _with_interval(point_by_label[m][0, k], resampled_by_label[m][:, k]) for m in point_by_label},
+                **by_label[k],
                 "threshold": None if thresholds is None else float(thresholds[k]),
                 "positives": int(label[:, k].sum()),
                 "records": len(label),
@@ -114,6 +118,32 @@ def summarise(
             for k, name in enumerate(target.names)
         },
     }
+
+
+def with_intervals(
+    networks: Sequence[Predicted], weight: np.ndarray, score: str | None = None, counted: np.ndarray | slice = ALL
+) -> tuple[dict[str, Figure], list[dict[str, Figure]]]:
+    """The metrics over all labels, and those of each label, with intervals over resamples with weights [R, N].
+
+    If several networks predicted the same records, the metrics are means over the networks.
+    """
+
+    def values_of(some: np.ndarray) -> tuple[dict[str, np.ndarray], ...]:
+        of_each = [metric_values(of.label, of.probability, of.decision, some, score, counted) for of in networks]
+        return tuple(
+            {name: np.mean([values[name] for values in part], axis=0) for name in part[0]}
+            for part in zip(*of_each, strict=True)
+        )
+
+    point, point_by_label = values_of(np.ones((1, weight.shape[1])))
+    resampled, resampled_by_label = in_blocks(values_of, weight)
+    return (
+        {name: figure(point[name][0], resampled[name]) for name in point},
+        [
+            {name: figure(point_by_label[name][0, k], resampled_by_label[name][:, k]) for name in point_by_label}
+            for k in range(networks[0].label.shape[1])
+        ],
+    )
 
 
 def patient_resamples(patients: np.ndarray, *, resamples: int, seed: int = 0) -> np.ndarray:
@@ -128,9 +158,18 @@ def patient_resamples(patients: np.ndarray, *, resamples: int, seed: int = 0) ->
     return draws[:, of_record].astype(float)
 
 
-def _blocks(weight: np.ndarray) -> list[np.ndarray]:
-    """Weights [R, N] of a few resamples at a time, so that memory does not follow their number."""
-    return np.array_split(weight, min(-(-weight.size // MOST_WEIGHTS), len(weight)))
+def in_blocks(
+    values_of: Callable[[np.ndarray], tuple[dict[str, np.ndarray], ...]], weight: np.ndarray
+) -> tuple[dict[str, np.ndarray], ...]:
+    """The values, each [R, ...], under weights [R, N], computed for a few resamples at a time.
+
+    So that memory does not follow their number.
+    """
+    parts = [values_of(some) for some in np.array_split(weight, min(-(-weight.size // MOST_WEIGHTS), len(weight)))]
+    return tuple(
+        {name: np.concatenate([values[name] for values in of_parts]) for name in of_parts[0]}
+        for of_parts in zip(*parts, strict=True)
+    )
 
 
 def interval(values: np.ndarray) -> tuple[float, float] | None:
@@ -142,7 +181,8 @@ def interval(values: np.ndarray) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _with_interval(value: float, resampled: np.ndarray) -> dict[str, float | None]:
+def figure(value: float, resampled: np.ndarray) -> Figure:
+    """A value with its interval from resamples [R]; all None if it is not defined."""
     if math.isnan(value):
         return {"value": None, "low": None, "high": None}
     low, high = interval(resampled) or (None, None)
