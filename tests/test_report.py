@@ -19,8 +19,11 @@ from ecg_jax.cli import main
 from ecg_jax.config import DataConfig, RunConfig
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
+from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import RunError
+from ecg_jax.evaluation import groups
 from ecg_jax.report import sentences
+from ecg_jax.report.best_groups import best_by_group
 from ecg_jax.report.html_page import About, page
 from ecg_jax.report.write import (
     conclude_study,
@@ -95,9 +98,31 @@ def test_analysis_json_is_the_analysis(study):
     written = json.loads((study / "analysis.json").read_text())
     assert {warning["name"] for warning in written.pop("warnings")} >= {"best_at_edge"}
     assert written.pop("for_other_training_records") == {}
+    assert written.pop("best_by_group") == {}  # the set has no ages and sexes
     assert written == json.loads(json.dumps(expected))
     latencies = {(s["depth"], s["channels"]): s["costs"]["latency_ms"]["value"] for s in expected["scales"]}
     assert latencies == {(d, c): d * c for d in (1, 2) for c in (4, 8)}
+
+
+def test_the_best_scale_is_shown_by_group_as_the_mean_of_its_seeds(study, monkeypatch):
+    monkeypatch.setattr(groups, "FEWEST", 5)
+    folder = open_study(study)
+    predictions, prepared = load_results(folder).predictions, open_prepared(folder.study.base.data.path)
+    sexes = np.where(np.arange(len(prepared)) % 3 == 0, "female", "male")
+    scale = predictions.scales[1]
+    found = best_by_group(predictions, scale, replace(prepared, sexes=sexes), folder.study)
+    places = np.concatenate([np.flatnonzero(prepared.folds == fold) for fold in (2, 5)])
+    men, male = sexes[places] == "male", found["sex"]["groups"]["male"]
+    assert male["records"] == men.sum()
+    large = [name for name, figures in male["per_label"].items() if not figures["too_small"]]
+    assert large
+    for name in large:
+        k = predictions.label_names.index(name)
+        by_seed = [
+            roc_auc_score(predictions.labels[men, k], predictions.probabilities[r][men, k])
+            for r in predictions.trials_of(1)
+        ]
+        assert male["per_label"][name]["auroc"]["value"] == pytest.approx(np.mean(by_seed), abs=1e-9)
 
 
 def test_trials_csv_has_the_test_metrics_of_the_chosen_rate_alone(study):

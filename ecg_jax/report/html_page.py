@@ -4,23 +4,21 @@ The fixed text of the page is in its template, `page.html`; text that depends on
 """
 
 import heapq
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import vl_convert
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ecg_jax.analysis.axes import Axis, numeric_axes
 from ecg_jax.analysis.findings import Analysis, Claim, Effect, ScaleFindings, Slope
-from ecg_jax.formatting import duration, level_text, plural, scale_text, signed, signed_range
+from ecg_jax.evaluation.groups import FEWEST
+from ecg_jax.formatting import level_text, scale_text
 from ecg_jax.report import charts, sentences
 from ecg_jax.report.charts import EpochMean, Panels
 from ecg_jax.report.heat_maps import MOST_PANELS, choose_plane, effect_sizes, heat_maps, select
 from ecg_jax.report.study_warnings import StudyWarning
+from ecg_jax.report.templates import Figure, render
 from ecg_jax.study.design import Study
 from ecg_jax.study.results import StudyResults
 
@@ -38,6 +36,8 @@ class About:
     versions: tuple[str, ...] = ()
     machine: str = ""
     warnings: tuple[StudyWarning, ...] = ()
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    """The best scale by group, from `best_groups`."""
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -49,34 +49,6 @@ class About:
     def window_seconds(self) -> float | None:
         """None if the study varies it."""
         return None if "data.window_seconds" in self.study.varied else self.study.base.data.window_seconds
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Panels that belong together."""
-
-    panels: Panels
-    columns: int = 3
-    """Number of columns in the figure for a paper."""
-    least_rem: int = 18
-    """Smallest width of a panel in the page, in rem."""
-    choices: tuple[Mapping[str, str], ...] = ()
-    """For each panel, axis -> level. The page has a selector for each axis with several levels."""
-    selected: Mapping[str, str] = field(default_factory=dict)
-    """Axis -> level, for the panels in the figure for a paper, which the page shows first."""
-
-    @property
-    def for_paper(self) -> Panels:
-        """The panels with the selected levels."""
-        pairs = zip(self.panels, self.choices or [{}] * len(self.panels), strict=True)
-        return [panel for panel, choice in pairs if choice.items() >= self.selected.items()]
-
-    @property
-    def selectors(self) -> dict[str, list[str]]:
-        """Axis -> levels, for the axes in which the panels differ."""
-        axes = self.choices[0] if self.choices else {}
-        levels = {axis: list(dict.fromkeys(choice[axis] for choice in self.choices)) for axis in axes}
-        return {axis: texts for axis, texts in levels.items() if len(texts) > 1}
 
 
 def figures(
@@ -117,38 +89,21 @@ def figures(
 
 def page(analysis: Analysis | None, drawn: Mapping[str, Figure], about: About) -> str:
     """The page; without an analysis it shows validation metrics only."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        autoescape=True,
-        finalize=_spaced,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for_script = {
-        name: {"panels": charts.for_page(figure.panels), "choices": figure.choices} for name, figure in drawn.items()
-    }
-    return environment.get_template("page.html").render(
+    return render(
+        "page.html",
+        drawn,
         analysis=analysis,
         about=about,
         rate_hz=about.study.rate_hz,
         rows=about.results.rows,
-        drawn=drawn,
         numeric=numeric_axes(analysis.axes if analysis else ()),
         most_panels=MOST_PANELS,
         cost_titles=charts.COST_TITLES,
         sentences=sentences,
-        **{text.__name__: text for text in (duration, level_text, plural, scale_text, signed, signed_range)},
-        charts={"config": charts.config("currentColor"), "figures": for_script},
-        library=vl_convert.javascript_bundle(),  # pyright: ignore[reportCallIssue]  # its stub lacks the default
+        fewest=FEWEST,
+        level_text=level_text,
+        scale_text=scale_text,
     )
-
-
-def _spaced(value: Any) -> Any:
-    """A dash for None; keeps a number on the line of its percent sign or unit, and of its "p". HTML is not changed."""
-    if hasattr(value, "__html__"):
-        return value
-    return "–" if value is None else re.sub(r"(?<=\d) (?=%|ms\))|(?<=\bp) (?=[<.])|(?<=<) (?=\.)", "\u00a0", str(value))
 
 
 def _effect_panels(analysis: Analysis, rate_hz: float) -> Panels:

@@ -26,6 +26,7 @@ from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
 from ecg_jax.files import open_lock, write_bytes, write_text
 from ecg_jax.report import charts, sentences
+from ecg_jax.report.best_groups import best_by_group
 from ecg_jax.report.html_page import About, figures, page
 from ecg_jax.report.study_warnings import Course, StudyWarning, study_warnings
 from ecg_jax.study.design import Trial
@@ -68,7 +69,7 @@ def write_report(
     """
     folder = open_study(folder_path, allow_code=allow_code)
     results = load_results(folder, data=data)
-    analysis, warnings, looks, others = None, [], [], {}
+    analysis, warnings, looks, others, groups = None, [], [], {}, {}
     if results.predictions is not None:
         if again:
             forget(folder_path)
@@ -77,6 +78,9 @@ def write_report(
         analysis = analyse(predictions, look=len(looks))
         results = replace(results, rows=with_test(results.rows, predictions))
         warnings = _warnings(folder, analysis, predictions, results, looks, data)
+        if analysis.best is not None:
+            prepared = open_prepared(data or folder.study.base.data.path)
+            groups = best_by_group(predictions, analysis.best.scale, prepared, folder.study)
         others, halves = _for_other_training_records(folder, predictions, data, allow_code=allow_code)
         if others:
             results = replace(results, notes=(*results.notes, sentences.for_other_training_records(others, halves)))
@@ -86,12 +90,12 @@ def write_report(
     content = analysis.to_dict() if analysis else dict.fromkeys(("claims", "best", "per_label", "pareto"))
     content |= {"notes": list(results.notes), "left_out": results.left_out}
     content |= {"warnings": [vars(warning) for warning in warnings], "looks": looks}
-    content |= {"for_other_training_records": to_dict(others)}
+    content |= {"for_other_training_records": to_dict(others), "best_by_group": groups}
     write_text(folder_path / "analysis.json", json.dumps(content, indent=1) + "\n")
 
     study, name = folder.study, folder.path.resolve().name
     shown_data = shown(data or study.base.data.path)
-    about = About(name, shown_data, study, results, commands(folder), versions(), machine(), warnings=tuple(warnings))
+    about = About(name, shown_data, study, results, commands(folder), versions(), machine(), tuple(warnings), groups)
     scales = analysis.scales if analysis else validation_means(results.rows or results.pilot, about.axes)
     drawn = figures(analysis, scales, _curves(folder, results.rows), about)
     for old in (*folder_path.glob("figures/*.svg"), *folder_path.glob("figures/*.png")):
