@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import tyro
 
 from ecg_jax.commands.answers import predict
+from ecg_jax.commands.evidence import card, evaluate
 from ecg_jax.commands.exports import export
-from ecg_jax.commands.runs import cost, evaluate, train
+from ecg_jax.commands.runs import cost, train
 from ecg_jax.commands.sets import prepare, show
 from ecg_jax.commands.studies import recommend, report, study
 from ecg_jax.config import RunConfig
@@ -22,7 +23,7 @@ from ecg_jax.terminal import say
 
 COMMANDS: dict[str, Callable[..., int | None]] = {
     command.__name__: command
-    for command in (prepare, show, cost, train, evaluate, predict, export, plan, study, report, recommend)
+    for command in (prepare, show, cost, train, evaluate, card, predict, export, plan, study, report, recommend)
 }
 
 

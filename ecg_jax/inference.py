@@ -1,4 +1,4 @@
-"""A finished run as a function: `load(workdir)`, then records -> probabilities. Called by `evaluate` and `predict`."""
+"""A finished run as a function: `load(workdir)`, then records -> probabilities. For `assessment` and `predict`."""
 
 import sys
 from collections import deque
@@ -30,9 +30,8 @@ from ecg_jax.terminal import command, say
 from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import LARGER, Evaluator
-from ecg_jax.training.result import RunResult, SplitPredictions, make_result, read_result
+from ecg_jax.training.result import RunResult, SplitPredictions, read_result
 from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, read_config
-from ecg_jax.training.writer import RunWriter
 
 Answer = dict[str, Any]
 
@@ -259,23 +258,3 @@ def predict_split(
     if not len(indices):
         raise RunError(f"the run in {workdir} keeps no {split} folds; train one with --data.test-folds N")
     return model, SplitPredictions(split, prepared, indices, model.probabilities(prepared, indices))
-
-
-def evaluate(
-    workdir: Path,
-    split: Literal["validation", "test"] = "test",
-    *,
-    data: Path | None = None,
-    allow_code: bool = False,
-) -> RunResult:
-    """Predicts a split of a finished run, writes predictions, pictures and result, and returns the result.
-
-    Arguments and errors are those of `predict_split`.
-    """
-    model, predictions = predict_split(workdir, split, data=data, allow_code=allow_code)
-    before = model.result
-    result = make_result(
-        workdir, predictions, model.thresholds, config=model.config, cost=before.cost, train=before.train
-    )
-    RunWriter(workdir).write_result(predictions, result)
-    return result

@@ -33,8 +33,8 @@ class Args:
 
 def main(args: Args, runner=None) -> None:
     """Trains what is missing, then writes and prints the metrics."""
+    from ecg_jax.assessment.split import evaluate
     from ecg_jax.dataset.prepared import open_prepared
-    from ecg_jax.inference import evaluate
     from ecg_jax.study.cross_fit import fold_parts, summary
     from ecg_jax.study.runner import Runner, successful
     from ecg_jax.training.compiled import compiled_folder

@@ -95,7 +95,7 @@ def records(made):
 
 def test_each_command_prints_the_next_one_with_its_real_arguments(steps, made):
     names = [command[1] for command in steps]
-    assert names == ["prepare", "show", "show", "cost", "train", "evaluate", "predict", str(SCALE)]
+    assert names == ["prepare", "show", "show", "cost", "train", "evaluate", "card", "predict", str(SCALE)]
     of = dict(zip(names, steps, strict=True))
     assert of["show"] == ["ecg-jax", "show", "prepared/it's", "--record", "records/s00000"]
     assert of["train"][:6] == ["ecg-jax", "train", "--data", "prepared/it's", "--workdir", "runs/it's"]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ecg_jax.errors import ConfigError
-from ecg_jax.sources import Ludb, PtbXl
+from ecg_jax.sources import Ludb, Mitdb, PtbXl
 from ecg_jax.sources.cinc2017 import LABELS as OF_CINC2017
 from ecg_jax.sources.code15 import LABELS as OF_CODE15
 from ecg_jax.sources.label_maps import MAPS, label_map, map_rows
@@ -49,6 +49,10 @@ def test_names_of_ptb_xl_cinc2017_and_code15_exist_in_the_sets(real_data):
     assert label_map("ptb_xl").keys() <= set(listed(PtbXl(real_data / "ptb_xl", task="all")).target.names)
     assert label_map("cinc2017").keys() <= set(OF_CINC2017)
     assert label_map("code15").keys() == set(OF_CODE15)
+
+
+def test_every_rhythm_of_the_two_records_of_mitdb_has_a_class(real_data):
+    assert set(listed(Mitdb(real_data / "mitdb")).target.names) <= label_map("mitdb").keys()
 
 
 def test_names_of_ludb_exist_in_the_set(unpacked, real_data):

@@ -22,6 +22,7 @@ FLOORS = {
     "study": 5,
     "answers": 5,
     "explain": 5,
+    "assessment": 5,
     "inference": 4,
     "export": 4,
     "features": 5,
@@ -103,6 +104,7 @@ def test_no_room_holds_more_than_a_fifth_of_all_lines_and_no_file_more_than_400(
         ("ecg_jax.study.worker, ecg_jax.study.results, ecg_jax.study.status", {"matplotlib", "altair", "vl_convert"}),
         ("ecg_jax.analysis", {"jax", "tensorflow", "optuna", "tyro", "matplotlib", "pandas"}),
         ("ecg_jax.evaluation.summary, ecg_jax.evaluation.thresholds", {"jax", "tensorflow", "wfdb"}),
+        ("ecg_jax.evaluation.drop, ecg_jax.evaluation.calibration", {"jax", "scipy", "pandas", "sklearn"}),
     ],
 )
 def test_a_room_does_not_load_what_it_must_not_know(modules, kept_out):

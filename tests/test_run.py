@@ -169,7 +169,7 @@ def test_a_process_that_must_not_write_trains_the_same_and_leaves_no_file(finish
 
 
 def test_a_run_without_a_test_fold_keeps_none(config, tmp_path):
-    from ecg_jax.inference import evaluate
+    from ecg_jax.assessment.split import evaluate
 
     run(replace(config, data=replace(config.data, test_folds=())), tmp_path / "run", console=QUIET)
     with pytest.raises(RunError, match="keeps no test folds"):
@@ -177,11 +177,11 @@ def test_a_run_without_a_test_fold_keeps_none(config, tmp_path):
 
 
 def test_evaluate_writes_a_result_of_the_same_form(finished):
-    from ecg_jax.inference import evaluate
+    from ecg_jax.assessment.split import evaluate
 
     evaluate(finished.workdir)
     validation, test = (json.loads((finished.workdir / n).read_text()) for n in ("result.json", "result_test.json"))
-    assert set(test) == set(validation)
+    assert set(test) == set(validation) | {"groups", "operating_points", "calibration"}
     assert test["split"] == "test"
     for name, figures in test["per_label"].items():
         assert figures["threshold"] == validation["per_label"][name]["threshold"]

@@ -20,8 +20,9 @@ from rich.console import Console
 from run_content import content
 from test_files import no_file_larger_than
 
+from ecg_jax.assessment.split import evaluate
 from ecg_jax.errors import InUseError, RunError
-from ecg_jax.inference import evaluate, load
+from ecg_jax.inference import load
 from ecg_jax.training import run
 from ecg_jax.training.checkpoint import read_checkpoint
 from ecg_jax.training.result import read_predictions, read_result

@@ -1,11 +1,11 @@
-"""Commands on runs: `cost`, `train` and `evaluate`."""
+"""Commands on runs: `cost` and `train`."""
 
 import itertools
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from ecg_jax.config import FLAT, DataConfig, ModelConfig, RunConfig, flags
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, DataError
 from ecg_jax.import_path import allow_code_flag
 from ecg_jax.terminal import next_step, say, script
 
@@ -83,6 +83,7 @@ def train(
     """
     if run.data.path == Path():
         raise ConfigError("--data is missing; give the folder of a prepared set (ecg-jax prepare makes one)")
+    from ecg_jax.assessment.split import summary_of
     from ecg_jax.training import run as train_run
     from ecg_jax.training.compiled import compiled_folder, keep_compiled
     from ecg_jax.training.processes import agreed, joined
@@ -94,9 +95,9 @@ def train(
         result = train_run(run, workdir)
     if not is_first:
         return
-    _print(result)
+    say(*summary_of(result), f"results: {result.workdir / result.file_name}")
     if result.config["data"]["test_folds"] == []:  # the run keeps no records to evaluate it on
-        _next_is_predict(workdir, run.data.path, allow_code=bool(run.functions.named))
+        next_is_predict(workdir, run.data.path, allow_code=bool(run.functions.named))
     else:
         next_step("ecg-jax", "evaluate", "--workdir", workdir, *allow_code_flag(bool(run.functions.named)))
 
@@ -110,38 +111,21 @@ def _continued(workdir: Path, run: RunConfig, *, allow_code: bool) -> RunConfig:
     return with_functions(run, read_config(workdir), workdir / CONFIG, allow_code=allow_code)
 
 
-def evaluate(
-    workdir: Path,
-    split: Literal["test", "validation"] = "test",
-    data: Path | None = None,
-    allow_code: bool = False,
-) -> None:
-    """Evaluates a finished run on its test folds.
-
-    Args:
-        workdir: Folder of a finished run.
-        split: Which split of the run.
-        data: The prepared set, if it has been moved since.
-        allow_code: Import the functions that the run's config.json names, if you trust them.
-    """
-    from ecg_jax.inference import evaluate as evaluate_run
-
-    result = evaluate_run(workdir, split, data=data, allow_code=allow_code)
-    _print(result)
-    _next_is_predict(workdir, data or Path(result.config["data"]["path"]), allow_code=allow_code)
-
-
 def _unused(name: str) -> Path:
     """The first of the folders NAME, NAME-2, NAME-3 and so on below `runs` that does not exist."""
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(folder for name in names if not (folder := Path("runs", name)).exists())
 
 
-def _next_is_predict(workdir: Path, data: Path, *, allow_code: bool) -> None:
+def next_is_predict(workdir: Path, data: Path, *, allow_code: bool) -> None:
     """Names a record of the set that is still where it was read from; if there is none, a study comes next."""
     from ecg_jax.dataset.prepared import open_prepared
 
-    prepared = open_prepared(data)
+    try:
+        prepared = open_prepared(data)
+    except DataError:  # a run can be used without its set
+        next_step("ecg-jax", "predict", "--help")
+        return
     root, record = prepared.about["request"].get("root"), str(prepared.record_ids[0])
     if root and Path(root, f"{record}.hea").is_file():
         next_step("ecg-jax", "predict", "--workdir", workdir, *allow_code_flag(allow_code), Path(root, record))
@@ -152,14 +136,3 @@ def _next_is_predict(workdir: Path, data: Path, *, allow_code: bool) -> None:
 def next_is_a_study(data: Path) -> None:
     """Names the command of a study of a prepared set."""
     next_step("python", script("scale.py"), "--data", data, "--workdir", _unused("study"), "--dry-run")
-
-
-def _print(result: Any) -> None:
-    for name, figure in result.metrics.items():
-        if figure["value"] is not None and name != "ece":
-            interval = "" if figure["low"] is None else f"  (95 % {figure['low']:.3f} to {figure['high']:.3f})"
-            say(f"{result.split} {name:14}{figure['value']:.3f}{interval}")
-    undefined = [name for name, figures in result.per_label.items() if figures["auroc"]["value"] is None]
-    if undefined:
-        say(f"not in the means, because this split lacks one of their classes: {', '.join(undefined)}")
-    say(f"results: {result.workdir / result.file_name}")

@@ -1,9 +1,10 @@
 """The configuration of `ecg-jax prepare`. Nothing heavy may be imported here: the command line is made from it."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tyro
 
@@ -63,3 +64,34 @@ class PrepareConfig:
         values |= {"rate_hz": self.stored_rate_hz, "leads": self.leads, "folds": self.folds, "seed": self.seed}
         values |= {"limit": self.limit, "at_least": self.at_least}
         return json.loads(json.dumps(values, default=lambda path: str(path.resolve())))
+
+
+def prepare_words(request: Mapping[str, Any], to: Path, *, rate_hz: float, leads: Sequence[str]) -> list[str | Path]:
+    """The command that prepares the same records at another rate or with other leads.
+
+    Args:
+        request: of a prepared set, which is the `identity` of its configuration.
+        to: folder for the new set.
+        rate_hz: its rate.
+        leads: its leads; empty: those of the source.
+    """
+    named = {source.name: source for source in (get_args(member)[0] for member in get_args(Source)[:-1])}
+    source = named.get(request["source"])
+    words: list[str | Path] = ["ecg-jax", "prepare", request["source"]]
+    flags = {key: value for key, value in request.items() if key not in ("source", "rate_hz", "leads")}
+    flags |= flags.pop("files", {})  # the layout of files, whose flags have no prefix
+    for name, value in flags.items():
+        default = {"folds": None, "seed": 0, "limit": None, "at_least": None}.get(name)
+        if source is not None:
+            default = next((knob.default for knob in fields(source) if knob.name == name), default)
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        if value in (default, None, "", [], False) or values == list(default if isinstance(default, tuple) else []):
+            continue
+        flag = "--from" if name == "root" else f"--{name.replace('_', '-')}"
+        words += [flag] if value is True else [flag, *map(_word, values)]
+    words += ["--to", to, "--rate-hz", f"{rate_hz:g}"]
+    return [*words, "--leads", *leads] if leads else words
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

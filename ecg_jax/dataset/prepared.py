@@ -185,7 +185,7 @@ class PreparedSet:
     def _features(self) -> Any:
         from ecg_jax.dataset.tfds_writer import features  # takes half a second; does not load TensorFlow itself
 
-        return features(leads=len(self.leads), labels=len(self.labels))
+        return features(leads=len(self.leads), labels=len(self.about["labels"]))
 
     def _contents(self, indices: list[int]) -> Sequence[bytes]:
         return self._source.__getitems__(indices) if indices else []

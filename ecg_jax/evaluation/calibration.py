@@ -108,7 +108,7 @@ def calibration(predicted: Predicted, weight: np.ndarray) -> dict[str, Any]:
     (point, *points), (resampled, *parts) = values_of(once), in_blocks(values_of, weight)
     per_label = {}
     for k, name in enumerate(predicted.target.names):
-        found = {key: figure(points[k][key][0], parts[k][key]) for key in ("slope", "intercept")}
+        found: dict[str, Any] = {key: figure(points[k][key][0], parts[k][key]) for key in ("slope", "intercept")}
         bins = _bins(probability[:, k])
         n = np.bincount(bins)
         observed, resampled_share = points[k]["observed"][0], parts[k]["observed"]

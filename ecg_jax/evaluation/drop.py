@@ -24,10 +24,9 @@ def drop(own: Predicted, other: Predicted, *, resamples: int) -> dict[str, Any]:
         return {"labels": [], "metrics": {}, "per_label": {}}
     values = []
     for seed, of in enumerate((own, other)):
-        arrays = of.label, of.probability, of.decision
 
-        def values_of(some: np.ndarray, arrays: tuple[np.ndarray, ...] = arrays) -> tuple[dict[str, np.ndarray], ...]:
-            overall, by_label = metric_values(*arrays, some, None, both)
+        def values_of(some: np.ndarray, of: Predicted = of) -> tuple[dict[str, np.ndarray], ...]:
+            overall, by_label = metric_values(of.label, of.probability, of.decision, some, None, both)
             return {name: array[:, None] for name, array in overall.items()}, by_label
 
         weight = patient_resamples(of.patients, resamples=resamples, seed=seed)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecg_jax.evaluation.predicted import Predicted, n_patients
-from ecg_jax.evaluation.summary import figure, patient_resamples, with_intervals
+from ecg_jax.evaluation.summary import Figure, figure, patient_resamples, with_intervals
 
 FEWEST = 20  # records with a label, and without it, that a figure of a group is shown from
 NONE = figure(np.nan, np.empty(0))
@@ -93,8 +93,9 @@ def _enough(label: np.ndarray) -> np.ndarray:
 
 def _group(networks: Sequence[Predicted], enough: np.ndarray, counted: np.ndarray, resamples: int) -> dict[str, Any]:
     of = networks[0]
-    per_label = dict.fromkeys(("auroc", "auprc", "f1"), NONE)
-    overall, by_label = {}, [per_label] * len(enough)
+    none: dict[str, Figure] = dict.fromkeys(("auroc", "auprc", "f1"), NONE)
+    overall: dict[str, Figure] = {}
+    by_label = [none] * len(enough)
     if enough.any():
         weight = patient_resamples(of.patients, resamples=resamples)
         overall, by_label = with_intervals(networks, weight, counted=counted)
@@ -103,7 +104,7 @@ def _group(networks: Sequence[Predicted], enough: np.ndarray, counted: np.ndarra
         "patients": n_patients(of.patients),
         "metrics": overall if (enough & counted).any() else {},
         "per_label": {
-            name: {**(by_label[k] if enough[k] else per_label), "positives": int(of.label[:, k].sum())}
+            name: {**(by_label[k] if enough[k] else none), "positives": int(of.label[:, k].sum())}
             | {"records": len(of.label), "too_small": not enough[k]}
             for k, name in enumerate(of.target.names)
         },

@@ -103,7 +103,8 @@ def operating_points(
         is that of the decisions. `confusion`, of exclusive labels: a row for each true label.
     """
     names = predicted.target.names
-    decided = [None] * len(names) if predicted.thresholds is None else [float(t) for t in predicted.thresholds]
+    fitted = [None] * len(names) if predicted.thresholds is None else predicted.thresholds.tolist()
+    decided: list[float | None] = list(fitted)
     points = [("decision" if predicted.thresholds is None else "threshold", decided, predicted.decision)]
     wishes = (
         ("sensitivity", at_sensitivity, threshold_for_sensitivity),

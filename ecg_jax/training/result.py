@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ class RunResult:
     train: TrainStats
     data_fingerprint: str
     config: dict[str, Any]
+    groups: dict[str, Any] | None = None
+    """Metrics by age, sex and source (`evaluation.groups.by_group`); this and what follows is left out if None."""
+    operating_points: dict[str, Any] | None = None
+    """Confusion, sensitivity, specificity and predictive values (`evaluation.operating.operating_points`)."""
+    calibration: dict[str, Any] | None = None
+    """Reliability, slope and intercept (`evaluation.calibration.calibration`)."""
+    external: dict[str, Any] | None = None
+    """How another set was predicted, and the drop (`assessment.external`)."""
 
     def figure(self, name: str) -> float | None:
         """The value of a metric over all labels; None if it is not defined."""
@@ -64,8 +73,17 @@ class RunResult:
 
     @property
     def file_name(self) -> str:
-        """`result.json` for the validation split, `result_test.json` for the test split."""
+        """`result.json` for the validation split, otherwise such as `result_test.json`."""
         return _file_name(self.split)
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        values = asdict(self)
+        del values["workdir"]
+        for name in ("groups", "operating_points", "calibration", "external"):
+            if values[name] is None:
+                del values[name]
+        return json.dumps(values, indent=2) + "\n"
 
 
 def make_result(

@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +105,7 @@ class RunWriter:
         self.write_predictions(predictions)
         if self._plots:
             self._draw(predictions, result)
-        values = asdict(result)
-        del values["workdir"]
-        write_text(self.workdir / result.file_name, json.dumps(values, indent=2) + "\n")
+        write_text(self.workdir / result.file_name, result.to_json())
 
     def _draw(self, predictions: SplitPredictions, result: RunResult) -> None:
         from ecg_jax.plots.curves import roc, training_curves  # matplotlib: most of a second

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from ecg_jax.errors import ConfigError
 
-MAPS = ("cinc2017", "code15", "ludb", "ptb_xl", "snomed", "sph")
+MAPS = ("cinc2017", "code15", "ludb", "mitdb", "ptb_xl", "snomed", "sph")
 
 
 def map_rows(name: str) -> list[dict[str, str]]:
