@@ -207,12 +207,12 @@ def _on_own_test(model: Model, own: _Own, pairs: Pairs, kept: list[int], paired:
     indices = own.splits.test
     if paired.kind == "exclusive":
         columns = [k for k, name in enumerate(paired.names) if name in pairs]
-        indices = indices[own.prepared.label[np.ix_(indices, columns)].any(axis=1)]
+        indices = indices[own.prepared.label[indices][:, columns].any(axis=1)]
     if not len(indices):
         return None
     probability = model.probabilities(own.prepared, indices)[:, kept]
     thresholds = None if model.thresholds is None else model.thresholds[kept]
-    label = own.prepared.label[np.ix_(indices, kept)]
+    label = own.prepared.label[indices][:, kept]
     return predicted(label, probability, thresholds, own.prepared.patients[indices], paired)
 
 
