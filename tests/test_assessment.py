@@ -244,7 +244,7 @@ def test_a_run_without_its_own_set_has_no_drop_and_says_why(evaluated, elsewhere
 
 
 def test_a_split_of_another_set_is_refused(evaluated, elsewhere):
-    status, error = called("evaluate", "--workdir", evaluated, "--data", elsewhere, "--split", "test")
+    status, error = called("evaluate", "--workdir", evaluated, "--data", elsewhere, "--split", "validation")
     assert status == 1
     assert "--split is of the run's own set" in error
 

@@ -16,7 +16,7 @@ NOTHING_MORE = Wishes()
 
 def evaluate(
     workdir: Path,
-    split: Literal["test", "validation"] | None = None,
+    split: Literal["test", "validation"] = "test",
     data: Path | None = None,
     map_of_labels: Annotated[Path | None, tyro.conf.arg(name="map")] = None,
     folds: tuple[int, ...] = (),
@@ -27,7 +27,7 @@ def evaluate(
 
     Args:
         workdir: Folder of a finished run.
-        split: Which split of the run; by default its test folds.
+        split: Which split of the run.
         data: Another prepared set, all of whose records are predicted; or the run's own, if it has been moved since.
         map_of_labels: CSV with the columns run and data: a label of the run, and one of the other set that means it. By
             default labels are paired by the label maps of the two data sets, or by name where one has no map.
@@ -40,7 +40,7 @@ def evaluate(
     from ecg_jax.assessment.split import summary_of
 
     if data is not None and external.is_external(workdir, data, allow_code=allow_code):
-        if split is not None:
+        if split != "test":
             raise ConfigError(f"--split is of the run's own set, {data} is another one; give --folds, or neither")
         result = external.evaluate_external(
             workdir, data, map_path=map_of_labels, folds=folds, wishes=wishes, allow_code=allow_code
@@ -50,7 +50,7 @@ def evaluate(
         if map_of_labels is not None or folds:
             flag = "--map" if map_of_labels is not None else "--folds"
             raise ConfigError(f"{flag} is for another set than the run's own; give that set with --data")
-        result = evaluate_split(workdir, split or "test", data=data, wishes=wishes, allow_code=allow_code)
+        result = evaluate_split(workdir, split, data=data, wishes=wishes, allow_code=allow_code)
     say(*summary_of(result), f"results: {result.workdir / result.file_name}")
     next_step("ecg-jax", "card", "--workdir", workdir, *allow_code_flag(allow_code))
 
