@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ecg_jax.commands.answers import predict
+from ecg_jax.commands.answers import explain, predict
 from ecg_jax.commands.evidence import card, evaluate
 from ecg_jax.commands.exports import export
 from ecg_jax.commands.runs import cost, train
@@ -23,7 +23,21 @@ from ecg_jax.terminal import say
 
 COMMANDS: dict[str, Callable[..., int | None]] = {
     command.__name__: command
-    for command in (prepare, show, cost, train, evaluate, card, predict, export, plan, study, report, recommend)
+    for command in (
+        prepare,
+        show,
+        cost,
+        train,
+        evaluate,
+        card,
+        predict,
+        explain,
+        export,
+        plan,
+        study,
+        report,
+        recommend,
+    )
 }
 
 

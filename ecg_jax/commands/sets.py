@@ -7,7 +7,6 @@ import tyro
 
 from ecg_jax.config import FLAT
 from ecg_jax.dataset.prepare_config import PrepareConfig
-from ecg_jax.errors import ConfigError
 from ecg_jax.terminal import PlainConsole, next_step, say
 
 if TYPE_CHECKING:
@@ -48,11 +47,9 @@ def _draw(prepared: "PreparedSet", record: str, out: Path) -> None:
     import numpy as np
 
     from ecg_jax.plots.ecg_paper import draw
+    from ecg_jax.plots.saving import save_picture
 
     index = prepared.index_of(record)
     labels = ", ".join(np.array(prepared.labels)[prepared.label[index] > 0]) or "no label"
     figure = draw(prepared.signal_mv(index), prepared.rate_hz, prepared.leads, f"{record}: {labels}")
-    formats = figure.canvas.get_supported_filetypes()
-    if out.suffix.removeprefix(".") not in formats:
-        raise ConfigError(f"--out {out} is not the name of a picture; end it in one of .{', .'.join(formats)}")
-    figure.savefig(out)
+    save_picture(figure, out)

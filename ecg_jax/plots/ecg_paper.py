@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from ecg_jax.plots.curves import BLUE, VERMILION
 from ecg_jax.plots.lettering import literal
 
 MM_PER_SECOND = 25.0
@@ -27,7 +28,9 @@ _MARGIN_MM = 7.0
 _TITLE_MM = 9.0
 _FOOT_MM = 7.0
 _REACH_MM = (9.0, 9.0, 32.0)  # smallest space below and above the baseline of a row, and the largest
-_TRACE, _FINE, _COARSE = "black", "#f7d9d5", "#e8a9a2"  # they differ in black and white, too
+_TRACE, FINE, COARSE = "black", "#f7d9d5", "#e8a9a2"  # they differ in black and white, too
+_MARK_POINTS = 7.0  # width of a mark behind the trace
+_LEAST_MARK = 0.08  # weaker ones are not drawn
 
 
 @dataclass(frozen=True)
@@ -66,29 +69,43 @@ def _page(width: float, height: float) -> tuple[Figure, Axes]:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.axis("off")
-    for step, colour, line in ((1, _FINE, 0.25), (5, _COARSE, 0.5)):
+    for step, colour, line in ((1, FINE, 0.25), (5, COARSE, 0.5)):
         across = [((x, 0), (x, height)) for x in np.arange(0, width + 0.5, step)]
         along = [((0, y), (width, y)) for y in np.arange(0, height + 0.5, step)]
         axes.add_collection(LineCollection(across + along, colors=colour, linewidths=line, zorder=0))
     return figure, axes
 
 
-def draw(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str = "") -> Figure:
-    """Draws a recording, [T, L] in mV with NaN where it is missing, on a page of ECG paper of true size.
+def draw(
+    signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str = "", *, marks: np.ndarray | None = None
+) -> Figure:
+    """Draws a recording on a page of ECG paper of true size.
 
     Each lead is centred on its median, as by a paper recorder; missing samples are gaps.
 
+    Args:
+        signal_mv: [T, L] in mV with NaN where it is missing.
+        rate_hz: sampling rate.
+        leads: the names of the L leads.
+        title: text above the rows.
+        marks: [T, L], -1 to 1: the trace is marked behind in orange where they are above 0, in blue where they are
+            below, the stronger the larger they are.
+
     Raises:
-        ValueError: the shape is not [T, L], or T or L is 0.
+        ValueError: a shape is not [T, L], or T or L is 0.
     """
     signal_mv = np.asarray(signal_mv, dtype=np.float64)
     if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads) or not signal_mv.size:
         raise ValueError(f"a page needs [T, {len(leads)}], one column for each lead; got {list(signal_mv.shape)}")
+    if marks is not None and marks.shape != signal_mv.shape:
+        raise ValueError(f"marks need the shape of the signal, {list(signal_mv.shape)}; got {list(marks.shape)}")
     with literal(title, *leads) as (title, *leads):
-        return _draw_page(signal_mv, rate_hz, leads, title)
+        return _draw_page(signal_mv, rate_hz, leads, title, marks)
 
 
-def _draw_page(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str) -> Figure:
+def _draw_page(
+    signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], title: str, marks: np.ndarray | None
+) -> Figure:
     signal_mv = np.where(np.isfinite(signal_mv), signal_mv, np.nan)
     medians = np.nanmedian(np.where(np.isnan(signal_mv).all(axis=0), 0, signal_mv), axis=0)
     traces_mm = (signal_mv - medians) * MM_PER_MV  # [T, L]
@@ -109,6 +126,8 @@ def _draw_page(signal_mv: np.ndarray, rate_hz: float, leads: Sequence[str], titl
         axes.plot(*pulse.T, color=_TRACE, linewidth=0.8)
         for strip in row:
             _draw_strip(axes, strip, leads[strip.lead], traces_mm, rate_hz, baseline, above)
+            if marks is not None:
+                _draw_marks(axes, strip, marks, traces_mm, rate_hz, baseline)
         baseline -= below
 
     note = "" if len(rows) == len(all_rows) else "; the rest does not fit on this page"
@@ -129,17 +148,36 @@ def _draw_strip(
     axes: Axes, strip: _Strip, lead: str, traces_mm: np.ndarray, rate_hz: float, baseline: float, above: float
 ) -> None:
     x = _MARGIN_MM + _PULSE_MM + strip.at_seconds * MM_PER_SECOND
-    span = _span(strip, rate_hz, len(traces_mm))
-    y = traces_mm[span, strip.lead]
-    away = (np.arange(span.start, span.stop) / rate_hz - strip.start_seconds) * MM_PER_SECOND
-    axes.plot(x + away, baseline + y, color=_TRACE, linewidth=0.8, solid_joinstyle="round", gid="trace")
+    points = _points(strip, traces_mm, rate_hz, baseline)
+    axes.plot(*points.T, color=_TRACE, linewidth=0.8, solid_joinstyle="round", gid="trace")
     continued = strip.start_seconds > strip.at_seconds
     name = lead + (f", from {strip.start_seconds:g} s" if continued else "")
     axes.text(x + 1, baseline + above - 4, name, fontsize=9, fontweight="normal" if continued else "bold")
     if strip.at_seconds:  # a mark between two leads
         axes.plot([x, x], [baseline - 2, baseline + 2], color=_TRACE, linewidth=0.8)
-    if np.isnan(y).all():
+    if np.isnan(points[:, 1]).all():
         axes.text(x + 12, baseline + 1, "no signal", fontsize=8, style="italic")
+
+
+def _draw_marks(
+    axes: Axes, strip: _Strip, marks: np.ndarray, traces_mm: np.ndarray, rate_hz: float, baseline: float
+) -> None:
+    points = _points(strip, traces_mm, rate_hz, baseline)
+    marks = marks[_span(strip, rate_hz, len(traces_mm)), strip.lead][:-1]
+    for colour, strength in ((VERMILION, marks), (BLUE, -marks)):
+        seen = strength > _LEAST_MARK
+        pieces = np.stack([points[:-1], points[1:]], axis=1)[seen]  # [M, 2, 2]
+        colours = [(colour, float(min(alpha, 1.0))) for alpha in strength[seen]]
+        style = {"linewidths": _MARK_POINTS, "capstyle": "butt", "zorder": 1, "gid": "marks"}
+        axes.add_collection(LineCollection(list(pieces), colors=colours, **style))
+
+
+def _points(strip: _Strip, traces_mm: np.ndarray, rate_hz: float, baseline: float) -> np.ndarray:
+    """Where the samples of a strip lie on the page in mm: [T', 2]."""
+    span = _span(strip, rate_hz, len(traces_mm))
+    away = (np.arange(span.start, span.stop) / rate_hz - strip.start_seconds) * MM_PER_SECOND
+    x = _MARGIN_MM + _PULSE_MM + strip.at_seconds * MM_PER_SECOND + away
+    return np.stack([x, baseline + traces_mm[span, strip.lead]], axis=1)
 
 
 def _span(strip: _Strip, rate_hz: float, samples: int) -> slice:

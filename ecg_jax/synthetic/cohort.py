@@ -32,6 +32,19 @@ REACH_SECONDS: dict[str, float] = {
     "STE_LAT": 0.35,
 }
 LABELS = tuple(sorted(REACH_SECONDS))
+SEGMENTS_OF: dict[str, tuple[str, ...]] = {
+    "1AVB": ("PQ",),
+    "CLBBB": ("QRS", "ST-T"),
+    "CRBBB": ("QRS", "ST-T"),
+    "LVH": ("QRS",),
+    "STE_ANT": ("ST-T",),
+    "STE_INF": ("ST-T",),
+    "STE_LAT": ("ST-T",),
+}
+"""The segments of a beat that differ wherever a label applies; the others are rhythms, or shapes of single beats.
+
+In a bundle branch block the repolarisation follows the QRS complex, and differs as much.
+"""
 
 _ONE_OF = (  # labels that exclude each other, by definition or because one hides the other
     {"AFIB", "SARRH", "SBRAD", "STACH"},
