@@ -16,6 +16,7 @@ from ecg_jax.assessment.split import evaluate
 from ecg_jax.assessment.wishes import Wishes
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import DataError, RunError
+from ecg_jax.explain.segments import Beats
 from ecg_jax.report.card import write_card
 from ecg_jax.training import run
 from ecg_jax.training.result import read_result
@@ -122,3 +123,12 @@ def test_in_a_browser_the_card_draws_a_diagram_of_each_label_and_is_as_wide_as_t
             assert drawn == tab.value("document.querySelectorAll('.panels svg').length") >= 5
             assert tab.value("document.documentElement.scrollWidth") == width
         assert tab.errors == []
+
+
+def test_the_card_shows_what_the_probabilities_owe_to_if_records_are_explained(page, monkeypatch):
+    beats = Beats(*np.array([[70, 170], [86, 186], [95, 195], [130, 230]], float))
+    monkeypatch.setattr("ecg_jax.explain.explanation.find_beats", lambda *_: beats)
+    assert "What the probabilities owe to" not in plain(page)
+    shown = plain(write_card(page.parent, explained=1))
+    assert "Mean shares over test records" in shown
+    assert re.search(r"AFIB\s+1\s+\d+ %", shown)

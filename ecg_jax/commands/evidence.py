@@ -55,17 +55,21 @@ def evaluate(
     next_step("ecg-jax", "card", "--workdir", workdir, *allow_code_flag(allow_code))
 
 
-def card(workdir: Path, data: Path | None = None, allow_code: bool = False) -> None:
+def card(workdir: Path, data: Path | None = None, explained: int = 0, allow_code: bool = False) -> None:
     """Writes one page on an evaluated run: training, input, figures, groups, calibration, other sets, and limits.
 
     Args:
         workdir: Folder of an evaluated run.
         data: The prepared set of the run, if it has been moved since.
+        explained: Records of each label, at most, whose explanations are averaged, which takes about a second for
+            each; needs the extra [explain].
         allow_code: Import the functions that the run's config.json names, if you trust them.
     """
+    if not 0 <= explained <= 100_000:
+        raise ConfigError(f"--explained is {explained}; give a whole number from 0 to 100000")
     from ecg_jax.commands.runs import next_is_predict
     from ecg_jax.report.card import write_card
     from ecg_jax.training.workdir import read_config
 
-    say(f"card: {write_card(workdir, data=data, allow_code=allow_code)}")
+    say(f"card: {write_card(workdir, data=data, explained=explained, allow_code=allow_code)}")
     next_is_predict(workdir, data or read_config(workdir).data.path, allow_code=allow_code)

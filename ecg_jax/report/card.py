@@ -14,6 +14,7 @@ from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import DataError, RunError
 from ecg_jax.evaluation.groups import FEWEST
 from ecg_jax.evaluation.predicted import n_patients
+from ecg_jax.explain.shares import LabelShares, label_shares
 from ecg_jax.files import write_text
 from ecg_jax.formatting import plural, span
 from ecg_jax.inference import Model, load
@@ -58,27 +59,37 @@ class Card:
     source: str
     """Of the run's set; empty if it is not at hand."""
     splits: tuple[Split, ...]
+    shares: Mapping[str, LabelShares]
+    """Of each label; empty if none were computed."""
     not_tested: tuple[str, ...]
     allow_code: bool
     commands: tuple[str, ...]
     versions: tuple[str, ...]
 
 
-def write_card(workdir: Path, *, data: Path | None = None, allow_code: bool = False) -> Path:
+def write_card(workdir: Path, *, data: Path | None = None, explained: int = 0, allow_code: bool = False) -> Path:
     """Writes `card.html` into the folder of an evaluated run, and returns its path.
 
     Args:
         workdir: of the run.
         data: where its prepared set is now, if it was moved; without the set the page lacks the table of records.
+        explained: records of each label, at most, whose explanations are averaged.
         allow_code: as for `inference.load`.
 
     Raises:
         RunError: the run is not finished, or not evaluated yet.
-        DataError: `data` is not the set of the run.
+        DataError: `data` is not the set of the run, or the set to be explained is not at hand.
+        ConfigError: the extra [explain] is not installed.
     """
     model = load(workdir, allow_code=allow_code)
     prepared = _own_set(model, data)
     result = _evaluated(model)
+    shares: Mapping[str, LabelShares] = {}
+    if explained:
+        if prepared is None:
+            raise DataError(f"{model.config.data.path} is not at hand, so nothing is explained; give --data")
+        records = getattr(split_records(prepared, model.config.data), result.split)
+        shares = label_shares(model, prepared, records, most=explained)
     external = tuple(
         found
         for path in sorted(workdir.glob(EXTERNAL))
@@ -95,6 +106,7 @@ def write_card(workdir: Path, *, data: Path | None = None, allow_code: bool = Fa
         external=external,
         source="" if prepared is None else prepared.source,
         splits=() if prepared is None else _splits(prepared, model.config),
+        shares=shares,
         not_tested=tuple(not_tested(result, external, model.contract, prepared)),
         allow_code=allow_code,
         commands=(trained, command("ecg-jax", "evaluate", *places), command("ecg-jax", "card", *places)),
