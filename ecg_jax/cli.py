@@ -12,6 +12,8 @@ import tyro
 from ecg_jax.commands.answers import explain, predict
 from ecg_jax.commands.evidence import card, evaluate
 from ecg_jax.commands.exports import export
+from ecg_jax.commands.hand_on import features, pack
+from ecg_jax.commands.machine import doctor
 from ecg_jax.commands.runs import cost, train
 from ecg_jax.commands.sets import prepare, show
 from ecg_jax.commands.studies import recommend, report, study
@@ -32,13 +34,19 @@ COMMANDS: dict[str, Callable[..., int | None]] = {
         card,
         predict,
         explain,
+        features,
         export,
+        pack,
         plan,
         study,
         report,
         recommend,
+        doctor,
     )
 }
+
+COMPLETION, SHELLS = ("--tyro-print-completion", "--tyro-write-completion"), ("bash", "zsh", "fish", "tcsh")
+"""Flags of tyro that write what completes the commands and flags in a shell."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if command == "--version":
             say(f"ecg-jax {_version()}")
             sys.exit()
+        if command in COMPLETION and arguments[1:2] not in [[shell] for shell in SHELLS]:
+            raise ConfigError(f"{command} needs a shell, one of {', '.join(SHELLS)}, and then the file to write")
         if not (command in COMMANDS or command.startswith("-")):
             say(f"ecg-jax: there is no command {command}; choose from {', '.join(COMMANDS)}", file=sys.stderr)
             sys.exit(2)

@@ -30,6 +30,7 @@ from ecg_jax.terminal import command, say
 from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import LARGER, Evaluator
+from ecg_jax.training.pack import check_network, read_pack
 from ecg_jax.training.result import RunResult, SplitPredictions, read_result
 from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, read_config
 
@@ -205,13 +206,18 @@ def load(workdir: Path, *, allow_code: bool = False) -> Model:
     """Loads a finished run.
 
     Args:
-        workdir: of a finished run.
+        workdir: of a finished run, or a file of `ecg-jax pack`.
         allow_code: import the functions that its config names, if it names any.
 
     Raises:
-        RunError: the run is not finished, its checkpoints are damaged, or its own functions are not allowed or cannot
-            be imported.
+        RunError: the run is not finished, its checkpoints or the file are damaged, or its own functions are not allowed
+            or cannot be imported.
     """
+    if workdir.is_file():
+        packed = read_pack(workdir)
+        check_allowed(packed.config.functions.named, workdir, allow_code=allow_code)
+        check_network(packed, workdir)
+        return Model(packed.config, packed.contract, packed.variables, packed.result)
     config, result, folder = read_config(workdir), read_result(workdir), workdir / CHECKPOINTS
     check_allowed(config.functions.named, workdir / CONFIG, allow_code=allow_code)
     again = command("ecg-jax", "train", "--data", config.data.path, "--workdir", workdir, *flags(config))

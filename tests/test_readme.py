@@ -118,6 +118,7 @@ def test_training_and_prediction_from_python_work(shown, recordings):
     printed = in_folder(shown, "my_training.py").splitlines()
     assert 0 <= float(printed[-2]) <= 1
     assert "'probabilities'" in printed[-1]
+    assert in_folder(shown, "my_start.py").splitlines() == ["my_records/2023/r0001 (128,)"] * 2
 
 
 def test_the_statistics_work_without_a_study(shown):

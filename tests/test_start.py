@@ -182,7 +182,7 @@ def test_a_run_says_what_it_took_and_continues_only_with_the_same_variables(conf
 @pytest.mark.parametrize(
     ("train", "says"),
     [
-        ({"freeze": ("stage9",)}, "there is no such part; the network has stem, stage1_block1, stage2_block1, head"),
+        ({"freeze": ("stage9",)}, "there is no such part; the network has head, stage1_block1, stage2_block1, stem"),
         ({"freeze": ("stem", "stage1", "stage2", "head")}, "nothing is left to train"),
     ],
 )
@@ -230,8 +230,8 @@ def test_the_key_of_a_trial_has_the_hash_of_the_start_and_not_its_path(larger_se
         again.config(others[0])
 
 
-def test_flags_name_the_run_to_start_from_and_a_restart_may_find_it_elsewhere(config, finished):
-    given = with_start(started_from(config, finished, freeze=("stem",), start_rate=0.5))
+def test_flags_name_the_run_to_start_from_and_a_restart_may_find_it_elsewhere(finished):
+    given = with_start(started_from(RunConfig(), finished, freeze=("stem",), start_rate=0.5))
     args = read_arguments(GridArgs, ["--workdir", "w", *flags(given)])
     assert with_start(args.run).train == given.train
     assert from_dict(RunConfig, to_dict(given)) == given

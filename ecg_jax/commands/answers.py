@@ -25,7 +25,7 @@ NOTHING_MORE = LayoutFlags()
 
 def predict(
     records: tyro.conf.Positional[tuple[str, ...]],
-    workdir: Path,
+    workdir: Annotated[Path, tyro.conf.arg(aliases=("--model",))],
     files: Annotated[LayoutFlags, FLAT] = NOTHING_MORE,
     form: Annotated[Literal["json", "csv"], tyro.conf.arg(name="format")] = "json",
     out: Path | None = None,
@@ -41,7 +41,7 @@ def predict(
         records: WFDB records, with or without .hea, or files: .npy, .npz, .csv, .txt, .mat, .h5, .edf, and with the
             extra [formats] .xml, .dcm, .scp and .ecg. A folder stands for all WFDB records below it or, if it has
             none, for all such files.
-        workdir: Folder of a finished run.
+        workdir: Folder of a finished run, or a file of `ecg-jax pack`.
         files: What the files do not say.
         form: Lines of JSON, or a table with one row for each recording.
         out: File for the answers; by default they are printed.
@@ -91,7 +91,7 @@ def predict(
         say(str(out))
         if failed:
             say(f"{len(failed)} of {len(paths)} recordings have an error in place of an answer", file=sys.stderr)
-    if not failed:
+    if not failed and model.config.data.path != Path():  # which a packed run does not say
         next_is_a_study(model.config.data.path)
     return int(bool(failed))
 

@@ -39,6 +39,7 @@ class Head(nn.Module):
             y = jnp.sum(x, axis=1) / _samples(x, valid)  # [B, C]
         if kind == "concat":
             y = self._hidden(jnp.concatenate([jnp.max(x, axis=1), y], axis=-1), valid, train=train)
+        self.sow("intermediates", "features", y)  # kept where it is asked for (`ecg_jax.features`)
         y = RowDropout(self.config.head_dropout, train, self.axis_name)(y)
         return nn.Dense(self.n_classes, kernel_init=self._last_init(), name="logits")(y)
 

@@ -127,7 +127,7 @@ def read_result(workdir: Path, split: str = "validation") -> RunResult | None:
     if not path.is_file():
         return None
     try:
-        return _result_of(parse_json(path.read_bytes()), workdir, split)
+        return result_of(parse_json(path.read_bytes()), workdir, split)
     except (ValueError, ConfigError) as error:
         again = "start the training again with the same flags" if split == "validation" else "evaluate the run again"
         raise RunError(f"{path} cannot be read ({error}); delete it, and {again}") from error
@@ -150,7 +150,7 @@ class _LabelFigures:
     records: int
 
 
-def _result_of(values: Any, workdir: Path, split: str) -> RunResult:
+def result_of(values: Any, workdir: Path, split: str) -> RunResult:
     """The result with these JSON values, of which each has the right type.
 
     Raises:

@@ -1,7 +1,7 @@
 """Runs assembled from their configs: records on the devices, compiled steps, first state. Writes nothing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -124,7 +124,7 @@ def _begun(state: TrainState, start: Fitted | None) -> TrainState:
     """A state before the first step, with the variables of another run if it begins with those."""
     if start is None:
         return state
-    return state.replace(**start.variables, averaged=start.variables if state.averaged else {})
+    return replace(state, **start.variables, averaged=start.variables if state.averaged else {})
 
 
 def _factors(plan: RunPlan, start: Fitted | None) -> Any:

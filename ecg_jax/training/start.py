@@ -8,21 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
 from ecg_jax.config import RunConfig, with_fields
 from ecg_jax.dataset.batch import InputContract
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.models.layout import is_part
-from ecg_jax.models.resnet import build_network
 from ecg_jax.training.checkpoint import described, read_best
 from ecg_jax.training.result import read_result
+from ecg_jax.training.variables import by_name, shapes_by_name
 from ecg_jax.training.workdir import CHECKPOINTS
 
 SHOWN = 8  # names of arrays in a sentence
-Shapes = dict[str, tuple[int, ...]]
-"""Name of an array, such as params/stem/Conv1D_0/kernel, -> shape."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def fitted(start: Start, config: RunConfig, contract: InputContract, initial: An
         ConfigError: a part is frozen that the network does not have, or nothing is left to train.
         RunError: nothing fits, or a frozen part does not fit as a whole.
     """
-    arrays, there = flatten_dict(initial, sep="/"), flatten_dict(start.variables, sep="/")
+    arrays, there = by_name(initial), by_name(start.variables)
     of_leads, of_labels = _axes(config, contract, more_leads=1), _axes(config, contract, more_labels=1)
     columns = _columns(start.contract.leads, contract.leads)
     chosen = {}
@@ -138,19 +135,13 @@ def fitted(start: Start, config: RunConfig, contract: InputContract, initial: An
 
 def _axes(config: RunConfig, contract: InputContract, *, more_leads: int = 0, more_labels: int = 0) -> dict[str, int]:
     """The arrays whose shape depends on the number of leads or labels, each with the axis that does."""
-    plain, other = _shapes(config, contract, 0, 0), _shapes(config, contract, more_leads, more_labels)
+    plain = shapes_by_name(config, contract)
+    other = shapes_by_name(config, contract, more_leads=more_leads, more_labels=more_labels)
     return {
         name: next(axis for axis, (one, two) in enumerate(zip(shape, other[name], strict=True)) if one != two)
         for name, shape in plain.items()
         if name in other and other[name] != shape
     }
-
-
-def _shapes(config: RunConfig, contract: InputContract, more_leads: int, more_labels: int) -> Shapes:
-    network = build_network(config, len(contract.target.names) + more_labels)
-    example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads) + more_leads), jnp.float32)
-    variables = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
-    return {name: array.shape for name, array in flatten_dict(variables, sep="/").items()}
 
 
 def _columns(there: Sequence[str], here: Sequence[str]) -> list[int] | None:

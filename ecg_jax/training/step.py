@@ -154,7 +154,7 @@ def make_step(
             current = {"params": params, "batch_stats": batch_stats}
             averaged = optax.incremental_update(current, averaged, 1 - decay)
             if frozen:  # an average of equal numbers is not always the same number
-                averaged = {kind: with_frozen(averaged[kind], current[kind], frozen) for kind in current}
+                averaged = _frozen_variables(averaged, current, frozen)
         new_state = TrainState(state.step + 1, state.key, params, batch_stats, opt_state, averaged)
         return new_state, {"loss": total(local_loss)}
 
@@ -164,6 +164,10 @@ def make_step(
 def with_frozen(tree: Any, source: Any, frozen: tuple[str, ...]) -> Any:
     """A tree of modules, with the frozen ones from another tree."""
     return {name: source[name] if is_part(name, frozen) else of_module for name, of_module in tree.items()}
+
+
+def _frozen_variables(variables: Any, source: Any, frozen: tuple[str, ...]) -> Any:
+    return {kind: with_frozen(variables[kind], of_kind, frozen) for kind, of_kind in source.items()}
 
 
 def make_predict(network: nn.Module, target: Target) -> Predict:
