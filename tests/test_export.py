@@ -144,8 +144,10 @@ def test_int8_computes_convolutions_in_8_bits_and_still_takes_what_is_missing(tm
     np.testing.assert_allclose(answer[:5], jax.jit(function.__call__)(windows())[:5], atol=0.05)
     interpreter = Interpreter(str(tmp_path / "model.tflite"))
     kinds = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
-    layers = [x for x in interpreter._get_ops_details() if x["op_name"] in ("CONV_2D", "FULLY_CONNECTED")]
-    assert layers
+    operations = interpreter._get_ops_details()
+    layers = [x for x in operations if x["op_name"] in ("CONV_2D", "FULLY_CONNECTED")]
+    assert len(layers) == 1 + 2 * 2 + 1 + 1  # stem, two blocks, one projected shortcut, head
+    assert not {"LESS_EQUAL", "TRANSPOSE"} & {x["op_name"] for x in operations}
     assert all(kinds[output] == np.int8 for layer in layers for output in layer["outputs"])
 
 

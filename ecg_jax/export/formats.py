@@ -54,7 +54,7 @@ def _with_contract(content: bytes, function: WindowFunction) -> bytes:
 
 FORMATS = {
     ".onnx": Format(_onnx, ("onnx", "onnxruntime"), ("float32", "float16")),
-    ".tflite": Format(_tflite, ("tensorflow", "ai_edge_litert"), ("float32", "float16", "int8")),
+    ".tflite": Format(_tflite, ("tensorflow", "onnx", "ai_edge_litert"), ("float32", "float16", "int8")),
     ".stablehlo": Format(_stablehlo, (), ("float32", "float16")),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from ecg_jax.errors import ConfigError
 from ecg_jax.export.function import INPUT, OUTPUT, Precision, WindowFunction
@@ -29,18 +29,12 @@ def write(function: WindowFunction, precision: Precision) -> bytes:
     Raises:
         ConfigError: the network has an operation that is not written.
     """
-    windows = batch_of_windows(function)
-    traced: Any = jax.jit(function.__call__).trace(windows).jaxpr
-    graph = Graph(INPUT)
-    (output,) = _walk(graph, traced, [Tensor(graph.held(INPUT, range(3)), windows.shape)])
-    if not isinstance(output, Tensor):
-        raise ConfigError("the network's output does not depend on its input; nothing is left to be exported")
-    nodes, constants = graph.needed(output.name)
+    nodes, constants, output = graph_of(function)
     tensors, casts = stored(constants, half=precision == "float16")
-    labels = output.shape[-1]
+    labels = len(function.contract["labels"])
     model = helper.make_model(
         helper.make_graph(
-            [*casts, *nodes, helper.make_node("Identity", [output.name], [OUTPUT], OUTPUT)],
+            [*casts, *nodes, helper.make_node("Identity", [output], [OUTPUT], OUTPUT)],
             "ecg_jax",
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", function.samples, function.leads])],
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", labels])],
@@ -53,6 +47,20 @@ def write(function: WindowFunction, precision: Precision) -> bytes:
     helper.set_model_props(model, {"contract": json.dumps(function.contract)})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
+
+
+def graph_of(function: WindowFunction) -> tuple[list[NodeProto], dict[str, np.ndarray], str]:
+    """The nodes and constants of the function from the input `INPUT`, and the name of its output.
+
+    Raises:
+        ConfigError: the network has an operation that is not written.
+    """
+    windows, graph = batch_of_windows(function), Graph(INPUT)
+    traced: Any = jax.jit(function.__call__).trace(windows).jaxpr
+    (output,) = _walk(graph, traced, [Tensor(graph.held(INPUT, range(3)), windows.shape)])
+    if not isinstance(output, Tensor):
+        raise ConfigError("the network's output does not depend on its input; nothing is left to be exported")
+    return *graph.needed(output.name), output.name
 
 
 def _walk(graph: Graph, closed: Any, inputs: Sequence[Value]) -> list[Value]:
@@ -83,10 +91,15 @@ def _outputs(graph: Graph, equation: Any, values: Sequence[Value]) -> list[Value
             raise Unwritable(name)
         return [OPERATIONS[name](graph, equation, *values)]
     except Unwritable as error:
-        raise ConfigError(
-            f"the network has an operation that cannot be written as ONNX: {error}; export it as .stablehlo, or "
-            "change the network"
-        ) from error
+        raise refused(error) from error
+
+
+def refused(operation: object) -> ConfigError:
+    """The error about an operation that is not written."""
+    return ConfigError(
+        f"the network has an operation that cannot be written: {operation}; export it as .stablehlo, or change the "
+        "network"
+    )
 
 
 def _is_known(equation: Any, constants: Sequence[np.ndarray]) -> bool:

@@ -1,11 +1,10 @@
-"""Writes TFLite by way of jax2tf and TensorFlow: for one window at a time, with builtin operators alone.
+"""Writes TFLite with TensorFlow, from the graph of `onnx_format`: for one window, with builtin operators alone.
 
 With `int8`, everything from the first convolution to the last layer is computed in 8 bits, in ranges that are measured
 on windows; before it, normalisation, and after it, the probabilities are computed in float32.
 """
 
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, reason_of
 from ecg_jax.export.function import INPUT, OUTPUT, Precision, WindowFunction
+from ecg_jax.export.onnx_format import graph_of, refused
+from ecg_jax.export.onnx_operations import Unwritable
 from ecg_jax.files import temporary_folder
 
-REFUSED = re.compile(r"'(?:tf|tfl|stablehlo|mhlo|chlo|vhlo)\.(\w+?)(?:_v\d+)?' op")
+LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 
 
 def write(function: WindowFunction, precision: Precision, windows: np.ndarray) -> bytes:
@@ -31,26 +32,22 @@ def write(function: WindowFunction, precision: Precision, windows: np.ndarray) -
         windows: in mV [M, T, L], by which the ranges of `int8` are measured.
 
     Raises:
-        ConfigError: this JAX has no jax2tf, or the network has an operation that is not written.
+        ConfigError: the network has an operation that is not written.
     """
+    nodes, constants, output = graph_of(function)
     with _quiet():
         import tensorflow as tf
 
-        try:
-            from jax.experimental import jax2tf
-        except ImportError as error:
-            raise ConfigError(
-                "this version of JAX has no jax2tf, by which TFLite is written; export .onnx or .stablehlo"
-            ) from error
-        module: Any = tf.Module()
-        module.call = tf.function(
-            jax2tf.convert(lambda signal_mv: {OUTPUT: function(signal_mv)}, with_gradient=False),
-            input_signature=[tf.TensorSpec((1, function.samples, function.leads), tf.float32, name=INPUT)],
-            autograph=False,
+        from ecg_jax.export.tensorflow_graph import Interpreter
+
+        graph, module = Interpreter(nodes, constants), tf.Module()
+        spec = tf.TensorSpec((1, function.samples, function.leads), tf.float32, name=INPUT)
+        call: Any = tf.function(
+            lambda signal_mv: {OUTPUT: graph.run(INPUT, signal_mv, output)}, input_signature=[spec], autograph=False
         )
         try:
             with temporary_folder() as folder:  # a saved model has the names of input and output, which the file keeps
-                tf.saved_model.save(module, str(folder), signatures=module.call.get_concrete_function())
+                tf.saved_model.save(module, str(folder), signatures=call.get_concrete_function())
                 converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
                 if precision == "int8":
                     return _in_8_bits(converter, windows)
@@ -58,11 +55,10 @@ def write(function: WindowFunction, precision: Precision, windows: np.ndarray) -
                     converter.optimizations = [tf.lite.Optimize.DEFAULT]
                     converter.target_spec.supported_types = [tf.float16]
                 return bytes(converter.convert())
+        except Unwritable as error:
+            raise refused(error) from error
         except Exception as error:  # TensorFlow and MLIR raise many kinds
-            raise ConfigError(_unwritable(str(error))) from error
-
-
-LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+            raise ConfigError(f"the network cannot be written as TFLite: {reason_of(error)}") from error
 
 
 def _in_8_bits(converter: Any, windows: np.ndarray) -> bytes:
@@ -88,16 +84,6 @@ def _in_8_bits(converter: Any, windows: np.ndarray) -> bytes:
     kept = [names[output] for operation in outside for output in operation["outputs"] if output in names]
     debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
     return debugger.get_nondebug_quantized_model()
-
-
-def _unwritable(said: str) -> str:
-    """The sentence for what TensorFlow or MLIR has said, which names operations somewhere among many lines."""
-    named = sorted(set(REFUSED.findall(said)))
-    first, *_ = said.strip().splitlines() or [""]
-    return (
-        f"the network has an operation that cannot be written as TFLite: {', '.join(named) or first[:200]}; export it "
-        "as .stablehlo, or change the network"
-    )
 
 
 @contextmanager
