@@ -7,7 +7,6 @@ table in Markdown; a file that is refused has a row with the reason. Nothing els
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,16 +29,13 @@ class Args:
 
 def main(args: Args) -> None:
     """Writes and prints one row for each run and format."""
-    allowed = os.sched_getaffinity(0)
     from ecg_jax.errors import UserError
     from ecg_jax.export.exporting import export
-    from ecg_jax.export.measure import cores
     from ecg_jax.files import temporary_folder, write_text
     from ecg_jax.inference import predict_split
     from ecg_jax.study.latency import machine
     from ecg_jax.terminal import say
 
-    os.sched_setaffinity(0, allowed)  # h5py, which is imported by now, has given this process all cores
     say(HEAD, "|" + "---|" * HEAD.count(" | ") + "---|")
     rows: list[dict[str, Any]] = []
     for run in args.runs:
@@ -55,8 +51,8 @@ def main(args: Args) -> None:
                 row |= {"precision": precision, "refused": str(error)}
             rows.append(row)
             say(_line(row))
-    say(f"Measured on {machine()}, of which this process may use {cores()}.")
-    write_text(args.json, json.dumps({"machine": machine(), "used_cores": cores(), "rows": rows}, indent=1) + "\n")
+    say(f"Measured on {machine()}, with one thread (StableHLO: as many as JAX takes).")
+    write_text(args.json, json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
 
 
 def _line(row: dict[str, Any]) -> str:

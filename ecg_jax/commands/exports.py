@@ -32,7 +32,6 @@ def export(
     precision = "int8" if int8 else "float16" if float16 else "float32"
     from ecg_jax.export.exporting import export as export_network
     from ecg_jax.export.formats import format_of
-    from ecg_jax.export.measure import cores
     from ecg_jax.inference import predict_split
     from ecg_jax.study.latency import machine
 
@@ -50,7 +49,7 @@ def export(
         f"difference   {proof.difference:.1e} at most, of a probability",
         f"macro AUROC  {after} (predict: {before})",
         f"bytes        {proof.bytes:,}",
-        f"latency      {proof.latency_ms:.3g} ms for one window, {machine()}, of which {cores()} may be used",
+        f"latency      {proof.latency_ms:.3g} ms for one window on {machine()}",
         f"peak memory  {memory} for loading the file and one window",
         f"written: {to}",
     )

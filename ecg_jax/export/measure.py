@@ -7,7 +7,6 @@ WINDOWS.npy has windows in mV [M, T, L]. ANSWER.npz gets their probabilities [M,
 raised the memory of this process at most.
 """
 
-import os
 import statistics
 import sys
 import time
@@ -18,12 +17,8 @@ import numpy as np
 
 CALLS, WARM_UP_CALLS = 100, 10
 BATCH = 64
+THREADS = 1  # JAX takes as many as it wants
 Call = Callable[[np.ndarray], np.ndarray]
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load_onnx() -> Callable[[Path], Call]:
@@ -32,7 +27,7 @@ def load_onnx() -> Callable[[Path], Call]:
 
     def opened(path: Path) -> Call:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = cores()
+        options.intra_op_num_threads = THREADS
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return lambda windows: np.asarray(session.run(["probability"], {"signal_mv": windows})[0])
 
@@ -44,7 +39,7 @@ def load_tflite() -> Callable[[Path], Call]:
     from ai_edge_litert.interpreter import Interpreter
 
     def opened(path: Path) -> Call:
-        run = Interpreter(str(path), num_threads=cores()).get_signature_runner()
+        run = Interpreter(str(path), num_threads=THREADS).get_signature_runner()
         return lambda windows: np.concatenate([run(signal_mv=window[None])["probability"] for window in windows])
 
     return opened

@@ -1,7 +1,7 @@
 """Writes TFLite with TensorFlow, from the graph of `onnx_format`: for one window, with builtin operators alone.
 
-With `int8`, everything from the first convolution to the last layer is computed in 8 bits, in ranges that are measured
-on windows; before it, normalisation, and after it, the probabilities are computed in float32.
+With `int8`, everything from the first convolution to the last is computed in 8 bits, in ranges that are measured on
+windows; before them normalisation, and after them the head, are computed in float32.
 """
 
 import os
@@ -20,7 +20,7 @@ from ecg_jax.export.onnx_format import graph_of, refused
 from ecg_jax.export.onnx_operations import Unwritable
 from ecg_jax.files import temporary_folder
 
-LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D"}
 
 
 def write(function: WindowFunction, precision: Precision, windows: np.ndarray) -> bytes:
@@ -62,8 +62,8 @@ def write(function: WindowFunction, precision: Precision, windows: np.ndarray) -
 
 
 def _in_8_bits(converter: Any, windows: np.ndarray) -> bytes:
-    """The layers in 8 bits. Input and probabilities are not: 8 bits would be too few for mV with an offset, and would
-    round a probability to 1/256. NaN, which is a missing value, does not exist in 8 bits either.
+    """The convolutions in 8 bits. Input and head are not: 8 bits would be too few for mV with an offset and for the sums
+    of a head, whose arithmetic is little, and NaN, which is a missing value, does not exist in 8 bits.
     """
     import tensorflow as tf
 
@@ -79,7 +79,7 @@ def _in_8_bits(converter: Any, windows: np.ndarray) -> bytes:
     operations = interpreter._get_ops_details()
     layers = [place for place, operation in enumerate(operations) if operation["op_name"] in LAYERS]
     if not layers:
-        raise ValueError("it has no convolution and no dense layer, which are what is computed in 8 bits")
+        raise ValueError("it has no convolution, which is what is computed in 8 bits")
     outside = operations[: layers[0]] + operations[layers[-1] + 1 :]
     kept = [names[output] for operation in outside for output in operation["outputs"] if output in names]
     debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
