@@ -62,8 +62,8 @@ def write(function: WindowFunction, precision: Precision, windows: np.ndarray) -
 
 
 def _in_8_bits(converter: Any, windows: np.ndarray) -> bytes:
-    """The convolutions in 8 bits. Input and head are not: 8 bits would be too few for mV with an offset and for the sums
-    of a head, whose arithmetic is little, and NaN, which is a missing value, does not exist in 8 bits.
+    """The convolutions in 8 bits. Input and head are not: 8 bits would be too few for mV with an offset and for sums
+    over a window, and NaN, which is a missing value, does not exist in 8 bits.
     """
     import tensorflow as tf
 
