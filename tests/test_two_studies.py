@@ -11,15 +11,16 @@ from test_experiments import script
 
 from ecg_jax.analysis.axes import Axis, Scale
 from ecg_jax.analysis.comparisons import ScaleComparison, as_good_as_any, cross
+from ecg_jax.config import RunConfig, with_fields
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.experiment import finished_predictions
 from ecg_jax.started_study import train_started
-from ecg_jax.study.design import Trial
+from ecg_jax.study.design import Trial, make_study
 from ecg_jax.study.results import test_records as records_of_runs
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.transfer import pairs_of, trained_elsewhere, trained_there
-from ecg_jax.study.workdir import open_study
+from ecg_jax.study.workdir import create_or_open, open_study
 from ecg_jax.study.worker import work
 from ecg_jax.training.start import read_start
 
@@ -29,7 +30,11 @@ TWO_FOLDS = (2, 5)
 @pytest.fixture(scope="module")
 def trained(synthetic_set, tmp_path_factory):
     """A cross-fitted study of two scales, really trained for an epoch."""
-    folder = begun(tmp_path_factory.mktemp("studies") / "small", synthetic_set, folds=TWO_FOLDS, epochs=1)
+    fields = {"data.path": synthetic_set, "data.window_seconds": 2.0, "model.strides": (1, 2), "train.epochs": 1}
+    base = with_fields(RunConfig(), {**fields, "evaluate.resamples": 20})
+    study = make_study(base, GRID.axes, TWO_FOLDS, open_prepared(synthetic_set))
+    folder = create_or_open(tmp_path_factory.mktemp("studies") / "small", study)
+    folder.add_grid(GRID)
     work(folder, conclude=lambda *_: None, runner=Runner(), console=QUIET, lease_seconds=60)
     return folder
 
