@@ -253,3 +253,16 @@ def test_a_timeline_leaves_a_gap_where_there_is_no_probability():
     figure = timeline(seconds, probability, decided, None, ("A", "B"))
     values = figure.axes[0].patches[0].get_data().values
     np.testing.assert_array_equal(np.isnan(values), [False, True, False, False])
+
+
+def test_of_many_stretches_a_timeline_shows_mean_and_range_and_how_often_the_label_is_decided():
+    seconds, probability, decided = hours(4800)
+    probability[::2] = 0
+    decided[:, 1] = np.arange(4800) % 10 < 3
+    figure = timeline(seconds, probability, decided, None, ("A", "B"))
+    mean, band, shade = (patch.get_data() for patch in figure.axes[1].patches)
+    assert len(mean.values) == 480
+    np.testing.assert_allclose(mean.values, probability[:, 1].reshape(480, 10).mean(axis=1))
+    np.testing.assert_allclose(band.baseline, 0)
+    np.testing.assert_allclose(band.values, probability[:, 1].reshape(480, 10).max(axis=1))
+    np.testing.assert_allclose(shade.values, 0.3)

@@ -373,8 +373,8 @@ def predict(
         results["many"] = asdict(speed) | {"ratio": speed.ratio}
     if holter_hours:
         with temporary_folder() as place:
-            seconds = measure_holter(workdir, place, leads=holter_leads, hours=holter_hours)
-        results["holter"] = {"hours": holter_hours, "leads": holter_leads, "seconds": seconds}
+            measured = measure_holter(workdir, place, leads=holter_leads, hours=holter_hours)
+        results["holter"] = {"hours": holter_hours, "leads": holter_leads, **measured}
     print(json.dumps(results, indent=1))
     if json_path:
         json_path.write_text(json.dumps(results, indent=1) + "\n")

@@ -1,5 +1,6 @@
 """How many recordings a second a run predicts, together and one at a time; and how long a Holter of 24 hours takes."""
 
+import resource
 import subprocess
 import sys
 import time
@@ -92,11 +93,17 @@ def write_holter(folder: Path, leads: tuple[str, ...], hours: float) -> Path:
     return folder / "holter"
 
 
-def measure_holter(workdir: Path, folder: Path, *, leads: int, hours: float) -> float:
-    """Seconds of the whole command that answers each 10 s of a Holter and draws the answers over time."""
+def measure_holter(workdir: Path, folder: Path, *, leads: int, hours: float) -> dict[str, float]:
+    """Seconds of the whole command that answers each 10 s of a Holter and draws the answers over time.
+
+    The seconds of the processors count what the command itself used, on a machine that others use, too.
+    """
     model: Model = load(workdir)
     record = write_holter(folder, model.contract.leads[:leads], hours)
     flags = ["--every", "10", "--format", "csv", "--out", "holter.csv", "--pictures", "."]
     command = [sys.executable, "-m", "ecg_jax", "predict", "--workdir", str(workdir.resolve()), str(record), *flags]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds, _ = _timed(lambda: subprocess.run(command, cwd=folder, check=True, capture_output=True))
-    return seconds
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cores_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": seconds, "processor_seconds": cores_seconds, "peak_mb": after.ru_maxrss / 1024}
