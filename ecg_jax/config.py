@@ -183,7 +183,7 @@ class TrainConfig:
     ema: float = _number(0.99, 0, 1, below=True)
     """Decay of the moving average of the parameters, which is evaluated; 0: the last parameters are evaluated."""
     start_from: Path | None = None
-    """Folder of a finished run whose best variables this run begins with, as far as name and shape fit."""
+    """Finished run, or file of `ecg-jax pack`, whose best variables this run begins with, as far as they fit."""
     start_rate: float = _number(1.0, 0, 1000, above=True)
     """Factor of the learning rate for the parameters that were taken."""
     freeze: tuple[str, ...] = ()

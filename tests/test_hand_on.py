@@ -19,6 +19,7 @@ from ecg_jax.features import features
 from ecg_jax.file_layout import FileLayout
 from ecg_jax.inference import load
 from ecg_jax.training.pack import read_pack
+from ecg_jax.training.start import read_start
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +222,12 @@ def test_features_are_written_by_suffix_and_a_bad_recording_loses_no_other(packe
     np.testing.assert_array_equal(table.drop(columns="record").to_numpy(), values)
     assert called("features", "--to", str(tmp_path / "found.csv"), *flags, "--", str(packed), *names) == 1
     assert "give a file that ends with .npz or .parquet" in capsys.readouterr().err
+
+
+def test_another_run_begins_with_the_file_as_with_the_workdir(finished, packed):
+    of_file, of_workdir = read_start(packed), read_start(finished.workdir)
+    assert of_file.sha256 == of_workdir.sha256
+    assert of_file.contract == of_workdir.contract
 
 
 def test_a_pack_has_its_suffix(finished, tmp_path, capsys):

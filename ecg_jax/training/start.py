@@ -15,6 +15,7 @@ from ecg_jax.dataset.batch import InputContract
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.models.layout import is_part
 from ecg_jax.training.checkpoint import described, read_best
+from ecg_jax.training.pack import read_pack
 from ecg_jax.training.result import read_result
 from ecg_jax.training.variables import by_name, shapes_by_name
 from ecg_jax.training.workdir import CHECKPOINTS
@@ -26,7 +27,7 @@ SHOWN = 8  # names of arrays in a sentence
 class Start:
     """The best variables of a finished run, and the input and labels that they are for."""
 
-    folder: Path
+    run: Path
     contract: InputContract
     variables: Any
     sha256: str
@@ -47,21 +48,28 @@ class Fitted:
     sentences: tuple[str, ...]
 
 
-def read_start(folder: Path) -> Start:
-    """Reads what another run can begin with.
+def read_start(run: Path) -> Start:
+    """Reads what another run can begin with: from a workdir, or from a file of `ecg-jax pack`, with the same hash.
 
     Raises:
-        RunError: the run is not finished, or no checkpoint can be read.
+        RunError: the run is not finished, no checkpoint can be read, or the file is damaged.
     """
-    if read_result(folder) is None:
-        raise RunError(f"--train.start-from {folder}: there is no finished run; give the workdir of one")
-    checkpoint = read_best(folder / CHECKPOINTS)
+    if run.is_file():
+        packed = read_pack(run)
+        return Start(run, packed.contract, packed.variables, _sha256(packed.variables))
+    if read_result(run) is None:
+        raise RunError(f"--train.start-from {run}: there is no finished run; give the workdir of one")
+    checkpoint = read_best(run / CHECKPOINTS)
     if checkpoint is None:
-        raise RunError(f"--train.start-from {folder}: it has no checkpoint that names its arrays; train it again")
-    digest = hashlib.sha256(json.dumps(described(checkpoint.best)).encode())
-    for array in jax.tree.leaves(checkpoint.best):
+        raise RunError(f"--train.start-from {run}: it has no checkpoint that names its arrays; train it again")
+    return Start(run, checkpoint.contract, checkpoint.best, _sha256(checkpoint.best))
+
+
+def _sha256(variables: Any) -> str:
+    digest = hashlib.sha256(json.dumps(described(variables)).encode())
+    for array in jax.tree.leaves(variables):
         digest.update(array.tobytes())
-    return Start(folder, checkpoint.contract, checkpoint.best, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def with_start(config: RunConfig) -> RunConfig:
@@ -122,7 +130,7 @@ def fitted(start: Start, config: RunConfig, contract: InputContract, initial: An
     params = [name for name in arrays if name.startswith("params/")]
     new = [name for name in params if name not in chosen]
     if len(new) == len(params):
-        raise RunError(f"--train.start-from {start.folder}: no parameter has the name and shape of one of this network")
+        raise RunError(f"--train.start-from {start.run}: no parameter has the name and shape of one of this network")
     other_leads = () if columns == [*range(len(start.contract.leads))] else of_leads
     _check_frozen(config.train.freeze, arrays, {name for name in chosen if name not in other_leads})
     taken = {name.removeprefix("params/"): name in chosen for name in params}
@@ -170,10 +178,10 @@ def _sentences(start: Start, contract: InputContract, total: int, new: Sequence[
     names = [name.removeprefix("params/") for name in new]
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     told = f"; new: {', '.join(names[:SHOWN])}{rest}" if names else ""
-    found = [f"{total - len(new)} of {total} arrays of parameters are those of {start.folder}{told}"]
+    found = [f"{total - len(new)} of {total} arrays of parameters are those of {start.run}{told}"]
     if start.contract.rate_hz != contract.rate_hz:
         found.append(
-            f"{start.folder} was trained at {start.contract.rate_hz:g} Hz, this set has {contract.rate_hz:g} Hz: its "
+            f"{start.run} was trained at {start.contract.rate_hz:g} Hz, this set has {contract.rate_hz:g} Hz: its "
             "kernels have another length in time here"
         )
     return tuple(found)
