@@ -19,7 +19,7 @@ from ecg_jax.config import ModelConfig, RunConfig, with_fields
 from ecg_jax.dataset.batch import InputContract
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.export import measure
-from ecg_jax.export.exporting import export
+from ecg_jax.export.exporting import RUNTIMES, cost_of_file, export
 from ecg_jax.export.formats import FORMATS
 from ecg_jax.export.function import window_function
 from ecg_jax.inference import load, predict_split
@@ -172,6 +172,15 @@ def test_an_operation_that_cannot_be_written_is_named(suffix, operation):
         FORMATS[suffix].write(function, "float32", windows())
     assert "\n" not in str(error.value)
     assert FORMATS[".stablehlo"].write(function, "float32", windows())
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_file_of_a_network_that_is_not_trained_is_measured(runtime):
+    milliseconds, size = cost_of_file(
+        RunConfig(model=TINY), runtime, window_samples=SAMPLES, leads=LEADS, labels=3, rate_hz=100.0
+    )
+    assert 0 < milliseconds < 1000
+    assert size > 1000
 
 
 def run_export(*arguments):

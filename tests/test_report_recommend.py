@@ -1,5 +1,6 @@
 """What `ecg-jax recommend` prints for a study, and the command that trains the recommended scale."""
 
+import json
 import shlex
 import sys
 
@@ -8,6 +9,7 @@ from study_fakes import GRID, Fakes, begun, with_levels, worked
 
 from ecg_jax.cli import main
 from ecg_jax.report.recommend import advise
+from ecg_jax.study.latency import machine
 from ecg_jax.study.runner import Runner
 
 
@@ -35,6 +37,16 @@ def test_the_command_that_is_printed_trains_that_scale(study, monkeypatch):
     assert (config.model.depth, config.train.epochs, config.train.batch_size) == (1, 3, 32)
     assert (config.data.window_seconds, config.train.learning_rate) == (2.0, 3e-3)
     assert f"d1_c{config.model.channels}_k3_lr0.003_s0" in {file.parent.name for file in trained}
+
+
+def test_with_a_runtime_latency_and_bytes_are_those_of_the_exported_files(study):
+    costs = Runner(measure_file=lambda study, scale, runtime: (10.0 / scale["depth"], 1000 * scale["depth"]))
+    lines = advise(study, {"latency_ms": 6.0}, runner=costs, runtime="onnx")
+    assert lines[0].startswith("scale        depth 2") or lines[1].startswith("scale        depth 2")
+    assert any(line.startswith("costs        5 ms per window on ") and line.endswith("for onnx") for line in lines)
+    assert "costs        2,000 bytes of the exported file" in lines
+    measured = json.loads((study / "latency.json").read_text())
+    assert {name for name in measured if "onnx" in name} == {machine("onnx"), "bytes, onnx"}
 
 
 def test_an_impossible_budget_is_one_line(study, capsys):

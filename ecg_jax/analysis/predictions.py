@@ -13,7 +13,7 @@ from ecg_jax.analysis.axes import READY_MADE, Axis, Level, Scale
 from ecg_jax.errors import ConfigError
 from ecg_jax.target import Target
 
-COSTS = ("parameters", "macs", "seconds", "latency_ms")
+COSTS = ("parameters", "macs", "seconds", "latency_ms", "bytes")
 FEWEST_OF_A_CLASS = 5  # records with and without a label that a metric of it needs in a fold, for its variance
 
 Score = Callable[[np.ndarray, np.ndarray], float]
@@ -53,7 +53,7 @@ class StudyPredictions:
 
         Args:
             trials: [R] mappings with the level of each axis and `seed`; where known also `parameters`, `macs`,
-                `seconds`, `latency_ms`, `learning_rate`, `receptive_field_samples`, `receptive_field_ms` and
+                `seconds`, `latency_ms`, `bytes`, `learning_rate`, `receptive_field_samples`, `receptive_field_ms` and
                 `validation_macro_auroc`. A scale has each seed once.
             labels: [N, K] of 0 and 1.
             probabilities: [R, N, K]; of a cross-fitted trial those of the run that held the record out.

@@ -21,6 +21,7 @@ UNITS = {
     "parameters": "parameters",
     "macs": "MACs per window",
     "latency_ms": "ms per window",
+    "bytes": "bytes of the exported file",
     "seconds": "s of training",
 }
 TOLERATED = 0.005  # AUROC

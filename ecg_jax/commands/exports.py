@@ -34,12 +34,15 @@ def export(
     from ecg_jax.export.formats import format_of
     from ecg_jax.inference import predict_split
     from ecg_jax.study.latency import machine
+    from ecg_jax.training.result import read_result
 
     format_of(to, precision)  # before the records are predicted
     model, predictions = predict_split(workdir, "validation", data=data, allow_code=allow_code)
-    proof = export_network(
-        to, model.config, model.contract, model.variables, model.thresholds, predictions, precision=precision
-    )
+    evaluated = read_result(workdir, "test")
+    scaled = (evaluated.calibration or {}).get("scaled") if evaluated else None
+    parts = (model.config, model.contract, model.variables, model.thresholds, predictions)
+    calibration = scaled["scaling"] if scaled else None
+    proof = export_network(to, *parts, calibration=calibration, precision=precision)
     before, after = (
         "not defined" if value is None else f"{value:.4f}" for value in (proof.auroc_before, proof.auroc_after)
     )

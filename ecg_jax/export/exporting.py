@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from ecg_jax.config import RunConfig
@@ -10,11 +11,19 @@ from ecg_jax.dataset.batch import InputContract
 from ecg_jax.errors import ConfigError
 from ecg_jax.export.formats import format_of
 from ecg_jax.export.function import Precision, contract_of, window_function
-from ecg_jax.export.proof import Proof, prove, windows_of
+from ecg_jax.export.proof import Proof, measured, prove, windows_of
 from ecg_jax.files import naming, temporary_folder, write_bytes
+from ecg_jax.models.resnet import build_network
+from ecg_jax.target import Target
 from ecg_jax.training.result import SplitPredictions
 
 MEASURING_WINDOWS = 256  # by which the ranges of 8 bits are measured
+RUNTIMES: dict[str, tuple[str, Precision]] = {
+    "onnx": (".onnx", "float32"),
+    "tflite": (".tflite", "float32"),
+    "tflite-int8": (".tflite", "int8"),
+}
+"""What `recommend --runtime` may be -> the file that it runs."""
 
 
 def export(
@@ -25,6 +34,7 @@ def export(
     thresholds: np.ndarray | None,
     predictions: SplitPredictions,
     *,
+    calibration: Any = None,
     precision: Precision = "float32",
 ) -> Proof:
     """Writes a trained network to a file whose suffix names the format, unless the file's predictions are others.
@@ -36,6 +46,7 @@ def export(
         variables: of its network.
         thresholds: [K], None where labels exclude each other.
         predictions: of the run on its validation records, with which the file is compared.
+        calibration: of the run, for the contract; see `contract_of`.
         precision: of the numbers in the file.
 
     Returns:
@@ -48,7 +59,9 @@ def export(
     kind = format_of(to, precision)
     if not to.parent.is_dir():
         raise ConfigError(f"--to is {to}, but there is no folder {to.parent}; make it, or give another file")
-    facts = contract_of(config, contract, thresholds, fingerprint=predictions.prepared.fingerprint)
+    facts = contract_of(
+        config, contract, thresholds, fingerprint=predictions.prepared.fingerprint, calibration=calibration
+    )
     function = window_function(config, contract, variables, facts | {"precision": precision})
     windows = windows_of(predictions, config.evaluate, contract.window_samples)
     some = np.unique(np.linspace(0, len(windows.record) - 1, MEASURING_WINDOWS).astype(int))
@@ -61,3 +74,31 @@ def export(
         proof = prove(file, windows, precision, config.evaluate, exact=exact)
     write_bytes(to, content)
     return proof
+
+
+def cost_of_file(
+    config: RunConfig, runtime: str, *, window_samples: int, leads: int, labels: int, rate_hz: float
+) -> tuple[float, int]:
+    """The milliseconds of one window on this machine, and the bytes, of the exported file of an untrained network.
+
+    Raises:
+        ConfigError, RunError: as for `export`.
+    """
+    suffix, precision = RUNTIMES[runtime]
+    kind = format_of(Path(f"model{suffix}"), precision)
+    contract = InputContract(
+        rate_hz,
+        tuple(f"lead {number}" for number in range(leads)),
+        Target("multilabel", tuple(f"label {number}" for number in range(labels))),
+        window_samples,
+        (0.0,) * leads,
+        (1.0,) * leads,
+        config.data.normalise,
+    )
+    windows = np.random.default_rng(0).normal(size=(MEASURING_WINDOWS, window_samples, leads)).astype(np.float32)
+    variables = build_network(config, labels).init(jax.random.key(0), windows[:1], train=False)
+    facts = contract_of(config, contract, None, fingerprint="")
+    with temporary_folder() as folder:
+        file = folder / f"model{suffix}"
+        file.write_bytes(kind.write(window_function(config, contract, variables, facts), precision, windows))
+        return float(measured(file, windows[:1])["latency_ms"]), file.stat().st_size

@@ -70,9 +70,18 @@ def window_function(
 
 
 def contract_of(
-    config: RunConfig, contract: InputContract, thresholds: np.ndarray | None, *, fingerprint: str
+    config: RunConfig,
+    contract: InputContract,
+    thresholds: np.ndarray | None,
+    *,
+    fingerprint: str,
+    calibration: Any = None,
 ) -> dict[str, Any]:
-    """The contract of a run as JSON values; `thresholds` [K] are None where labels exclude each other."""
+    """The contract of a run as JSON values.
+
+    `thresholds` [K] are None where labels exclude each other; `calibration` is a scaling (`evaluation.calibration`) for
+    whoever wants probabilities that are calibrated, None if the run has none. The function does not apply it.
+    """
     target, n_leads = contract.target, len(contract.leads)
     return {
         "input": {"name": INPUT, "shape": ["batch", contract.window_samples, n_leads], "type": "float32", "unit": "mV"},
@@ -85,5 +94,6 @@ def contract_of(
         "labels": list(target.names),
         "kind": target.kind,
         "thresholds": None if thresholds is None else dict(zip(target.names, thresholds.tolist(), strict=True)),
+        "calibration": calibration,
         "training_set": fingerprint,
     }

@@ -36,6 +36,7 @@ COST_TITLES = {
     "macs": "multiply-accumulates (MACs) per window",
     "seconds": "measured training time, s",
     "latency_ms": "latency of one window, ms",
+    "bytes": "bytes of the exported file",
 }
 NUMBERS = {
     "mean": ("macro AUROC", ".4f"),
@@ -46,6 +47,7 @@ NUMBERS = {
     "macs": ("MACs", ",d"),
     "seconds": ("training, s", ",.1f"),
     "latency_ms": ("latency, ms", ",.2f"),
+    "bytes": ("bytes", ",d"),
 }
 """Number in a tooltip -> title and format."""
 Panels = list[Any]

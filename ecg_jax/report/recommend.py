@@ -24,6 +24,7 @@ def advise(
     tolerate: float = TOLERATED,
     data: Path | None = None,
     runner: Runner | None = None,
+    runtime: str | None = None,
     allow_code: bool = False,
 ) -> list[str]:
     """The lines that `ecg-jax recommend` prints about a study.
@@ -35,8 +36,8 @@ def advise(
     folder = open_study(folder_path, allow_code=allow_code)
     results = load_results(folder, data=data)
     predictions, rate_hz = results.finished(folder_path, commands(folder)[0]), folder.study.rate_hz
-    if "latency_ms" in budget or (folder_path / FILE).is_file():
-        predictions = with_latency(folder, predictions, runner or Runner())
+    if runtime or "latency_ms" in budget or (folder_path / FILE).is_file():
+        predictions = with_latency(folder, predictions, runner or Runner(), runtime)
     found = recommend(predictions, budget, label=label, tolerate=tolerate)
     value = "not known: too few test records of a class to select on one half and measure on the other"
     if found.quality is not None:
@@ -62,15 +63,15 @@ def advise(
         if found.guaranteed is not None:
             guaranteed = f"the cheapest scale that is known to lose at most {tolerate:g} is {text(found.guaranteed)}"
         lines.append(f"guarantee    it loses at most {found.may_lose:.4f} (95 %, all scales at once); {guaranteed}")
-    return [*results.notes, *lines, *_cost_lines(found), f"train it     {_command(folder, found, data)}"]
+    return [*results.notes, *lines, *_cost_lines(found, runtime), f"train it     {_command(folder, found, data)}"]
 
 
-def _cost_lines(found: Recommendation) -> list[str]:
+def _cost_lines(found: Recommendation, runtime: str | None) -> list[str]:
     lines = []
     for name, cost in found.costs.items():
         if cost is not None:
             extremes = f" ({cost.low:,.4g} to {cost.high:,.4g} over its trials)" if cost.low != cost.high else ""
-            on = f" on {machine()}" if name == "latency_ms" else ""
+            on = f" on {machine(runtime)}" if name == "latency_ms" else ""
             value = f"{cost.value:,.4g}" if name in ("seconds", "latency_ms") else f"{cost.value:,.0f}"
             lines.append(f"costs        {value} {UNITS[name]}{extremes}{on}")
     return lines

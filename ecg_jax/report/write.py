@@ -30,7 +30,7 @@ from ecg_jax.report.best_groups import best_by_group
 from ecg_jax.report.html_page import About, figures, page
 from ecg_jax.report.study_warnings import Course, StudyWarning, study_warnings
 from ecg_jax.study.design import Trial
-from ecg_jax.study.latency import forget, latencies, machine
+from ecg_jax.study.latency import costs_of_files, forget, latencies, machine
 from ecg_jax.study.results import Row, StudyResults, load_results, write_trials
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.workdir import REPLICATES, STUDY, UNREADABLE, StudyFolder, open_study, read_object
@@ -56,13 +56,14 @@ def write_report(
     data: Path | None = None,
     runner: Runner | None = None,
     again: bool = False,
+    runtime: str | None = None,
     allow_code: bool = False,
 ) -> Report:
     """Reads the finished trials of a study, analyses them and writes the report into its folder.
 
     `data` is where the prepared set is now, if it was moved; `runner` measures the latencies. With `again` all are
-    measured again, because those of an earlier report were measured during trainings. With `allow_code` the functions
-    that the study names are imported.
+    measured again, because those of an earlier report were measured during trainings. With `runtime` they are those of
+    exported files. With `allow_code` the functions that the study names are imported.
 
     Raises:
         RunError: there is no study, it names code that is not allowed, or the prepared set is not that of the study.
@@ -73,7 +74,7 @@ def write_report(
     if results.predictions is not None:
         if again:
             forget(folder_path)
-        predictions = with_latency(folder, results.predictions, runner or Runner())
+        predictions = with_latency(folder, results.predictions, runner or Runner(), runtime)
         looks = looks_with(folder_path, predictions)
         analysis = analyse(predictions, look=len(looks))
         results = replace(results, rows=with_test(results.rows, predictions))
@@ -95,7 +96,9 @@ def write_report(
 
     study, name = folder.study, folder.path.resolve().name
     shown_data = shown(data or study.base.data.path)
-    about = About(name, shown_data, study, results, commands(folder), versions(), machine(), tuple(warnings), groups)
+    about = About(
+        name, shown_data, study, results, commands(folder), versions(), machine(runtime), tuple(warnings), groups
+    )
     scales = analysis.scales if analysis else validation_means(results.rows or results.pilot, about.axes)
     drawn = figures(analysis, scales, _curves(folder, results.rows), about)
     for old in (*folder_path.glob("figures/*.svg"), *folder_path.glob("figures/*.png")):
@@ -182,12 +185,19 @@ def conclude_study(folder: StudyFolder, console: Console) -> None:
     say(*written.answer, f"report: {written.page}")
 
 
-def with_latency(folder: StudyFolder, predictions: StudyPredictions, runner: Runner) -> StudyPredictions:
-    """The same predictions; their trials have the latency of one window on this machine."""
-    known = latencies(folder, predictions.scales, runner)
+def with_latency(
+    folder: StudyFolder, predictions: StudyPredictions, runner: Runner, runtime: str | None = None
+) -> StudyPredictions:
+    """The same predictions; their trials have the latency of one window on this machine, of the exported file and with
+    its bytes if a runtime is given.
+    """
+    if runtime is None:
+        known = {scale: {"latency_ms": ms} for scale, ms in latencies(folder, predictions.scales, runner).items()}
+    else:
+        known = costs_of_files(folder, predictions.scales, runner, runtime)
     scales = (predictions.scales[place] for place in predictions.scale_of)
     trials = zip(predictions.trials, scales, strict=True)
-    return predictions.with_trials([{**trial, "latency_ms": known[scale]} for trial, scale in trials])
+    return predictions.with_trials([{**trial, **known[scale]} for trial, scale in trials])
 
 
 def with_test(rows: Sequence[Row], predictions: StudyPredictions) -> list[Row]:

@@ -29,6 +29,23 @@ def latencies(folder: StudyFolder, scales: Iterable[Scale], runner: Runner) -> d
     return found
 
 
+def costs_of_files(
+    folder: StudyFolder, scales: Iterable[Scale], runner: Runner, runtime: str
+) -> dict[Scale, dict[str, float]]:
+    """`latency_ms` and `bytes` of the exported file of each scale, kept as those of `latencies` are."""
+    path = folder.path / FILE
+    by_machine = _read(path)
+    known_ms, known_bytes = (by_machine.setdefault(key, {}) for key in (machine(runtime), f"bytes, {runtime}"))
+    found = {}
+    for scale in scales:
+        if scale.name not in known_ms or scale.name not in known_bytes:
+            milliseconds, size = runner.measure_file(folder.study, scale, runtime)
+            known_ms[scale.name], known_bytes[scale.name] = round(milliseconds, 4), size
+            write_text(path, json.dumps(by_machine, indent=2) + "\n")
+        found[scale] = {"latency_ms": known_ms[scale.name], "bytes": known_bytes[scale.name]}
+    return found
+
+
 def forget(path: Path) -> None:
     """Removes the latencies of this machine from the folder of a study, so that they are measured again."""
     by_machine = _read(path / FILE)
@@ -53,13 +70,14 @@ def _read(path: Path) -> dict[str, dict[str, float]]:
     return by_machine
 
 
-def machine() -> str:
-    """The names of the processor and accelerator of this machine, without its host name."""
+def machine(runtime: str | None = None) -> str:
+    """The names of the processor and accelerator of this machine, without its host name, and a runtime on it."""
     import jax
 
     device = jax.devices()[0]
     accelerator = "" if device.platform == "cpu" else f", {device.device_kind}"
-    return f"{_processor()}, {os.cpu_count()} cores{accelerator}"
+    name = f"{_processor()}, {os.cpu_count()} cores{accelerator}"
+    return name if runtime is None else f"{name}, exported for {runtime}"
 
 
 def _processor() -> str:

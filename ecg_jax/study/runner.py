@@ -48,6 +48,14 @@ def measure_latency(study: Study, scale: Scale) -> float:
     return latency_ms(study.config(scale), **shape)
 
 
+def measure_file(study: Study, scale: Scale, runtime: str) -> tuple[float, int]:
+    """Milliseconds that the exported network of a scale takes for one window on this machine, and the file's bytes."""
+    from ecg_jax.export.exporting import cost_of_file
+
+    shape = {"window_samples": window_samples(study, scale), "leads": study.leads, "labels": study.labels}
+    return cost_of_file(study.config(scale), runtime, **shape, rate_hz=study.rate_hz)
+
+
 def measure_run(config: RunConfig) -> tuple[float, float]:
     """Seconds that a run will take, and seconds before its first step is done."""
     from ecg_jax.training.timing import run_seconds
@@ -108,6 +116,7 @@ class Runner:
     keep_compiled: Callable[[Path], None] = keep_compiled
     measure_together: Callable[[Sequence[RunConfig]], int] = measure_together
     measure_rest: Callable[[RunConfig], tuple[float, float]] = measure_rest
+    measure_file: Callable[[Study, Scale, str], tuple[float, int]] = measure_file
 
     def finish(
         self,
