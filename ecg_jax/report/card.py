@@ -190,7 +190,9 @@ def not_tested(
             said.append(
                 f"{_list(without)} on {other.split.removeprefix('external_')}, of which no label is paired with them."
             )
-    said.append(f"Recordings without some of the leads {', '.join(contract.leads)}, by themselves.")
+    n_leads = len(contract.leads)
+    some = f"Recordings that lack some of the {n_leads} leads, by themselves." if n_leads > 1 else ""
+    said.append(some or f"Other leads than {contract.leads[0]}.")
     said.append("Any benefit or harm to patients: these are figures on recordings of archives.")
     return said
 
