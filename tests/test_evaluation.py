@@ -195,3 +195,4 @@ def test_intervals_lie_around_the_value():
     for name in ("macro_auroc", "macro_auprc", "macro_f1", "brier"):
         figure = figures["metrics"][name]
         assert figure["low"] < figure["value"] < figure["high"], name
+    assert figures["metrics"]["ece"]["low"] is figures["metrics"]["ece"]["high"] is None  # chance raises it

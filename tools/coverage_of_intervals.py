@@ -87,7 +87,7 @@ def covered(args: Args, n_patients: int, truth: Figures) -> dict[str, dict[str, 
         other, _ = simulated(random, n_patients, separation=0.9)
         for name, found in figures(own, is_woman, other, args.resamples).items():
             low, high, true = found["low"], found["high"], truth[name]["value"]
-            if low is None or high is None or true is None:
+            if low is None or high is None or true is None:  # a calibration error has no interval
                 continue
             known[name] += 1
             below[name] += high < true

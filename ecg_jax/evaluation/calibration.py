@@ -10,7 +10,7 @@ import numpy as np
 from ecg_jax.evaluation import metrics
 from ecg_jax.evaluation.operating import share
 from ecg_jax.evaluation.predicted import Predicted
-from ecg_jax.evaluation.summary import figure, in_blocks
+from ecg_jax.evaluation.summary import BIASED, figure, in_blocks
 from ecg_jax.target import Target
 
 LEAST = 1e-7
@@ -95,8 +95,9 @@ def calibration(predicted: Predicted, weight: np.ndarray) -> dict[str, Any]:
     """How far the probabilities are right, with intervals over resamples of the patients with weights [R, N].
 
     Returns:
-        `brier` and `ece` over all labels, and `per_label`: name -> `slope`, `intercept` (with the slope 1) and `bins`,
-        the bins with records: `low` and `high`, their `records`, the mean `probability` and the `observed` share.
+        `brier` and, without an interval, `ece` over all labels, and `per_label`: name -> `slope`, `intercept` (with the
+        slope 1) and `bins`, the bins with records: `low` and `high`, their `records`, the mean `probability` and the
+        `observed` share.
     """
     label, probability = predicted.label, predicted.probability
     once = np.ones((1, len(label)))
@@ -123,7 +124,9 @@ def calibration(predicted: Predicted, weight: np.ndarray) -> dict[str, Any]:
             for b in np.flatnonzero(n).tolist()
         ]
         per_label[name] = found
-    return {name: figure(point[name][0], resampled[name]) for name in _OVERALL} | {"per_label": per_label}
+    return {name: figure(point[name][0], resampled[name], biased=name in BIASED) for name in _OVERALL} | {
+        "per_label": per_label
+    }
 
 
 _OVERALL = {"brier": metrics.brier, "ece": metrics.ece}

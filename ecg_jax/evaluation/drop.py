@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ecg_jax.evaluation.predicted import Predicted
-from ecg_jax.evaluation.summary import figure, in_blocks, metric_values, patient_resamples
+from ecg_jax.evaluation.summary import BIASED, figure, in_blocks, metric_values, patient_resamples
 
 
 def drop(own: Predicted, other: Predicted, *, resamples: int) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def drop(own: Predicted, other: Predicted, *, resamples: int) -> dict[str, Any]:
     def difference(part: int, name: str, k: Any) -> dict[str, float | None]:
         mine, theirs = own_point[part][name][0][k], other_point[part][name][0][k]
         resampled = own_parts[part][name][:, k] - other_parts[part][name][:, k]
-        return {"own": float(mine), "other": float(theirs), **figure(mine - theirs, resampled)}
+        return {"own": float(mine), "other": float(theirs), **figure(mine - theirs, resampled, biased=name in BIASED)}
 
     return {
         "labels": names,

@@ -14,6 +14,8 @@ from ecg_jax.evaluation.thresholds import fit_thresholds
 from ecg_jax.target import Target
 
 MOST_WEIGHTS = 2**24  # that are resampled at a time; several arrays of 128 MB
+BIASED = frozenset({"ece"})
+"""Metrics that chance raises, in resamples more than in the records: their intervals would rarely contain the truth."""
 ALL = slice(None)
 Figure = dict[str, float | None]
 """A `value` with `low` and `high`, its 95 % interval; None where it is not defined."""
@@ -138,7 +140,7 @@ def with_intervals(
     point, point_by_label = values_of(np.ones((1, weight.shape[1])))
     resampled, resampled_by_label = in_blocks(values_of, weight)
     return (
-        {name: figure(point[name][0], resampled[name]) for name in point},
+        {name: figure(point[name][0], resampled[name], biased=name in BIASED) for name in point},
         [
             {name: figure(point_by_label[name][0, k], resampled_by_label[name][:, k]) for name in point_by_label}
             for k in range(networks[0].label.shape[1])
@@ -181,9 +183,9 @@ def interval(values: np.ndarray) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def figure(value: float, resampled: np.ndarray) -> Figure:
-    """A value with its interval from resamples [R]; all None if it is not defined."""
+def figure(value: float, resampled: np.ndarray, *, biased: bool = False) -> Figure:
+    """A value with its interval from resamples [R], but for a biased one; all None if it is not defined."""
     if math.isnan(value):
         return {"value": None, "low": None, "high": None}
-    low, high = interval(resampled) or (None, None)
+    low, high = (None if biased else interval(resampled)) or (None, None)
     return {"value": float(value), "low": low, "high": high}
