@@ -89,9 +89,7 @@ def _draw(
     note = "" if len(shown) == len(names) else f"; not shown: {', '.join(names[k] for k in ranked[MOST_LABELS:])}"
     text = f"time from the start of the recording; shaded where the label is decided, with its share of the time{note}"
     if len(parts) < len(length):
-        text += (
-            "\nline: mean of the stretches of a step, band: their range, shade: share of them that are decided"
-        )
+        text += "\nline: mean of the stretches of a step, band: their range, shade: share of them that are decided"
     rows[-1].set_xlabel(text, fontsize=8)
     return figure
 
