@@ -338,7 +338,7 @@ def test_wrong_requests_are_one_line(command, says, finished, folder, monkeypatc
 
 @pytest.mark.slow  # prepares 1,300 recordings and trains for some minutes
 def test_the_right_segment_is_found_in_90_percent_of_the_records_of_six_labels(tmp_path):
-    """By occlusion; by integrated gradients it is found as often over all labels. Shuffled parameters change the shares."""
+    """By occlusion; by integrated gradients as often over all labels. Shuffled parameters change the shares."""
     pytest.importorskip("neurokit2", reason="the extra [explain] is not installed")
     data, workdir, found = tmp_path / "set", tmp_path / "run", tmp_path / "found.json"
     assert called("prepare", "synthetic", "--records", "1300", "--to", str(data)) == 0
