@@ -19,7 +19,7 @@ from ecg_jax.config import ModelConfig, RunConfig, with_fields
 from ecg_jax.dataset.batch import InputContract
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.export import measure
-from ecg_jax.export.exporting import RUNTIMES, cost_of_file, export
+from ecg_jax.export.exporting import RUNTIMES, cost_of_file, export, usual
 from ecg_jax.export.formats import FORMATS
 from ecg_jax.export.function import window_function
 from ecg_jax.inference import load, predict_split
@@ -172,6 +172,14 @@ def test_an_operation_that_cannot_be_written_is_named(suffix, operation):
         FORMATS[suffix].write(function, "float32", windows())
     assert "\n" not in str(error.value)
     assert FORMATS[".stablehlo"].write(function, "float32", windows())
+
+
+def test_windows_with_a_spike_do_not_set_the_ranges_of_8_bits():
+    signal_mv = np.concatenate([windows()] * 4)
+    signal_mv[1, 3, 2] = 40.0
+    chosen = usual(signal_mv)
+    assert np.nanmax(chosen) < 5
+    assert 0 < len(chosen) < len(signal_mv)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

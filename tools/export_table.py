@@ -51,8 +51,8 @@ def main(args: Args) -> None:
                 row |= {"precision": precision, "refused": str(error)}
             rows.append(row)
             say(_line(row))
+            write_text(args.json, json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
     say(f"Measured on {machine()}, with one thread (StableHLO: as many as JAX takes).")
-    write_text(args.json, json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
 
 
 def _line(row: dict[str, Any]) -> str:

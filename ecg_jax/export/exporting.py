@@ -64,8 +64,7 @@ def export(
     )
     function = window_function(config, contract, variables, facts | {"precision": precision})
     windows = windows_of(predictions, config.evaluate, contract.window_samples)
-    some = np.unique(np.linspace(0, len(windows.record) - 1, MEASURING_WINDOWS).astype(int))
-    content = kind.write(function, precision, windows.signal_mv[some])
+    content = kind.write(function, precision, usual(windows.signal_mv))
     with temporary_folder() as folder:
         file = folder / f"model{to.suffix}"
         with naming(file):
@@ -74,6 +73,20 @@ def export(
         proof = prove(file, windows, precision, config.evaluate, exact=exact)
     write_bytes(to, content)
     return proof
+
+
+def usual(signal_mv: np.ndarray) -> np.ndarray:
+    """Some of the windows [M, T, L] whose largest deviation from a lead's mean is not above the median.
+
+    The range of 8 bits reaches to the largest value that is seen: a spike in one window would leave few steps for all.
+    """
+    recorded = np.isfinite(signal_mv)
+    mean_mv = np.sum(signal_mv, axis=1, keepdims=True, where=recorded) / np.maximum(
+        recorded.sum(axis=1, keepdims=True), 1
+    )
+    largest_mv = np.max(np.abs(signal_mv - mean_mv), axis=(1, 2), where=recorded, initial=0.0)
+    some = signal_mv[largest_mv <= np.median(largest_mv)]
+    return some[np.unique(np.linspace(0, len(some) - 1, MEASURING_WINDOWS).astype(int))]
 
 
 def cost_of_file(
