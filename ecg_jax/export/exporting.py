@@ -8,7 +8,7 @@ import numpy as np
 
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.batch import InputContract
-from ecg_jax.errors import ConfigError
+from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.export.formats import format_of
 from ecg_jax.export.function import Precision, contract_of, window_function
 from ecg_jax.export.proof import Proof, measured, prove, windows_of
@@ -64,29 +64,36 @@ def export(
     )
     function = window_function(config, contract, variables, facts | {"precision": precision})
     windows = windows_of(predictions, config.evaluate, contract.window_samples)
-    content = kind.write(function, precision, usual(windows.signal_mv))
-    with temporary_folder() as folder:
-        file = folder / f"model{to.suffix}"
-        with naming(file):
-            file.write_bytes(content)
-        exact = config.model.precision == "float32"
-        proof = prove(file, windows, precision, config.evaluate, exact=exact)
-    write_bytes(to, content)
-    return proof
+    refusal: RunError | None = None
+    for signal_mv in (windows.signal_mv, usual(windows.signal_mv)) if precision == "int8" else (windows.signal_mv,):
+        some = np.unique(np.linspace(0, len(signal_mv) - 1, MEASURING_WINDOWS).astype(int))
+        content = kind.write(function, precision, signal_mv[some])
+        with temporary_folder() as folder:
+            file = folder / f"model{to.suffix}"
+            with naming(file):
+                file.write_bytes(content)
+            exact = config.model.precision == "float32"
+            try:
+                proof = prove(file, windows, precision, config.evaluate, exact=exact)
+            except RunError as error:
+                refusal = error
+                continue
+        write_bytes(to, content)
+        return proof
+    raise refusal or RunError(f"{to} has no windows to be compared with")
 
 
 def usual(signal_mv: np.ndarray) -> np.ndarray:
-    """Some of the windows [M, T, L] whose largest deviation from a lead's mean is not above the median.
+    """The windows of [M, T, L] whose largest deviation from a lead's mean is not above the median.
 
-    The range of 8 bits reaches to the largest value that is seen: a spike in one window would leave few steps for all.
+    The range of 8 bits reaches to the largest value that is seen: a spike in one window leaves few steps for others.
     """
     recorded = np.isfinite(signal_mv)
     mean_mv = np.sum(signal_mv, axis=1, keepdims=True, where=recorded) / np.maximum(
         recorded.sum(axis=1, keepdims=True), 1
     )
     largest_mv = np.max(np.abs(signal_mv - mean_mv), axis=(1, 2), where=recorded, initial=0.0)
-    some = signal_mv[largest_mv <= np.median(largest_mv)]
-    return some[np.unique(np.linspace(0, len(some) - 1, MEASURING_WINDOWS).astype(int))]
+    return signal_mv[largest_mv <= np.median(largest_mv)]
 
 
 def cost_of_file(
