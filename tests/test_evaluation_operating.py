@@ -322,3 +322,10 @@ def test_a_share_of_all_has_the_exact_interval_of_its_patients():
     assert point["sensitivity"] == {"value": 1.0, "low": pytest.approx(0.025 ** (1 / 20)), "high": 1.0}
     bins = cal.calibration(of, patient_resamples(patients, resamples=50))["per_label"]["a"]["bins"]
     assert bins[0]["observed"] == {"value": 0.0, "low": 0.0, "high": pytest.approx(1 - 0.025 ** (1 / 20))}
+
+
+def test_the_patients_of_the_two_sets_of_a_drop_are_drawn_independently():
+    of = made()
+    found = drop(of, of, resamples=200)["metrics"]["macro_auroc"]
+    assert found["value"] == 0
+    assert found["low"] < -0.01 < 0.01 < found["high"]
