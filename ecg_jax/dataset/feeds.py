@@ -8,7 +8,7 @@ TensorFlow is loaded only when a host feed is read. May import jax and flax.
 
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import islice
 from typing import Any, Literal, NamedTuple
@@ -120,7 +120,7 @@ class ResidentFeed:
         self._devices = devices
         joined = _joined(recordings, indices, window, split=split)
         signal = devices.put_parts(joined.signal, fill=MISSING) if split else devices.put_everywhere(joined.signal)
-        self.arrays = devices.put_everywhere(joined.replace(signal=())).replace(signal=signal)
+        self.arrays = replace(devices.put_everywhere(replace(joined, signal=())), signal=signal)
 
     def stream(self, rows_at: RowsAt, number: int) -> Iterator[tuple[Rows, Any, int]]:
         """Yields, for steps 0 to `number`, the rows of several steps and their number, on the devices and as an int."""

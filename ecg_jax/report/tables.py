@@ -87,6 +87,7 @@ def one_rate_table(found: Mapping[str, OneRate]) -> Table:
     table = Table("base channels", *names)
     for base, one in found.items():
         own = sum(rate == one.rate for rate in one.own_rates)
-        gains = change_text(one.effect, one.low, one.high), f"{one.largest:+.4f}", f"{one.choice_share:.0%}"
+        gain = "not known" if one.effect is None else change_text(one.effect, one.low, one.high)
+        gains = gain, f"{one.largest:+.4f}", f"{one.choice_share:.0%}"
         table.add_row(base, f"{one.rate:g}", f"{own} of {len(one.own_rates)}", *gains)
     return table
