@@ -25,7 +25,8 @@ def numbers(value):
 NUMBERS = [
     name
     for name in FIELDS
-    if not name.endswith("_folds") and all(type(number) in (int, float) for number in numbers(get_field(DEFAULT, name)))
+    if not name.endswith(("_folds", "freeze"))
+    and all(type(number) in (int, float) for number in numbers(get_field(DEFAULT, name)))
 ]
 
 
