@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ecg_jax.config import EvaluateConfig, RunConfig, flags
@@ -23,7 +22,6 @@ from ecg_jax.errors import RunError
 from ecg_jax.evaluation.pooling import decide, pool_windows
 from ecg_jax.file_layout import FileLayout, reader_of
 from ecg_jax.import_path import check_allowed
-from ecg_jax.models.resnet import build_network
 from ecg_jax.records import MISSING, Quantised, Rejected
 from ecg_jax.sources.listing import RecordRef
 from ecg_jax.terminal import command, say
@@ -32,6 +30,7 @@ from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import LARGER, Evaluator
 from ecg_jax.training.pack import check_network, read_pack
 from ecg_jax.training.result import RunResult, SplitPredictions, read_result
+from ecg_jax.training.variables import abstract_variables
 from ecg_jax.training.workdir import CHECKPOINTS, CONFIG, read_config
 
 Answer = dict[str, Any]
@@ -228,9 +227,7 @@ def load(workdir: Path, *, allow_code: bool = False) -> Model:
     if checkpoint is None:
         raise RunError(f"{folder} has no checkpoint; {again}")
     contract = checkpoint.contract
-    network = build_network(config, len(contract.target.names))
-    example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads)), jnp.float32)
-    shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
+    shapes = abstract_variables(config, contract)
     like = {"params": shapes["params"], "batch_stats": shapes.get("batch_stats", {})}
     whole = read_checkpoint(folder, best=like) or checkpoint
     say(*(f"{note}; the one before is used" for note in whole.damaged), file=sys.stderr)

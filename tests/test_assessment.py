@@ -1,84 +1,30 @@
 """A run on its own split and on other sets: whose records, which labels, at which thresholds, and how much is lost."""
 
-import contextlib
-import csv
-import io
 import json
 import shlex
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
+from assessed import QUIET, called
 from sklearn.metrics import f1_score, recall_score, roc_auc_score
 
 from ecg_jax.assessment.external import NO_SINGLE_LABEL, TRAINED_ON, evaluate_external, is_external
+from ecg_jax.assessment.flags import AssessmentFlags
 from ecg_jax.assessment.split import evaluate
-from ecg_jax.assessment.wishes import Wishes
-from ecg_jax.cli import main
-from ecg_jax.config import DataConfig, EvaluateConfig, ModelConfig, RunConfig, TrainConfig
 from ecg_jax.dataset.pairing import known_pairs, relabelled
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError, DataError, RunError
 from ecg_jax.sources import Synthetic, WfdbFolder
-from ecg_jax.synthetic import write
 from ecg_jax.target import Target
-from ecg_jax.training import run
 from ecg_jax.training.result import read_predictions, read_result
-
-QUIET = Console(quiet=True)
 
 
 def result_of(run, name):
     return json.loads((run / f"result_{name}.json").read_text())
-
-
-def called(*words) -> tuple[int, str]:
-    """Exit status and standard error of a command."""
-    output, error = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
-    with output, error as lines, pytest.raises(SystemExit) as end:
-        main([str(word) for word in words])
-    return int(end.value.code or 0), lines.getvalue()
-
-
-@pytest.fixture(scope="module")
-def evaluated(finished, tmp_path_factory) -> Path:
-    """A copy of the finished run, evaluated on its test fold with all that can be wished for."""
-    folder = shutil.copytree(finished.workdir, tmp_path_factory.mktemp("assessment") / "run")
-    evaluate(folder, wishes=Wishes(at_sensitivity=0.9, at_specificity=0.8, calibrate="platt"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def recordings(tmp_path_factory) -> Path:
-    """Other recordings with the same labels, and a table with ages and sexes."""
-    folder = tmp_path_factory.mktemp("recordings") / "others"
-    write(folder, records=80, seed=7)
-    rows = list(csv.DictReader((folder / "labels.csv").open()))
-    with (folder / "labels.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, [*rows[0], "age", "sex"])
-        table.writeheader()
-        for n, row in enumerate(rows):
-            table.writerow(row | {"age": 20 + n, "sex": ("female", "male")[n % 2]})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def elsewhere(recordings, tmp_path_factory) -> Path:
-    """They as a prepared set."""
-    to = tmp_path_factory.mktemp("prepared") / "elsewhere"
-    prepare(PrepareConfig(WfdbFolder(recordings, recordings / "labels.csv"), to, workers=1), QUIET)
-    return to
-
-
-@pytest.fixture(scope="module")
-def external(evaluated, elsewhere):
-    """The result on that set."""
-    return evaluate_external(evaluated, elsewhere, wishes=Wishes(age_bins=(50,)))
 
 
 def test_evaluate_adds_groups_operating_points_and_calibration_beside_the_metrics(evaluated):
@@ -202,7 +148,7 @@ def test_a_map_pairs_one_label_with_several_and_says_what_the_set_does_not_have(
     assert about["map_labels_not_in_data"] == ["nothing"]
     assert about["records_left_out"] == {"in another fold": (~mine).sum()}
     assert "NORM" in about["run_labels_without_pair"]
-    evaluate_external(evaluated, elsewhere, wishes=Wishes(age_bins=(50,)))  # the other tests read this file
+    evaluate_external(evaluated, elsewhere, flags=AssessmentFlags(age_bins=(50,)))  # the other tests read this file
 
 
 @pytest.mark.parametrize(("content", "fault"), [
@@ -253,41 +199,18 @@ def test_a_split_of_another_set_is_refused(evaluated, elsewhere):
     (["--at-sensitivity", "95"], "--at-sensitivity is 95; give more than 0 and less than 1"),
     (["--age-bins", "60", "40"], "--age-bins is 60 40; give ascending ages"),
 ])  # fmt: skip
-def test_an_impossible_wish_is_one_line(evaluated, flags, fault):
+def test_an_impossible_value_of_a_flag_is_one_line(evaluated, flags, fault):
     status, error = called("evaluate", "--workdir", evaluated, *flags)
     assert status == 1
     assert fault in error
 
 
-def test_without_validation_predictions_a_wish_names_the_command_that_writes_them(evaluated, tmp_path):
+def test_without_validation_predictions_a_flag_names_the_command_that_writes_them(evaluated, tmp_path):
     alone = shutil.copytree(evaluated, tmp_path / "alone")
     (alone / "predictions_validation.csv").unlink()
     with pytest.raises(RunError, match=r"predictions_validation\.csv is missing, .* --split validation"):
-        evaluate(alone, wishes=Wishes(at_sensitivity=0.9))
+        evaluate(alone, flags=AssessmentFlags(at_sensitivity=0.9))
     evaluate(alone)  # nothing is chosen
-
-
-@pytest.fixture(scope="module")
-def exclusive(tmp_path_factory) -> Path:
-    """A run on recordings of which each has one of three labels."""
-    home = tmp_path_factory.mktemp("exclusive")
-    write(home / "files", records=120, seed=3)
-    rows = list(csv.DictReader((home / "files" / "labels.csv").open()))
-    kept = [row for row in rows if row["labels"] in ("NORM", "CLBBB", "STACH")]
-    with (home / "files" / "labels.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, rows[0])
-        table.writeheader()
-        table.writerows(kept)
-    source = WfdbFolder(home / "files", home / "files" / "labels.csv", exclusive=True)
-    prepare(PrepareConfig(source, home / "set", folds=3, workers=1), QUIET)
-    small = RunConfig(
-        data=DataConfig(path=home / "set", window_seconds=2.0),
-        model=ModelConfig(depth=1, channels=4, kernel=3, strides=(1, 2)),
-        train=TrainConfig(epochs=2, batch_size=16),
-        evaluate=EvaluateConfig(resamples=50),
-    )
-    run(small, home / "run", console=QUIET)
-    return home / "run"
 
 
 def test_a_run_with_exclusive_labels_predicts_the_records_that_have_exactly_one_of_the_paired(
@@ -312,8 +235,8 @@ def test_a_run_with_exclusive_labels_predicts_the_records_that_have_exactly_one_
 
 def test_exclusive_labels_are_not_scaled_one_by_one(exclusive):
     with pytest.raises(ConfigError, match="give --calibrate temperature"):
-        evaluate(exclusive, wishes=Wishes(calibrate="platt"))
-    scaled = evaluate(exclusive, wishes=Wishes(calibrate="temperature")).calibration["scaled"]
+        evaluate(exclusive, flags=AssessmentFlags(calibrate="platt"))
+    scaled = evaluate(exclusive, flags=AssessmentFlags(calibrate="temperature")).calibration["scaled"]
     assert scaled["scaling"]["temperature"] > 0
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import browser
 import numpy as np
 import pytest
+from assessed import called
 from rich.console import Console
-from test_assessment import called, elsewhere, evaluated, exclusive, external, recordings  # noqa: F401  # fixtures
 
+from ecg_jax.assessment.flags import AssessmentFlags
 from ecg_jax.assessment.split import evaluate
-from ecg_jax.assessment.wishes import Wishes
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import DataError, RunError
 from ecg_jax.explain.segments import Beats
@@ -29,7 +29,7 @@ def plain(page: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(evaluated, external, tmp_path_factory):  # noqa: F811
+def page(evaluated, external, tmp_path_factory):
     """The card of the evaluated run with another set."""
     folder = shutil.copytree(evaluated, tmp_path_factory.mktemp("card") / "my & run")
     return write_card(folder)
@@ -76,13 +76,13 @@ def test_what_was_not_tested_is_said_from_what_is_known(page):
     assert "no other set was evaluated" not in limits
 
 
-def test_a_run_without_other_sets_and_with_exclusive_labels_has_a_square_and_says_so(exclusive):  # noqa: F811
+def test_a_run_without_other_sets_and_with_exclusive_labels_has_a_square_and_says_so(exclusive):
     folder = shutil.copytree(exclusive, exclusive.parent / "alone")
     for path in folder.glob("result_*.json"):
         path.unlink()
     with pytest.raises(RunError, match="not evaluated on its test folds yet; do it first: ecg-jax evaluate"):
         write_card(folder)
-    evaluate(folder, wishes=Wishes(calibrate="temperature"))
+    evaluate(folder, flags=AssessmentFlags(calibrate="temperature"))
     words = plain(write_card(folder))
     assert "a row for each true label, a column for each decision" in words
     assert "no other set was evaluated" in words
@@ -102,7 +102,7 @@ def test_a_run_that_keeps_no_test_fold_has_a_card_of_its_validation_records(conf
     assert "The run keeps no test records" in words
 
 
-def test_another_set_is_no_set_of_the_card(page, elsewhere):  # noqa: F811
+def test_another_set_is_no_set_of_the_card(page, elsewhere):
     with pytest.raises(DataError, match="is not the set that the run was trained on"):
         write_card(page.parent, data=elsewhere)
 

@@ -18,10 +18,10 @@ from test_cli import called
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.explain import SEGMENTS, Explainer, Explanation, Parts, label_shares
 from ecg_jax.explain.attribution import integrated_gradients, log_odds, occlusion, shuffled
-from ecg_jax.explain.page import explained_labels, marked, page
 from ecg_jax.explain.segments import PQ, QRS, ST_T, TP, Beats, find_beats, level_line
 from ecg_jax.inference import load
 from ecg_jax.records import MISSING, STANDARD_LEADS, Quantised
+from ecg_jax.report.recording_page import explained_labels, marked, page
 from ecg_jax.synthetic import write
 from ecg_jax.synthetic.cohort import Visit
 from ecg_jax.synthetic.heart import draw_beats, draw_patient

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ecg_jax.assessment.flags import AssessmentFlags
 from ecg_jax.assessment.split import NOTHING_MORE, as_predicted, assessed
-from ecg_jax.assessment.wishes import Wishes
 from ecg_jax.dataset.batch import InputContract
 from ecg_jax.dataset.pairing import Pairs, is_same_source, known_pairs, read_pairs, relabelled
 from ecg_jax.dataset.prepare_config import prepare_words
@@ -25,7 +25,7 @@ from ecg_jax.inference import Model, load
 from ecg_jax.records.leads import same_lead
 from ecg_jax.target import Target
 from ecg_jax.terminal import command
-from ecg_jax.training.result import RunResult, SplitPredictions
+from ecg_jax.training.result import RunResult, SplitPredictions, read_result
 from ecg_jax.training.writer import RunWriter
 
 TRAINED_ON, OTHER_FOLD = "of a training or validation patient of the run", "in another fold"
@@ -40,14 +40,14 @@ class _Own:
     splits: Splits
 
 
-def is_external(workdir: Path, data: Path, *, allow_code: bool = False) -> bool:
-    """Whether a prepared set is another one than that of a finished run.
+def is_external(workdir: Path, data: Path) -> bool:
+    """Whether a prepared set is another one than that of a run; False if the run is not finished.
 
     Raises:
-        RunError: the run is not finished.
         DataError: there is no prepared set.
     """
-    return open_prepared(data).fingerprint != load(workdir, allow_code=allow_code).result.data_fingerprint
+    result = read_result(workdir)
+    return result is not None and open_prepared(data).fingerprint != result.data_fingerprint
 
 
 def evaluate_external(
@@ -56,7 +56,7 @@ def evaluate_external(
     *,
     map_path: Path | None = None,
     folds: tuple[int, ...] = (),
-    wishes: Wishes = NOTHING_MORE,
+    flags: AssessmentFlags = NOTHING_MORE,
     allow_code: bool = False,
 ) -> RunResult:
     """Predicts another prepared set with a finished run, and writes predictions, pictures and result into the workdir.
@@ -69,7 +69,7 @@ def evaluate_external(
         data: folder of the other set; its name becomes that of the result, `result_external_<name>.json`.
         map_path: table of pairs, see `pairing.read_pairs`; by default `pairing.known_pairs`.
         folds: of the other set; by default all.
-        wishes: what is computed beside the metrics.
+        flags: what is computed beside the metrics.
         allow_code: as for `inference.load`.
 
     Raises:
@@ -93,7 +93,7 @@ def evaluate_external(
     name = f"external_{data.resolve().name}"
     predictions = SplitPredictions(name, as_paired, indices, probability)
     thresholds = None if model.thresholds is None else model.thresholds[kept]
-    result = assessed(model, predictions, thresholds, wishes, np.array(kept))
+    result = assessed(model, predictions, thresholds, flags, np.array(kept))
     of, resamples = as_predicted(predictions, thresholds), model.config.evaluate.resamples
     on_own = None if own is None else _on_own_test(model, own, pairs, kept, paired)
     if own is not None and on_own is None and why_no_drop is None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ecg_jax.assessment.wishes import Wishes
+from ecg_jax.assessment.flags import AssessmentFlags
 from ecg_jax.errors import ConfigError, RunError
 from ecg_jax.evaluation.calibration import calibration, fit_scaling, scaled
 from ecg_jax.evaluation.groups import by_group, groups_of
@@ -19,7 +19,7 @@ from ecg_jax.training.result import RunResult, SplitPredictions, make_result, re
 from ecg_jax.training.writer import RunWriter
 
 VALIDATION = "predictions_validation.csv"
-NOTHING_MORE = Wishes()
+NOTHING_MORE = AssessmentFlags()
 
 
 def evaluate(
@@ -27,15 +27,15 @@ def evaluate(
     split: Literal["validation", "test"] = "test",
     *,
     data: Path | None = None,
-    wishes: Wishes = NOTHING_MORE,
+    flags: AssessmentFlags = NOTHING_MORE,
     allow_code: bool = False,
 ) -> RunResult:
     """Predicts a split of a finished run, writes predictions, pictures and result, and returns the result.
 
-    Arguments and errors are those of `inference.predict_split`; `wishes` says what is computed beside the metrics.
+    Arguments and errors are those of `inference.predict_split`; `flags` says what is computed beside the metrics.
     """
     model, predictions = predict_split(workdir, split, data=data, allow_code=allow_code)
-    result = assessed(model, predictions, model.thresholds, wishes)
+    result = assessed(model, predictions, model.thresholds, flags)
     RunWriter(workdir).write_result(predictions, result)
     return result
 
@@ -44,7 +44,7 @@ def assessed(
     model: Model,
     predictions: SplitPredictions,
     thresholds: np.ndarray | None,
-    wishes: Wishes,
+    flags: AssessmentFlags,
     labels: np.ndarray | slice = slice(None),
 ) -> RunResult:
     """The result of predictions with groups, operating points and calibration.
@@ -53,7 +53,7 @@ def assessed(
         model: the run.
         predictions: of the labels [K'] of the run.
         thresholds: of these labels.
-        wishes: what is computed beside the metrics.
+        flags: what is computed beside the metrics.
         labels: the places of these labels among all labels of the run.
 
     Raises:
@@ -61,7 +61,7 @@ def assessed(
         RunError: the validation predictions of the run cannot be read.
     """
     prepared, indices, before = predictions.prepared, predictions.indices, model.result
-    if wishes.calibrate == "platt" and prepared.target.kind == "exclusive":
+    if flags.calibrate == "platt" and prepared.target.kind == "exclusive":
         raise ConfigError(
             "--calibrate platt is for labels that do not exclude each other; give --calibrate temperature"
         )
@@ -69,17 +69,17 @@ def assessed(
     result = make_result(before.workdir, predictions, thresholds, **settings)
     of, resamples = as_predicted(predictions, thresholds), model.config.evaluate.resamples
     weight = patient_resamples(of.patients, resamples=resamples)
-    validation = _validation(model, labels) if wishes.need_validation else None
+    validation = _validation(model, labels) if flags.need_validation else None
     known = {name: getattr(prepared, name)[indices] for name in ("ages", "sexes", "sources")}
-    wanted = {"at_sensitivity": wishes.at_sensitivity, "at_specificity": wishes.at_specificity}
+    wanted = {"at_sensitivity": flags.at_sensitivity, "at_specificity": flags.at_specificity}
     calibrated = calibration(of, weight)
-    if wishes.calibrate is not None and validation is not None:
-        scaling = fit_scaling(*validation, prepared.target, wishes.calibrate)
+    if flags.calibrate is not None and validation is not None:
+        scaling = fit_scaling(*validation, prepared.target, flags.calibrate)
         after = replace(of, probability=scaled(of.probability, prepared.target, scaling))
         calibrated["scaled"] = {"scaling": scaling, **calibration(after, weight)}
     return replace(
         result,
-        groups=by_group([of], groups_of(**known, age_bins=wishes.age_bins), resamples=resamples),
+        groups=by_group([of], groups_of(**known, age_bins=flags.age_bins), resamples=resamples),
         operating_points=operating_points(of, weight, validation=validation, **wanted),
         calibration=calibrated,
     )

@@ -140,9 +140,9 @@ def explain(
         allow_code: Import the functions that the run's config.json names, if you trust them.
     """
     from ecg_jax.explain.explanation import Explainer, signal_mv
-    from ecg_jax.explain.page import explained_labels, marked
     from ecg_jax.inference import load
     from ecg_jax.plots.saving import save_picture
+    from ecg_jax.report.recording_page import explained_labels, marked
 
     model, layout = load(workdir, allow_code=allow_code), files.layout()
     answer = model.predict(record, layout)
@@ -164,8 +164,8 @@ def explain(
 
 def _write_page(model: "Model", answer: dict[str, Any], layout: FileLayout, html: Path) -> None:
     from ecg_jax.explain.explanation import Explainer, signal_mv
-    from ecg_jax.explain.page import explained_labels, page
     from ecg_jax.files import write_text
+    from ecg_jax.report.recording_page import explained_labels, page
 
     recording, explainer, contract = _read(model, answer["record"], layout), Explainer(model), model.contract
     explanations = [explainer.explain(recording, label) for label in explained_labels(answer)]

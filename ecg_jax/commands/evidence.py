@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ecg_jax.assessment.wishes import Wishes
+from ecg_jax.assessment.flags import AssessmentFlags
 from ecg_jax.config import FLAT
 from ecg_jax.errors import ConfigError
 from ecg_jax.import_path import allow_code_flag
 from ecg_jax.terminal import next_step, say
 
-NOTHING_MORE = Wishes()
+NOTHING_MORE = AssessmentFlags()
 
 
 def evaluate(
@@ -20,7 +20,7 @@ def evaluate(
     data: Path | None = None,
     map_of_labels: Annotated[Path | None, tyro.conf.arg(name="map")] = None,
     folds: tuple[int, ...] = (),
-    wishes: Annotated[Wishes, FLAT] = NOTHING_MORE,
+    flags: Annotated[AssessmentFlags, FLAT] = NOTHING_MORE,
     allow_code: bool = False,
 ) -> None:
     """Evaluates a finished run on its test folds, or on another prepared set.
@@ -32,25 +32,25 @@ def evaluate(
         map_of_labels: CSV with the columns run and data: a label of the run, and one of the other set that means it. By
             default labels are paired by the label maps of the two data sets, or by name where one has no map.
         folds: Folds of another set; by default all.
-        wishes: What is computed beside the metrics.
+        flags: What is computed beside the metrics.
         allow_code: Import the functions that the run's config.json names, if you trust them.
     """
     from ecg_jax.assessment import external
     from ecg_jax.assessment.split import evaluate as evaluate_split
     from ecg_jax.assessment.split import summary_of
 
-    if data is not None and external.is_external(workdir, data, allow_code=allow_code):
+    if data is not None and external.is_external(workdir, data):
         if split != "test":
             raise ConfigError(f"--split is of the run's own set, {data} is another one; give --folds, or neither")
         result = external.evaluate_external(
-            workdir, data, map_path=map_of_labels, folds=folds, wishes=wishes, allow_code=allow_code
+            workdir, data, map_path=map_of_labels, folds=folds, flags=flags, allow_code=allow_code
         )
         say(*external.external_lines(result))
     else:
         if map_of_labels is not None or folds:
             flag = "--map" if map_of_labels is not None else "--folds"
             raise ConfigError(f"{flag} is for another set than the run's own; give that set with --data")
-        result = evaluate_split(workdir, split, data=data, wishes=wishes, allow_code=allow_code)
+        result = evaluate_split(workdir, split, data=data, flags=flags, allow_code=allow_code)
     say(*summary_of(result), f"results: {result.workdir / result.file_name}")
     next_step("ecg-jax", "card", "--workdir", workdir, *allow_code_flag(allow_code))
 

@@ -106,11 +106,11 @@ def operating_points(
     fitted = [None] * len(names) if predicted.thresholds is None else predicted.thresholds.tolist()
     decided: list[float | None] = list(fitted)
     points = [("decision" if predicted.thresholds is None else "threshold", decided, predicted.decision)]
-    wishes = (
+    kinds = (
         ("sensitivity", at_sensitivity, threshold_for_sensitivity),
         ("specificity", at_specificity, threshold_for_specificity),
     )
-    for name, wanted, threshold_for in wishes:
+    for name, wanted, threshold_for in kinds:
         if wanted is not None and validation is not None:
             chosen = [threshold_for(y, p, wanted) for y, p in zip(validation[0].T, validation[1].T, strict=True)]
             cut = np.array([np.nan if t is None else t for t in chosen])

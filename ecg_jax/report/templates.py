@@ -1,6 +1,6 @@
 """Pages from their templates: with their charts and all that draws them, so that a page needs no network.
 
-Every page has the style of `style.html`, macros of `parts.html` and, at its end, `script.html`.
+Every page has the style of `style.html`; one with charts also macros of `parts.html` and, at its end, `script.html`.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import vl_convert
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from ecg_jax.formatting import duration, plural, signed, signed_range
 from ecg_jax.report import charts
@@ -45,8 +45,8 @@ class Figure:
         return {axis: texts for axis, texts in levels.items() if len(texts) > 1}
 
 
-def render(template: str, drawn: Mapping[str, Figure], **values: Any) -> str:
-    """A page with its figures by name; `values` are what its template reads."""
+def page_template(name: str) -> Template:
+    """The template of a page by the name of its file."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -55,10 +55,15 @@ def render(template: str, drawn: Mapping[str, Figure], **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(name)
+
+
+def render(template: str, drawn: Mapping[str, Figure], **values: Any) -> str:
+    """A page with its figures by name; `values` are what its template reads."""
     for_script = {
         name: {"panels": charts.for_page(figure.panels), "choices": figure.choices} for name, figure in drawn.items()
     }
-    return environment.get_template(template).render(
+    return page_template(template).render(
         drawn=drawn,
         **{text.__name__: text for text in (duration, plural, signed, signed_range)},
         charts={"config": charts.config("currentColor"), "figures": for_script},

@@ -17,11 +17,16 @@ def by_name(variables: Any) -> dict[str, Any]:
     return flat
 
 
+def abstract_variables(config: RunConfig, contract: InputContract, *, more_leads: int = 0, more_labels: int = 0) -> Any:
+    """The variables of a run's network as `jax.ShapeDtypeStruct`s, if it had more leads or labels."""
+    network = build_network(config, len(contract.target.names) + more_labels)
+    example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads) + more_leads), jnp.float32)
+    return jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
+
+
 def shapes_by_name(
     config: RunConfig, contract: InputContract, *, more_leads: int = 0, more_labels: int = 0
 ) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of the arrays of a run's network, if it had more leads or labels; nothing is computed."""
-    network = build_network(config, len(contract.target.names) + more_labels)
-    example = jax.ShapeDtypeStruct((1, contract.window_samples, len(contract.leads) + more_leads), jnp.float32)
-    variables = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, train=False), example)
+    """Name -> shape of the arrays of `abstract_variables`."""
+    variables = abstract_variables(config, contract, more_leads=more_leads, more_labels=more_labels)
     return {name: array.shape for name, array in by_name(variables).items()}

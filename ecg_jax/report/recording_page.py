@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from ecg_jax.explain.explanation import Explanation
 from ecg_jax.plots.curves import BLUE, VERMILION
 from ecg_jax.plots.ecg_paper import COARSE, FINE, draw
+from ecg_jax.report.templates import page_template
 
 SMOOTHED_SECONDS = 0.05  # the parts of single samples are too thin to be seen
 MOST_EXPLAINED = 3  # labels of one page
@@ -50,20 +50,13 @@ def page(
         leads: its leads.
         about: one line on the run.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sections = [
         asdict(found) | {"tracing": _svg(marked(found, signal_mv, rate_hz, leads, ""), f"label{place}-")}
         for place, found in enumerate(explanations)
     ]
     decided = answer["decisions"]
     labels = sorted(answer["probabilities"].items(), key=lambda item: (item[0] not in decided, -item[1]))
-    return environment.get_template("page.html").render(
+    return page_template("recording.html").render(
         answer=answer,
         name=Path(answer["record"]).name,
         about=about,

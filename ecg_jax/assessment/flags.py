@@ -7,7 +7,7 @@ from ecg_jax.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Wishes:
+class AssessmentFlags:
     """What is computed beside the metrics."""
 
     age_bins: tuple[float, ...] = ()
