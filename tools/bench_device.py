@@ -263,7 +263,9 @@ def accuracy(cell: Cell, steps: StepsOf, late: Callable[[], bool]) -> Iterator[d
     for device in (jax.devices()[0], jax.devices("cpu")[0]):
         built = steps(cell, devices=Devices(devices=(device,)))
         state, (rows, (normalisation, weights, *_)), items, count = built.arguments
-        _, (probability, _) = built.program.evaluation(None, (state.variables, rows, (normalisation, weights)), items, count)
+        _, (probability, _) = built.program.evaluation(
+            None, (state.variables, rows, (normalisation, weights)), items, count
+        )
         probabilities.append(np.asarray(probability)[0])
     yield {"cell": cell, "largest_difference": float(np.abs(np.subtract(*probabilities)).max())}
 
