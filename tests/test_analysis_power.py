@@ -42,7 +42,7 @@ def test_the_smallest_effect_is_found_with_the_power_that_a_noncentral_t_has(par
     effect = Power(parts, power, tests).smallest_effect(seeds=seeds)
     at = parts.with_sizes(seeds=seeds)
     critical = stats.t.ppf(1 - 0.025 / tests, at.dof)
-    assert stats.nct.sf(critical, at.dof, effect / np.sqrt(at.variance)) == pytest.approx(power, abs=0.035)
+    assert stats.nct.sf(critical, at.dof, effect / np.sqrt(at.variance)) == pytest.approx(power, abs=1e-4)
 
 
 @given(components, st.floats(1e-4, 0.2), st.integers(2, 10))

@@ -1,9 +1,9 @@
 """What a planned study can find: from the variances of a pilot, the effects that numbers of seeds and records decide.
 
 With S seeds and N test records the variance of the effect of an axis is V(S, N) = A s2 / S + B / N + A rho2 / (S N),
-where A is the sum of the squared weights of one seed. A study finds an effect d with a given power if
-(t + z) sqrt(V) <= d: t is the quantile of the interval, z that of the power. More seeds alone never make V smaller than
-B / N, so there are effects that these records cannot show. NumPy and SciPy.
+where A is the sum of the squared weights of one seed. A study finds an effect d with a given power if c sqrt(V) <= d:
+with the noncentrality c, the t distribution exceeds the quantile of the interval with this power. More seeds alone
+never make V smaller than B / N, so there are effects that these records cannot show. NumPy and SciPy.
 """
 
 import math
@@ -20,6 +20,7 @@ from ecg_jax.analysis.variance import LEVEL, VarianceComponents, VarianceModel
 
 BOUND = 0.8  # confidence of the upper bound of the variance between seeds, which a few seeds do not know well
 MOST_SEEDS, MOST_RECORDS = 1000, 10**9
+NORMAL_DOF = 1e8  # degrees of freedom from which t is normal
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Power:
     def smallest_effect(self, *, seeds: int, records: int | None = None) -> float:
         """The smallest effect that so many seeds and test records find; by default with the records of the pilot."""
         planned = self.components.with_sizes(seeds=seeds, records=records)
-        quantile = float(special.stdtrit(planned.dof, 1 - (1 - LEVEL) / (2 * self.tests)))
-        return (quantile + float(special.ndtri(self.power))) * math.sqrt(planned.variance)
+        dof = min(planned.dof, NORMAL_DOF)
+        quantile = float(special.stdtrit(dof, 1 - (1 - LEVEL) / (2 * self.tests)))
+        return float(special.nctdtrinc(dof, 1 - self.power, quantile)) * math.sqrt(planned.variance)
 
     def least_effect(self, records: int | None = None) -> float:
         """The effect that no number of seeds can find with these test records, or by default those of the pilot."""
