@@ -20,7 +20,6 @@ from ecg_jax.analysis.variance import LEVEL, VarianceComponents, VarianceModel
 
 BOUND = 0.8  # confidence of the upper bound of the variance between seeds, which a few seeds do not know well
 MOST_SEEDS, MOST_RECORDS = 1000, 10**9
-NORMAL_DOF = 1e8  # degrees of freedom from which t is normal
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ class Power:
     def smallest_effect(self, *, seeds: int, records: int | None = None) -> float:
         """The smallest effect that so many seeds and test records find; by default with the records of the pilot."""
         planned = self.components.with_sizes(seeds=seeds, records=records)
-        dof = min(planned.dof, NORMAL_DOF)
-        quantile = float(special.stdtrit(dof, 1 - (1 - LEVEL) / (2 * self.tests)))
-        return float(special.nctdtrinc(dof, 1 - self.power, quantile)) * math.sqrt(planned.variance)
+        effect = planned.found_effect(self.power, (1 - LEVEL) / self.tests)
+        assert effect is not None, "`planned_power` gives no power where it is not known"
+        return effect
 
     def least_effect(self, records: int | None = None) -> float:
         """The effect that no number of seeds can find with these test records, or by default those of the pilot."""

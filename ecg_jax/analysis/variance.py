@@ -17,6 +17,7 @@ from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.seed_noise import seed_noise
 
 LEVEL = 0.95
+NORMAL_DOF = 1e8  # degrees of freedom from which t is normal
 ONE_SEED = "one seed: the residual of main effects and two-way interactions of the axes stands for seed noise"
 
 
@@ -68,6 +69,19 @@ class VarianceComponents:
         if self.variance == 0:
             return float(effect == 0)
         return 2 * float(special.stdtr(self.dof, -abs(effect) / math.sqrt(self.variance)))
+
+    def found_effect(self, power: float, level: float) -> float | None:
+        """The smallest effect whose two-sided p-value is below `level` with this power, by the noncentral t.
+
+        None if the variance between seeds is not known.
+        """
+        if self.seed_dof <= 0:
+            return None
+        if self.variance == 0:
+            return 0.0
+        dof = min(self.dof, NORMAL_DOF)
+        quantile = float(special.stdtrit(dof, 1 - level / 2))
+        return float(special.nctdtrinc(dof, 1 - power, quantile)) * math.sqrt(self.variance)
 
     def with_sizes(self, *, seeds: int | None = None, records: int | None = None) -> "VarianceComponents":
         """The components of the same contrast with another number of seeds or records."""

@@ -9,7 +9,6 @@ claim *holds* on one side only: without any effect, some claim *holds* in at mos
 once, and in at most 5 % of those that are analysed any number of times.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -135,11 +134,10 @@ def needed_for(components: VarianceComponents, effect: float, *, level: float) -
     if components.seed_dof <= 0:
         return None, None
     bound = components.seed_dof / float(special.chdtri(components.seed_dof, POWER))
-    above = float(special.ndtri(POWER))
 
     def finds(of: VarianceComponents) -> bool:
-        half_width = of.half_width(1 - level / 2)
-        return half_width is not None and half_width + above * math.sqrt(of.variance) <= effect
+        least = of.found_effect(POWER, level)
+        return least is not None and least <= effect
 
     return _needed(replace(components, seed=bound * components.seed), finds)
 
