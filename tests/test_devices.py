@@ -29,6 +29,7 @@ def test_eight_workers_with_a_device_each_train_what_one_worker_trains(synthetic
     def start(name, device):
         command = [sys.executable, SCRIPT, "--data", synthetic_set, "--workdir", tmp_path / name, "--base", "local"]
         command += ["--depths", "1", "--channels", "4", "--kernels", "3", "5", "--seeds", "4", "--train.epochs", "2"]
+        command += ["--learning-rates", "0.003"]
         command += ["--data.window-seconds", "2", "--evaluate.resamples", "20", "--devices", str(device)]
         environment = {**EIGHT, "XDG_CACHE_HOME": str(tmp_path / "cache")}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
