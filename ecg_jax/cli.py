@@ -14,13 +14,13 @@ from ecg_jax.commands.evidence import card, evaluate
 from ecg_jax.commands.exports import export
 from ecg_jax.commands.hand_on import features, pack
 from ecg_jax.commands.machine import doctor
+from ecg_jax.commands.planning import plan
 from ecg_jax.commands.runs import cost, train
 from ecg_jax.commands.sets import prepare, show
 from ecg_jax.commands.studies import recommend, report, study
 from ecg_jax.config import RunConfig
 from ecg_jax.errors import ConfigError
 from ecg_jax.mistakes import fail_in_one_line, refuse_in_one_line
-from ecg_jax.planning import plan
 from ecg_jax.terminal import say
 
 COMMANDS: dict[str, Callable[..., int | None]] = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ecg_jax.config import RunConfig, with_fields
-from ecg_jax.experiment import FLAT, run_script, write_json
+from ecg_jax.scripts.experiment import FLAT, run_script, write_json
 from ecg_jax.terminal import PlainConsole, say
 
 

@@ -9,7 +9,7 @@ this compares the shares: by how much the effect of each axis differs between th
 from dataclasses import dataclass
 
 from ecg_jax.errors import ConfigError
-from ecg_jax.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
+from ecg_jax.scripts.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
 
 SHARE = "data.training_share"
 

@@ -9,7 +9,7 @@ lost where one rate serves all scales, and which share of the trainings' time th
 from dataclasses import dataclass, replace
 
 from ecg_jax.errors import ConfigError
-from ecg_jax.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
+from ecg_jax.scripts.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
 
 BASE = "model.base_channels"
 

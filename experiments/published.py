@@ -10,7 +10,7 @@ on validation, or the one that `--against` names. The best of many on the test r
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_jax.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
+from ecg_jax.scripts.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ the same number of parameters as whole channels allow; dilation costs no paramet
 from dataclasses import dataclass
 from typing import Literal
 
-from ecg_jax.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
+from ecg_jax.scripts.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
 
 
 @dataclass(frozen=True)

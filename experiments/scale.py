@@ -12,10 +12,10 @@ The same command, started again here or on another machine that shares the workd
 continues. `ecg-jax study WORKDIR` shows the progress of the study. All flags of `ecg-jax train` can be given.
 """
 
-from ecg_jax.experiment import run_script, train_study
-from ecg_jax.replicates import check_replicates, replicate_training
+from ecg_jax.scripts.experiment import run_script, train_study
+from ecg_jax.scripts.replicates import check_replicates, replicate_training
+from ecg_jax.scripts.timed_study import TimedArgs, compare_budgets, train_for_hours
 from ecg_jax.terminal import PlainConsole, next_step
-from ecg_jax.timed_study import TimedArgs, compare_budgets, train_for_hours
 
 
 def main(args: TimedArgs, runner=None) -> None:

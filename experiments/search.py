@@ -9,7 +9,7 @@ findings of `--narrow-from` leave (a study of other data, or of other folds). No
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_jax.experiment import run_script
+from ecg_jax.scripts.experiment import run_script
 from ecg_jax.terminal import say
 
 

@@ -10,7 +10,7 @@ that begin with random values is compared with all others on the test records: a
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_jax.experiment import finished_predictions, run_script
+from ecg_jax.scripts.experiment import finished_predictions, run_script
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Args:
 def main(args: Args, runner=None) -> None:
     """Trains what is missing, then writes and prints the comparison."""
     from ecg_jax.analysis.comparisons import opponent
-    from ecg_jax.started_study import train_started
+    from ecg_jax.scripts.started_study import train_started
+    from ecg_jax.scripts.two_studies import compare_studies
     from ecg_jax.study.workdir import open_study
-    from ecg_jax.two_studies import compare_studies
 
     folder, source = (open_study(path, allow_code=args.allow_code) for path in (args.study, args.from_study))
     started = train_started(folder, source, start_rate=args.start_rate, freeze=args.freeze, runner=runner)

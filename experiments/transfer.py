@@ -10,7 +10,7 @@ second study trained them, and as the first did. Nothing is trained.
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_jax.experiment import finished_predictions, run_script
+from ecg_jax.scripts.experiment import finished_predictions, run_script
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Args:
 def main(args: Args) -> None:
     """Predicts with the first study's networks, then writes and prints the comparison."""
     from ecg_jax.analysis.comparisons import opponent
+    from ecg_jax.scripts.two_studies import compare_studies
     from ecg_jax.study.transfer import pairs_of, trained_elsewhere, trained_there
     from ecg_jax.study.workdir import open_study
-    from ecg_jax.two_studies import compare_studies
 
     first, second = (open_study(path, allow_code=args.allow_code) for path in (args.from_study, args.to_study))
     own, theirs = finished_predictions(first), finished_predictions(second)

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from study_fakes import GRID, Fakes, begun, with_levels, worked
 
-from ecg_jax import timed_study
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.config import RunConfig, with_fields
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.experiment import finished_predictions, read_arguments
 from ecg_jax.models import preset
 from ecg_jax.presets import RUN_PRESETS
 from ecg_jax.report.write import commands
+from ecg_jax.scripts import timed_study
+from ecg_jax.scripts.experiment import finished_predictions, read_arguments
 from ecg_jax.study.cost import cost_of
 from ecg_jax.study.cross_fit import fold_parts
 from ecg_jax.study.design import make_study

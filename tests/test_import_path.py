@@ -13,8 +13,8 @@ from study_fakes import Fakes, begun, worked
 from ecg_jax.cli import main
 from ecg_jax.config import DataConfig, Functions, ModelConfig, RunConfig, TrainConfig, flags
 from ecg_jax.errors import RunError
-from ecg_jax.experiment import GridArgs, read_arguments, train_study
 from ecg_jax.import_path import check_allowed, function_at, name_of
+from ecg_jax.scripts.experiment import GridArgs, read_arguments, train_study
 from ecg_jax.study.status import show
 from ecg_jax.training import run
 

@@ -5,11 +5,11 @@ import shlex
 import pytest
 from study_fakes import GRID, Fakes, begun, with_levels, worked
 
-from ecg_jax import planning
+from ecg_jax.commands import planning
 from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.experiment import read_arguments
+from ecg_jax.scripts.experiment import read_arguments
+from ecg_jax.scripts.timed_study import TimedArgs
 from ecg_jax.study.workdir import open_study
-from ecg_jax.timed_study import TimedArgs
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_an_effect_that_the_records_cannot_show_is_not_promised(planned_study, c
 def test_a_time_that_is_too_short_is_said_with_what_it_can_find(planned_study, capsys):
     out, commands = said(capsys, study=planned_study, effect=0.3, hours=1e-9)
     assert not commands
-    assert "more than 1e-09 hours, which are too short for two seeds" in out
+    assert "more than 0 s, which is too short for two seeds" in out
 
 
 def test_one_seed_is_no_plan(larger_set, tmp_path, capsys):

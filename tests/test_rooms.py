@@ -9,15 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ecg_jax"
 FLOORS = {
-    "replicates": 11,
-    "timed_study": 10,
-    "two_studies": 10,
-    "started_study": 10,
-    "experiment": 9,
+    "scripts": 9,
     "__main__": 9,
     "cli": 8,
     "commands": 7,
-    "planning": 6,
     "report": 6,
     "study": 5,
     "answers": 5,

@@ -14,8 +14,8 @@ from study_fakes import begun
 from ecg_jax.config import AugmentConfig, RunConfig, flags, from_dict, same_run, to_dict, with_fields
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.experiment import GridArgs, read_arguments
 from ecg_jax.models.resnet import build_network
+from ecg_jax.scripts.experiment import GridArgs, read_arguments
 from ecg_jax.study.design import StartOfTrial, Trial
 from ecg_jax.study.workdir import check_compatible
 from ecg_jax.target import Target

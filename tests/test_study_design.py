@@ -30,8 +30,8 @@ from ecg_jax.config import (
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_by_folds
 from ecg_jax.errors import ConfigError, RunError, UserError
-from ecg_jax.experiment import GridArgs, read_arguments, train_study
 from ecg_jax.models import cost, preset
+from ecg_jax.scripts.experiment import GridArgs, read_arguments, train_study
 from ecg_jax.study.axis_flag import read_axis
 from ecg_jax.study.cost import cost_of, fit_seconds, marks, middle_macs, window_samples
 from ecg_jax.study.design import (
@@ -629,6 +629,6 @@ def test_fields_are_changed_by_dotted_names_and_the_rest_stays():
 
 def test_plan_status_and_files_of_a_study_load_neither_jax_nor_optuna():
     modules = "ecg_jax.study.design, ecg_jax.study.tasks, ecg_jax.study.status, ecg_jax.study.workdir"
-    code = f"import sys, {modules}, ecg_jax.study.runner, ecg_jax.experiment; print(*sys.modules)"
+    code = f"import sys, {modules}, ecg_jax.study.runner, ecg_jax.scripts.experiment; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"jax", "optuna", "tensorflow", "matplotlib"} & set(loaded.split())

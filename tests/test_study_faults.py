@@ -16,9 +16,9 @@ from study_fakes import GRID, Fakes, begun, is_trial, queue_of, with_levels, wor
 
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import DataError, InUseError, RunError, UserError
-from ecg_jax.experiment import finished_predictions
 from ecg_jax.report.recommend import advise
 from ecg_jax.report.write import conclude_study
+from ecg_jax.scripts.experiment import finished_predictions
 from ecg_jax.study.latency import forget, latencies
 from ecg_jax.study.results import load_results
 from ecg_jax.study.status import show

@@ -471,7 +471,7 @@ WHOLE = """
 import collections, jax, sys
 counts = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: counts.update([event.rpartition("/")[2]]))
-from ecg_jax.experiment import GridArgs, read_arguments, train_study
+from ecg_jax.scripts.experiment import GridArgs, read_arguments, train_study
 from ecg_jax.training import loop
 trained = loop.run_together
 def run_together(runs, **settings):

@@ -14,8 +14,8 @@ from ecg_jax.analysis.comparisons import ScaleComparison, as_good_as_any, cross
 from ecg_jax.config import RunConfig, with_fields
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.errors import ConfigError, RunError
-from ecg_jax.experiment import finished_predictions
-from ecg_jax.started_study import train_started
+from ecg_jax.scripts.experiment import finished_predictions
+from ecg_jax.scripts.started_study import train_started
 from ecg_jax.study.design import Trial, make_study
 from ecg_jax.study.results import test_records as records_of_runs
 from ecg_jax.study.runner import Runner

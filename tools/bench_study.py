@@ -70,8 +70,8 @@ def measure(
 
 def train_ours(config: dict[str, Any], workdir: str, grid: Mapping[str, list[int]], seeds: int) -> dict[str, float]:
     """Trains a study with its report; returns the seconds of its trainings and test predictions by scale."""
-    from ecg_jax.experiment import GridArgs, train_study
     from ecg_jax.report.write import conclude_study
+    from ecg_jax.scripts.experiment import GridArgs, train_study
     from ecg_jax.study.runner import Runner
     from ecg_jax.training.workdir import read_config
 
@@ -101,7 +101,7 @@ def train_ours(config: dict[str, Any], workdir: str, grid: Mapping[str, list[int
 def predict_ours(config: dict[str, Any], grid: Mapping[str, list[int]], seeds: int) -> float:
     """Predicts the seconds of all trainings and test predictions of the study, as `--dry-run` does."""
     from ecg_jax.dataset.prepared import open_prepared
-    from ecg_jax.experiment import GridArgs
+    from ecg_jax.scripts.experiment import GridArgs
     from ecg_jax.study.design import make_study
     from ecg_jax.study.dry_run import estimate_seconds
     from ecg_jax.study.runner import Runner

@@ -31,9 +31,9 @@ from ecg_jax.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.errors import ConfigError
-from ecg_jax.experiment import GridArgs, finished_predictions, train_study
 from ecg_jax.files import write_text
 from ecg_jax.formatting import change_text
+from ecg_jax.scripts.experiment import GridArgs, finished_predictions, train_study
 from ecg_jax.sources import WfdbFolder
 from ecg_jax.study.design import without_stem_pool
 

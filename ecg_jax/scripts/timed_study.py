@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ecg_jax.config import RunConfig, beginnings, with_fields
 from ecg_jax.errors import ConfigError
-from ecg_jax.experiment import GridArgs, finished_predictions, flag_values, study_of, train_study, write_json
 from ecg_jax.formatting import change_text, duration, plural
+from ecg_jax.scripts.experiment import GridArgs, finished_predictions, flag_values, study_of, train_study, write_json
 from ecg_jax.terminal import PlainConsole, say
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_jax.experiment import output, write_json
+from ecg_jax.scripts.experiment import output, write_json
 from ecg_jax.terminal import say
 
 if TYPE_CHECKING:

@@ -177,7 +177,7 @@ def _say_what_it_takes(
         fit = math.floor((3600 * hours - proposal.once) / proposal.of_seed)
         effects = (f"{axis.smallest_effect(seeds=fit):.4f} of {name}" for name, axis in proposal.known.items())
         rest = f": with {fit} seeds the smallest effects are {', '.join(effects)}" if fit > 1 else ""
-        say(f"That is more than {hours:g} hours{rest or ', which are too short for two seeds'}.")
+        say(f"That is more than {duration(3600 * hours)}{rest or ', which is too short for two seeds'}.")
         return
     base, folds = folder.study.base, folder.study.folds
     start = ["python", script("scale.py"), "--data", base.data.path, "--workdir", Path("runs", "planned")]

@@ -35,7 +35,7 @@ def train_started(
         RunError: they have no scale in common, or no seed of `source` is finished.
     """
     from ecg_jax.analysis.axes import Scale
-    from ecg_jax.experiment import finished_predictions
+    from ecg_jax.scripts.experiment import finished_predictions
     from ecg_jax.study.design import StartOfTrial, Trial, make_grid
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.workdir import create_or_open

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from ecg_jax.config import with_fields
 from ecg_jax.errors import ConfigError
-from ecg_jax.experiment import finished_predictions
+from ecg_jax.scripts.experiment import finished_predictions
 from ecg_jax.terminal import say
 
 if TYPE_CHECKING:
+    from ecg_jax.scripts.timed_study import TimedArgs
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.workdir import StudyFolder
-    from ecg_jax.timed_study import TimedArgs
 
 SHARE = "data.training_share"
 
