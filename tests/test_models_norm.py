@@ -114,3 +114,11 @@ def test_dropout_drops_its_share_differently_in_each_row_and_keeps_the_mean():
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
     assert len(np.unique(y, axis=0)) == 20
     assert (y == 0).mean() == pytest.approx(0.25, abs=0.01)  # 4.6 standard errors of 40,000 draws
+
+
+def test_dropout_draws_each_activation_by_itself():
+    rows, shape = 4000, (7, 3)  # an odd number of activations
+    y = np.asarray(dropped(jnp.ones((rows, *shape)))).reshape(rows, -1) == 0
+    error = 5 / np.sqrt(rows)
+    np.testing.assert_allclose(y.mean(0), 0.25, atol=error * np.sqrt(0.25 * 0.75))
+    np.testing.assert_allclose(np.corrcoef(y.T), np.eye(y.shape[1]), atol=error)
