@@ -25,7 +25,7 @@ from ecg_jax.import_path import check_allowed
 from ecg_jax.records import MISSING, Quantised, Rejected
 from ecg_jax.sources.listing import RecordRef
 from ecg_jax.terminal import command, say
-from ecg_jax.training.checkpoint import check_fingerprint, read_checkpoint
+from ecg_jax.training.checkpoint import read_checkpoint
 from ecg_jax.training.devices import Devices
 from ecg_jax.training.evaluator import LARGER, Evaluator
 from ecg_jax.training.pack import check_network, read_pack
@@ -256,7 +256,11 @@ def predict_split(
     """
     model = load(workdir, allow_code=allow_code)
     prepared = open_prepared(data or model.config.data.path)
-    check_fingerprint(workdir, prepared.fingerprint)
+    if prepared.fingerprint != model.result.data_fingerprint:
+        raise RunError(
+            f"{workdir} was trained on the set {model.result.data_fingerprint}, {prepared.path} is another one "
+            f"({prepared.fingerprint}); give the set of the run with --data"
+        )
     indices = getattr(split_records(prepared, model.config.data), split)
     if not len(indices):
         raise RunError(f"the run in {workdir} keeps no {split} folds; train one with --data.test-folds N")

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from ecg_jax.config import RunConfig, with_fields
+from ecg_jax.config import RunConfig
+from ecg_jax.errors import ConfigError
 from ecg_jax.scripts.experiment import FLAT, run_script, write_json
 from ecg_jax.terminal import PlainConsole, say
 
@@ -35,23 +36,22 @@ def main(args: Args, runner=None) -> None:
     """Trains what is missing, then writes and prints the metrics."""
     from ecg_jax.assessment.split import evaluate
     from ecg_jax.dataset.prepared import open_prepared
-    from ecg_jax.study.cross_fit import fold_parts, summary
+    from ecg_jax.study.cross_fit import runs_of_seed, summary
     from ecg_jax.study.runner import Runner, successful
     from ecg_jax.training.compiled import compiled_folder
     from ecg_jax.training.result import read_result
 
+    if args.seeds < 1:
+        raise ConfigError(f"--seeds is {args.seeds}; give 1 or more")
     runner, prepared = runner or Runner(), open_prepared(args.run.data.path)
     runner.keep_compiled(compiled_folder())
     validation, test, console = [], [], PlainConsole(stderr=True)
     for seed in range(args.seeds):
-        runs = {}
-        for folds, fold_before in fold_parts(sorted(set(prepared.folds.tolist())), args.parts):
-            fields = {"data.test_folds": folds, "data.validation_folds": (fold_before,), "train.seed": seed}
-            runs[args.workdir / f"seed_{seed}" / f"test_{folds[0]}"] = with_fields(args.run, fields)
+        runs = runs_of_seed(args.run, args.workdir, prepared, args.parts, seed)
         validation.append(successful(runner.finish(runs, predict=False, console=console, plots=True)))
         if args.test:
             whole = {run: (run / "predictions_test.csv").is_file() and read_result(run, "test") for run in runs}
-            test.append([whole[run] or evaluate(run, allow_code=True) for run in runs])  # the code of these args
+            test.append([whole[run] or evaluate(run, data=args.run.data.path, allow_code=True) for run in runs])
     write_json(args.workdir / f"cross_fit{'_test' * args.test}.json", found := summary(validation, test, prepared))
     say(*json.dumps({name: value for name, value in found.items() if name != "seeds"}, indent=2).splitlines())
 

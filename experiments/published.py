@@ -10,7 +10,7 @@ on validation, or the one that `--against` names. The best of many on the test r
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_jax.scripts.experiment import GridArgs, finished_predictions, output, run_script, train_study, write_json
+from ecg_jax.scripts.experiment import finished_predictions, output, run_script, train_study, write_json
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Args:
     """Name of the opponent among the scales of the study, such as d1_c32_k7; by default the best one on validation."""
     margin: float = 0.005
     """Two networks are equivalent if the interval of their difference in macro AUROC lies within this margin."""
+    retry_failed: bool = False
+    """Try failed trials again."""
     allow_code: bool = False
     """Import the functions that the study's study.json names, if you trust them."""
 
@@ -34,16 +36,14 @@ def main(args: Args, runner=None) -> None:
     from ecg_jax.analysis.axes import Axis
     from ecg_jax.analysis.comparisons import compare_with, join, opponent
     from ecg_jax.report.tables import comparison_table
+    from ecg_jax.scripts.published_study import networks_of
     from ecg_jax.study.workdir import open_study
 
     folder = open_study(args.study, allow_code=args.allow_code)
-    study, predictions = folder.study, finished_predictions(folder)
-    place = opponent(predictions, args.against)
+    place = opponent(predictions := finished_predictions(folder), args.against)
     parts = {predictions.scales[place].name: predictions.of_trials(predictions.trials_of(place))}
-    rates = {rate for rates in folder.plan().rates.values() for rate in rates}
-    settings: dict = {"learning_rates": tuple(rates), "folds": study.folds, "axis": (("model.preset", *args.presets),)}
-    settings |= {"seeds": predictions.n_seeds, "run": study.base}
-    networks = train_study(GridArgs(args.study / "published", **settings), runner=runner)
+    settings = {"presets": args.presets, "retry_failed": args.retry_failed}
+    networks = train_study(networks_of(folder, predictions, place, **settings), runner=runner)
     assert networks is not None  # it is not a dry run
     trained = finished_predictions(networks)
     for network, scale in enumerate(trained.scales):
@@ -53,7 +53,7 @@ def main(args: Args, runner=None) -> None:
     about = {"seeds": joined.n_seeds, "records": joined.n_records, "margin": args.margin}
     write_json(args.study / "published.json", {"opponent": reference, "networks": rows, **about})
     caption = f"differences are from the first row; equivalent: the interval lies within ±{args.margin:g}"
-    output().print(comparison_table([reference, *rows], study.rate_hz, caption=caption))
+    output().print(comparison_table([reference, *rows], folder.study.rate_hz, caption=caption))
 
 
 if __name__ == "__main__":

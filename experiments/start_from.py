@@ -27,6 +27,8 @@ class Args:
     """Parts of the network that stay as they were taken, such as stem stage1."""
     margin: float = 0.005
     """The scale is as good as the others if none of them is better by this difference in macro AUROC."""
+    retry_failed: bool = False
+    """Try failed trials again."""
     allow_code: bool = False
     """Import the functions that the files of the studies name, if you trust them."""
 
@@ -39,7 +41,8 @@ def main(args: Args, runner=None) -> None:
     from ecg_jax.study.workdir import open_study
 
     folder, source = (open_study(path, allow_code=args.allow_code) for path in (args.study, args.from_study))
-    started = train_started(folder, source, start_rate=args.start_rate, freeze=args.freeze, runner=runner)
+    settings = {"start_rate": args.start_rate, "freeze": args.freeze, "retry_failed": args.retry_failed}
+    started = train_started(folder, source, **settings, runner=runner)
     at_random, from_other = finished_predictions(folder), finished_predictions(started)
     chosen, there = at_random.scales[opponent(at_random)], from_other.scales[opponent(from_other)]
     parts = {"random values": at_random, args.from_study.name: from_other}

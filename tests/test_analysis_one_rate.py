@@ -9,6 +9,7 @@ from scipy import stats
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.one_rate import loss_of_one_rate
 from ecg_jax.analysis.simulation import Setting, simulate
+from ecg_jax.errors import RunError
 
 LEVELS = ((1, 4), (8,), (3,))
 RATES = (0.001, 0.01)
@@ -43,6 +44,16 @@ def test_both_choices_are_made_on_validation_and_read_on_test():
 def test_where_all_scales_have_the_same_best_rate_nothing_is_lost():
     found = loss_of_one_rate(studies([[0.9, 0.9], [0.8, 0.8]]))
     assert (found.effect, found.low, found.high, found.largest) == (0, 0, 0, 0)
+
+
+def test_scales_and_seeds_that_a_rate_lacks_are_left_out_at_every_rate():
+    given = studies([[0.9, 0.7], [0.8, 0.9]])
+    whole = loss_of_one_rate({rate: study.of_trials(study.trials_of(1)) for rate, study in given.items()})
+    given[0.01] = given[0.01].of_trials(given[0.01].trials_of(1))
+    assert loss_of_one_rate(given) == whole
+    given[0.001] = given[0.001].of_trials(given[0.001].trials_of(0))
+    with pytest.raises(RunError, match="no scale has two seeds at every rate"):
+        loss_of_one_rate(given)
 
 
 def test_the_choice_takes_one_training_at_each_rate_beside_those_of_the_seeds():

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, recall_score, roc_auc_score
 from ecg_jax.assessment.external import NO_SINGLE_LABEL, TRAINED_ON, evaluate_external, is_external
 from ecg_jax.assessment.flags import AssessmentFlags
 from ecg_jax.assessment.split import evaluate
-from ecg_jax.dataset.pairing import known_pairs, relabelled
+from ecg_jax.dataset.pairing import is_same_source, known_pairs, relabelled
 from ecg_jax.dataset.prepare import prepare
 from ecg_jax.dataset.prepare_config import PrepareConfig
 from ecg_jax.dataset.prepared import open_prepared
@@ -175,6 +175,13 @@ def test_records_that_the_run_was_trained_on_are_left_out_of_the_same_source(eva
     predicted, _, _ = read_predictions(evaluated / "predictions_external_again.csv")
     assert predicted.tolist() == tested.tolist()
     assert found.external["records_left_out"] == {TRAINED_ON: 120 - len(tested)}
+
+
+def test_two_sets_that_cinc_2021_holds_are_the_same_source_as_it():
+    chapman, joined, other = ({"source": name} for name in ("chapman", "cinc2021", "ptb_xl"))
+    assert is_same_source(chapman, joined)
+    assert is_same_source(joined, chapman)
+    assert not is_same_source(chapman, other)
 
 
 def test_a_run_without_its_own_set_has_no_drop_and_says_why(evaluated, elsewhere, tmp_path):

@@ -199,8 +199,11 @@ def test_replicates_that_say_nothing_are_refused_before_anything_is_trained(flag
 def test_the_parts_of_a_cross_fit_test_every_fold_once():
     parts = fold_parts([1, 2, 3, 4, 5, 6], 3)
     assert parts == [((1, 2), 6), ((3, 4), 2), ((5, 6), 4)]
-    with pytest.raises(ConfigError, match="--parts 4: give a divisor of the set's 6 folds"):
-        fold_parts([1, 2, 3, 4, 5, 6], 4)
+    for number in (4, 0, 1):
+        with pytest.raises(ConfigError, match=f"--parts {number}: give a divisor of the set's 6 folds"):
+            fold_parts([1, 2, 3, 4, 5, 6], number)
+    with pytest.raises(ConfigError, match="takes three folds or more, and the set has 2"):
+        fold_parts([1, 2], None)
 
 
 def test_a_cross_fit_averages_over_parts_and_seeds(synthetic_set, tmp_path):
@@ -235,6 +238,23 @@ def test_with_hours_alone_a_study_is_chosen_shown_and_trained_to_a_report(synthe
     assert (tmp_path / "study" / "report.html").is_file()
     module.main(read_arguments(module.TimedArgs, words), fakes.runner)
     assert open_study(tmp_path / "study").plan() == folder.plan(), "started again, the study is what it was"
+
+
+def test_a_study_for_a_time_with_one_rate_goes_on_by_the_same_command(synthetic_set, tmp_path):
+    flags = ["--train.learning-rate", "0.002", "--depths", "1", "--channels", "4", "--kernels", "3", "--seeds", "1"]
+    words = ["--workdir", str(tmp_path), "--data", str(synthetic_set), "--hours", "24", *flags]
+    module, fakes = script("scale"), Fakes()
+    for _ in range(2):
+        module.main(read_arguments(module.TimedArgs, words), fakes.runner)
+    assert len(open_study(tmp_path).grids()) == 1
+
+
+def test_the_base_for_a_time_is_that_of_the_window_that_is_given(synthetic_set, tmp_path):
+    words = ["--workdir", str(tmp_path), "--data", str(synthetic_set), "--hours", "24"]
+    bases = [
+        read_arguments(script("scale").TimedArgs, [*words, *w]).base for w in ([], ["--data.window-seconds", "20"])
+    ]
+    assert bases == ["local", "resnet"]
 
 
 def test_flags_override_what_is_chosen_for_the_time(synthetic_set, tmp_path):
@@ -294,7 +314,7 @@ def test_a_study_for_a_time_that_was_extended_is_extended_once_and_is_one_comman
     module = script("scale")
     flags = ["--depths", "1", "2", "--learning-rates", "0.003", "--seeds", "2"]
     words = ["--workdir", str(tmp_path), "--data", str(synthetic_set), "--hours", "24", *flags]
-    for more in ((), ("--extend-epochs", "3"), ("--extend-epochs", "3")):
+    for more in ((), ("--extend-epochs", "3"), ("--extend_epochs", "3")):
         module.main(read_arguments(module.TimedArgs, [*words, *more]), Fakes().runner)
     train = open_study(tmp_path).study.base.train
     assert train.restarts == (train.epochs - 3,)

@@ -17,7 +17,7 @@ from test_cli import called
 from ecg_jax.errors import RunError
 from ecg_jax.features import features
 from ecg_jax.file_layout import FileLayout
-from ecg_jax.inference import load
+from ecg_jax.inference import load, predict_split
 from ecg_jax.training.pack import read_pack
 from ecg_jax.training.start import read_start
 
@@ -204,6 +204,18 @@ def test_the_last_layer_makes_the_probabilities_from_the_features(finished, reco
     predicted = model.predict(str(recordings[0]), layout)["probabilities"]
     np.testing.assert_allclose(by_hand, list(predicted.values()), atol=1e-5)
     assert vector.shape == of_long.shape == last["kernel"].shape[:1]
+
+
+def test_a_packed_run_is_not_compared_with_another_set(packed, larger_set):
+    with pytest.raises(RunError, match=r"run\.ecgjax was trained on the set .* is another one"):
+        predict_split(packed, "validation", data=larger_set)
+
+
+def test_the_recordings_of_a_folder_have_features(packed, recordings, flags, tmp_path):
+    folders = {path.parent for path in recordings}
+    to = tmp_path / "found.npz"
+    called("features", "--to", str(to), *flags, "--", str(packed), *map(str, folders))
+    assert {Path(name).stem for name in np.load(to)["record"]} >= {path.stem for path in recordings}
 
 
 def test_features_are_written_by_suffix_and_a_bad_recording_loses_no_other(packed, recordings, flags, tmp_path, capsys):

@@ -15,6 +15,7 @@ from ecg_jax.config import DataConfig, Functions, ModelConfig, RunConfig, TrainC
 from ecg_jax.errors import RunError
 from ecg_jax.import_path import check_allowed, function_at, name_of
 from ecg_jax.scripts.experiment import GridArgs, read_arguments, train_study
+from ecg_jax.scripts.timed_study import TimedArgs
 from ecg_jax.study.status import show
 from ecg_jax.training import run
 
@@ -137,6 +138,8 @@ def test_a_worker_runs_the_code_of_the_studys_file_only_with_the_flag(study, mar
         train_study(read_arguments(GridArgs, given))
     assert not mark.exists()
     fakes = Fakes()
+    with pytest.raises(RunError, match=r"names code of its own"):
+        train_study(read_arguments(TimedArgs, [*given, "--hours", "24"]), runner=fakes.runner)
     train_study(read_arguments(GridArgs, [*given, "--allow-code"]), runner=fakes.runner)
     assert len(fakes.trained) == 4, "these trials were trained without the function"
     named = [*given, "--functions.network", "own_code:network"]

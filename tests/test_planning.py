@@ -72,6 +72,7 @@ def test_one_seed_is_no_plan(larger_set, tmp_path, capsys):
         ({"data": "a", "effect": 0.0}, "--effect is 0.0"),
         ({"data": "a", "power": 1.0}, "--power is 1.0"),
         ({"data": "a", "hours": -1.0}, "--hours is -1.0"),
+        ({"data": "a", "hours": 0.0}, "--hours is 0.0"),
     ],
 )
 def test_a_mistake_is_one_line(values, message):

@@ -93,8 +93,20 @@ def analysis_of(path):
     return analyse(with_latency(folder, predictions, MEASURES_NOTHING))
 
 
+def test_a_study_that_trained_longer_is_looked_at_once_more(study):
+    predictions = load_results(open_study(study)).predictions
+    assert predictions is not None
+    before = looks_with(study, predictions)
+    longer = predictions.replace(trials=[{**trial, "epochs": 7} for trial in predictions.trials])
+    assert looks_with(study, longer) == [*before, {**before[-1], "epochs": 7}]
+
+
 def test_analysis_json_is_the_analysis(study):
-    expected = analysis_of(study).to_dict() | {"notes": [], "left_out": {}, "looks": [{"seeds": 2, "trials": 16}]}
+    expected = analysis_of(study).to_dict() | {
+        "notes": [],
+        "left_out": {},
+        "looks": [{"seeds": 2, "trials": 16, "epochs": 1}],
+    }
     written = json.loads((study / "analysis.json").read_text())
     assert {warning["name"] for warning in written.pop("warnings")} >= {"best_at_edge"}
     assert written.pop("for_other_training_records") == {}
@@ -190,13 +202,13 @@ def test_each_report_on_other_trials_is_a_look_and_the_same_report_again_is_none
     worked(folder, Fakes())
     for _ in range(2):
         written = write_report(tmp_path, runner=MEASURES)
-    first = json.loads((tmp_path / "analysis.json").read_text())
-    assert (first["look"], first["looks"]) == (1, [{"seeds": 2, "trials": 4}])
+    first, epochs = json.loads((tmp_path / "analysis.json").read_text()), folder.study.base.train.epochs
+    assert (first["look"], first["looks"]) == (1, [{"seeds": 2, "trials": 4, "epochs": epochs}])
     folder.add_grid(with_levels(GRID, seeds=3))
     worked(folder, Fakes())
     written = write_report(tmp_path, runner=MEASURES)
     second = json.loads((tmp_path / "analysis.json").read_text())
-    assert (second["look"], second["looks"]) == (2, [{"seeds": 2, "trials": 4}, {"seeds": 3, "trials": 6}])
+    assert (second["look"], second["looks"]) == (2, [*first["looks"], {"seeds": 3, "trials": 6, "epochs": epochs}])
     assert "This is look 2 at the study (at 2, 3 seeds)." in written.answer
     claim = second["claims"]["channels"]
     assert claim["p_holm"] == pytest.approx(min(1, 2 * claim["p"]))

@@ -271,6 +271,9 @@ def test_labels_of_ones_own_replace_the_report_of_mimic(mimic, tmp_path):
     found = [(ref.record_id, ref.labels, ref.age, ref.sex) for ref in listing.refs]
     assert found == [("40689238", {"I48", "I10"}, 52, "female"), ("49036311", set(), 90, "male")]
     assert Counter(left_out.kind for left_out in listing.left_out) == {"no labels": 1, "no file": 1}
+    (tmp_path / "mine.csv").write_text("record,labels\n40689238,I48\n40689238,I10\n")
+    with pytest.raises(DataError, match=r"mine\.csv line 3 names 40689238 a second time"):
+        listed(MimicIvEcg(mimic, tmp_path / "mine.csv"))
 
 
 @pytest.mark.parametrize("source", [Cinc2021, Chapman, Cinc2025, Ludb])

@@ -567,6 +567,8 @@ def test_a_storage_that_cannot_be_used_is_one_line_without_its_text(storage, con
         (["--data", "SET", "--learning-rates", "2000"], "--learning-rates is [2000.0]"),
         (["--data", "SET", "--axis", "model.dropout", "0", "1.5"], "--model.dropout is 1.5"),
         (["--data", "nowhere", "--lease-seconds", "-5"], "--lease-seconds is -5"),
+        (["--data", "nowhere", "--lease-seconds", "inf"], "--lease-seconds is inf"),
+        (["--data", "SET", "--folds", "99"], "--folds 99: the set has the folds 1, 2"),
         (["--data", "nowhere"], "nowhere is not a prepared set"),
         (["--axis", "model.head", "gap", "--model.head", "flatten"], "--model.head is varied by the study"),
         (["--axis", "model.head", "gap", "--axis", "model.head", "concat"], "--axis model.head is given twice"),

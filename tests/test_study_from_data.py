@@ -42,7 +42,7 @@ def set_of(synthetic_set):
 def test_window_and_base_follow_length_and_rate(set_of, seconds, rate_hz, window, base):
     prepared = set_of(300, seconds, rate_hz)
     assert run_for(prepared, RunConfig()).data.window_seconds == window
-    assert base_for(prepared) == base
+    assert base_for(prepared, window) == base
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def test_four_workers_of_which_one_is_killed_time_and_again_lose_and_double_noth
     command = [sys.executable, str(SCRIPT), "--data", str(synthetic_set), "--workdir", str(study)]
     command += ["--depths", "1", "--channels", *map(str, CHANNELS), "--kernels", "3", "--seeds", str(SEEDS)]
     command += ["--base", "local", "--train.epochs", str(EPOCHS), "--data.window-seconds", "2"]
+    command += ["--learning-rates", "0.003"]
     command += ["--evaluate.resamples", "20", "--lease-seconds", str(LEASE_SECONDS)]
     storage = "" if kind == "journal" else request.getfixturevalue("postgresql")
     command += ["--storage", storage] if storage else []

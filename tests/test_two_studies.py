@@ -50,7 +50,7 @@ def other(larger_set, tmp_path_factory):
 
 def test_on_its_own_test_records_a_study_predicts_what_it_has_predicted(trained):
     own = finished_predictions(trained)
-    again = trained_elsewhere(trained, own, trained, own, pairs_of(own, trained, trained))
+    again = trained_elsewhere(trained, own, trained, own, {name: (name,) for name in own.label_names})
     np.testing.assert_allclose(again.probabilities, own.probabilities, atol=1e-6)
     assert again.trials == own.trials
 
@@ -126,6 +126,8 @@ def test_studies_that_cannot_be_compared_are_refused_in_one_line(trained, other,
     (tmp_path / "map.csv").write_text(f"run,data\n{own.label_names[0]},nothing\n")
     with pytest.raises(RunError, match=r"no label of .* is one of .*; pair them with --map"):
         pairs_of(own, trained, other, tmp_path / "map.csv")
+    with pytest.raises(RunError, match="are studies of the same recordings"):
+        pairs_of(own, trained, trained)
     with pytest.raises(RunError, match="have 1 scales in common"):
         cross({"one": own.of_trials(own.trials_of(0)), "two": own}, Axis("part", kind="categorical"))
     with pytest.raises(RunError, match="predicts other records"):
@@ -164,7 +166,7 @@ def test_each_trial_begins_with_the_trial_of_its_scale_and_seed_in_the_other_stu
     fakes = Fakes(before=keep)
     args = module.Args(study=other.path, from_study=trained.path, start_rate=0.1, freeze=("stem",))
     module.main(args, fakes.runner)
-    started = open_study(other.path / "started" / "small")
+    started = open_study(other.path / "started" / "small-rate_0.1-stem")
     rates = {scale.name: rates for scale, rates in started.plan().rates.items()}
     assert rates == {"d1_c4_k3": (3e-3,), "d1_c8_k3": (3e-3,)}
     own = finished_predictions(trained)
@@ -184,6 +186,10 @@ def test_each_trial_begins_with_the_trial_of_its_scale_and_seed_in_the_other_stu
     n_trained = len(fakes.trained)
     module.main(args, fakes.runner)
     assert len(fakes.trained) == n_trained, "nothing is trained twice"
+    module.main(module.Args(study=other.path, from_study=trained.path), fakes.runner)
+    assert len(fakes.trained) == 2 * n_trained, "other settings are another study"
+    with pytest.raises(ConfigError, match="--freeze stme: there is no such part; the network has"):
+        train_started(other, trained, start_rate=1, freeze=("stme",))
 
 
 def test_the_crossed_study_has_the_parts_as_levels_of_one_more_axis(trained):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.findings import Effect
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.predictions import StudyPredictions
@@ -37,11 +38,22 @@ def loss_of_one_rate(studies: Mapping[float, StudyPredictions]) -> OneRate:
     (Welch); the records are taken as given.
 
     Args:
-        studies: by learning rate, each of the same scales and two seeds or more, with validation values.
+        studies: by learning rate, with validation values; scales and seeds that one of them lacks are left out.
 
     Raises:
-        RunError: macro AUROC is not defined in one of the studies.
+        RunError: macro AUROC is not defined in one of the studies, or they have too little in common.
     """
+    keys = [[(Scale.of(row, study.axes), row["seed"]) for row in study.trials] for study in studies.values()]
+    common = set.intersection(*map(set, keys))
+    scales = (
+        set.intersection(*({scale for scale, of in common if of == seed} for _, seed in common)) if common else set()
+    )
+    if not scales or len({seed for _, seed in common}) < 2:
+        raise RunError("no scale has two seeds at every rate; leave out a rate at which trainings failed")
+    studies = {
+        rate: study.of_trials([row for row, key in enumerate(own) if key in common and key[0] in scales])
+        for (rate, study), own in zip(studies.items(), keys, strict=True)
+    }
     rates = list(studies)
     validation, test, seconds = np.stack([_values(study) for study in studies.values()], axis=2)  # each [A, F, S]
     by_rate = validation.mean(axis=2)  # [A, F]

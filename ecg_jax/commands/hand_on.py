@@ -56,6 +56,7 @@ def features(
     if not records:
         raise ConfigError("no record is named; give WFDB records, with or without .hea, or other files of samples")
     layout = files.layout()
+    from ecg_jax.answers import recordings_of
     from ecg_jax.features import check_suffix, write_features
     from ecg_jax.features import features as features_of
     from ecg_jax.inference import load
@@ -63,8 +64,9 @@ def features(
 
     check_suffix(to)
     found, failed = {}, False
-    vectors = features_of(load(workdir, allow_code=allow_code), records, layout)
-    for path, values in with_bar("features", vectors, len(records), PlainConsole(stderr=True)):
+    paths = recordings_of(records)
+    vectors = features_of(load(workdir, allow_code=allow_code), paths, layout)
+    for path, values in with_bar("features", vectors, len(paths), PlainConsole(stderr=True)):
         if isinstance(values, Rejected):
             say(f"{path}: {values.reason}; {values.remedy}", file=sys.stderr)
             failed = True

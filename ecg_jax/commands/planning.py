@@ -29,6 +29,7 @@ def plan(
     hours: float | None = None,
     study: Path | None = None,
     workdir: Path | None = None,
+    retry_failed: bool = False,
     allow_code: bool = False,
 ) -> None:
     """Says which effects a study can find, what it costs, and its command; trains a pilot first.
@@ -40,14 +41,19 @@ def plan(
         hours: Time for the study; without it the study is as long as the effect needs.
         study: Take the variances and times of this study instead of a pilot.
         workdir: Folder of the pilot; by default runs/plan_NAME.
+        retry_failed: Try failed trainings of the pilot again.
         allow_code: Import the functions that the study's study.json names, if you trust them.
     """
-    for name, value, most in (("effect", effect, 0.5), ("power", power, 0.999), ("hours", hours or 1.0, 1e4)):
+    for name, value, most in (
+        ("effect", effect, 0.5),
+        ("power", power, 0.999),
+        ("hours", 1.0 if hours is None else hours, 1e4),
+    ):
         if not 0 < value <= most:
             raise ConfigError(f"--{name} is {value}; give more than 0, up to {most:g}")
     if (data is None) == (study is None):
         raise ConfigError("give --data, to train a pilot, or --study, whose variances are known")
-    print_plan(data, study, effect, power, hours, workdir, allow_code=allow_code)
+    print_plan(data, study, effect, power, hours, workdir, retry_failed=retry_failed, allow_code=allow_code)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ def print_plan(
     hours: float | None,
     workdir: Path | None,
     *,
+    retry_failed: bool = False,
     allow_code: bool = False,
     runner: "Runner | None" = None,
 ) -> None:
@@ -99,7 +106,8 @@ def print_plan(
         assert data is not None
         workdir = workdir or Path("runs", f"plan_{data.resolve().name}")
         say(f"pilot in {workdir}: two seeds of the corner scales")
-        folder, largest = train_pilot(open_prepared(data), workdir, runner=runner, console=PlainConsole(stderr=True))
+        settings = {"retry_failed": retry_failed, "runner": runner, "console": PlainConsole(stderr=True)}
+        folder, largest = train_pilot(open_prepared(data), workdir, **settings)
         predictions = load_results(folder).finished(workdir)
         levels = () if hours else ("depths", "channels", "kernels")
         designs = smaller_designs(largest, dict.fromkeys(("folds", *levels)))
@@ -142,7 +150,7 @@ def _proposals(
             )
         needed = [axis.seeds_needed(effect) for axis in known.values()]
         seeds = max((n for n in needed if n is not None), default=None)
-        once, of_seed = planned_seconds(folder, grid.scales(), (of_run, of_start))
+        once, of_seed = planned_seconds(folder, grid, (of_run, of_start))
         found.append(Proposal(grid, known, once, of_seed, None if None in needed else seeds))
     return found
 
@@ -184,6 +192,8 @@ def _say_what_it_takes(
     words = [
         *make_grid(grid.axes, seeds, grid.learning_rates).flags(),
         *(["--folds", *map(str, folds)] if folds else []),
+        *(["--paired-seeds"] if folder.study.paired_seeds else []),
+        *(["--budget", "macs"] if folder.study.reference_macs is not None else []),
     ]
     next_step(*start, *words, *flags(base))
 

@@ -39,9 +39,10 @@ def cost(
 
         prepared = open_prepared(data)
         leads, labels, rate_hz = len(prepared.leads), len(prepared.labels), prepared.rate_hz
-    for name, value in {"leads": leads, "labels": labels, "rate-hz": rate_hz, "window-seconds": window_seconds}.items():
-        if not 0 < value <= 100_000:
-            raise ConfigError(f"--{name} is {value}; give more than 0, up to 100000")
+    limits = {"leads": 100_000, "labels": 100_000, "rate-hz": 100_000, "window-seconds": 3600}
+    for (name, most), value in zip(limits.items(), (leads, labels, rate_hz, window_seconds), strict=True):
+        if not 0 < value <= most:
+            raise ConfigError(f"--{name} is {value}; give more than 0, up to {most}")
     window_samples = DataConfig(window_seconds=window_seconds).window_samples(rate_hz)
     known = cost_of(model, leads=leads, labels=labels, window_samples=window_samples, rate_hz=rate_hz)
     say(
@@ -70,9 +71,9 @@ def train(
 ) -> None:
     """Trains a network on a prepared set.
 
-    --preset NAME sets a complete run (ptb_xl, cinc2017), --model.preset NAME the fields of the model (resnet18_1d,
-    resnet34_1d, resnet50_1d, resnet1d_wang, xresnet1d18, xresnet1d34, xresnet1d50, xresnet1d101); other flags
-    override the values of a preset.
+    --preset NAME sets a complete run (ptb_xl, cinc2017, cinc2021, mitdb_beats), --model.preset NAME the fields of the
+    model (resnet18_1d, resnet34_1d, resnet50_1d, resnet1d_wang, xresnet1d18, xresnet1d34, xresnet1d50, xresnet1d101);
+    other flags override the values of a preset.
 
     Args:
         workdir: Folder of this run; if it contains an unfinished run, that run is continued.

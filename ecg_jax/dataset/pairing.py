@@ -79,8 +79,12 @@ def relabelled(prepared: PreparedSet, pairs: Pairs, target: Target) -> PreparedS
     return replace(prepared, label=label, target=target, score=None)
 
 
+SAME_RECORDINGS = {"chapman": "cinc2021", "cpsc2018": "cinc2021"}  # under the same names
+
+
 def is_same_source(own: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two requests of `prepare` are for the same data set, or for the same folder of one's own recordings."""
-    generic = own["source"] in ("wfdb", "folder", "synthetic") or ":" in own["source"]
-    keys = ("source", "root", "labels", "records", "seed") if generic else ("source",)
-    return all(own.get(key) == other.get(key) for key in keys)
+    if own["source"] in ("wfdb", "folder", "synthetic") or ":" in own["source"]:
+        return all(own.get(key) == other.get(key) for key in ("source", "root", "labels", "records", "seed"))
+    names = (SAME_RECORDINGS.get(request["source"], request["source"]) for request in (own, other))
+    return len(set(names)) == 1

@@ -105,7 +105,10 @@ def cost_of_file(
         ConfigError, RunError: as for `export`.
     """
     suffix, precision = RUNTIMES[runtime]
-    kind = format_of(Path(f"model{suffix}"), precision)
+    try:
+        kind = format_of(Path(f"model{suffix}"), precision)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(f"--to model{suffix}", f"--runtime {runtime}")) from error
     contract = InputContract(
         rate_hz,
         tuple(f"lead {number}" for number in range(leads)),

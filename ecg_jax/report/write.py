@@ -113,18 +113,23 @@ def write_report(
     return Report(folder_path / "report.html", (*first, *answer), follows)
 
 
+def _is_look(look: Any) -> bool:
+    return isinstance(look, dict) and {"seeds", "trials"} <= set(look) <= {"seeds", "trials", "epochs"}
+
+
 def looks_with(path: Path, predictions: StudyPredictions) -> list[dict[str, int]]:
     """The looks at the study so far, which its `analysis.json` lists, and this one, if its trials are others.
 
-    Each look is the numbers of seeds and of trials that were analysed.
+    Each look is the numbers of seeds and of trials that were analysed, and the most epochs that one of them had.
 
     Raises:
         RunError: the file cannot be read.
     """
     now = {"seeds": predictions.n_seeds, "trials": predictions.n_trials}
+    now["epochs"] = max(int(trial.get("epochs") or 0) for trial in predictions.trials)
     try:
         before = read_object(path / "analysis.json").get("looks", [])
-        if not (isinstance(before, list) and all(isinstance(look, dict) and set(look) == set(now) for look in before)):
+        if not (isinstance(before, list) and all(map(_is_look, before))):
             raise ValueError("looks is not a list of looks")
     except FileNotFoundError:
         before = []
@@ -132,7 +137,8 @@ def looks_with(path: Path, predictions: StudyPredictions) -> list[dict[str, int]
         raise RunError(
             f"{path / 'analysis.json'} cannot be read ({error}); delete it; then looks are counted from 1"
         ) from error
-    return before if now in before else [*before, now]
+    known = any(look == {name: now[name] for name in look} for look in before)  # version 0.1.0 kept no epochs
+    return before if known else [*before, now]
 
 
 def _for_other_training_records(

@@ -6,6 +6,7 @@ Heavy imports are inside the functions, so that `--help` is fast.
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.workdir import StudyFolder
     from ecg_jax.study.worker import Conclude
+
+
+LONGEST_LEASE_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def read_arguments(kind: Any, arguments: Sequence[str], description: str | None 
     Raises:
         ConfigError: a flag of the run sets a field that the study varies.
     """
-    run, rest = base_run(arguments)
+    run, rest = base_run([re.sub("^--[^=]+", lambda flag: flag[0].replace("_", "-"), word) for word in arguments])
     values: dict[str, Any] = kind.defaults(run, rest) if issubclass(kind, GridArgs) else {"run": run}
     base, default = values.get("base", getattr(kind, "base", "")), values["run"]
     if flag_values(rest, "--base").get("--base", base) == "local":
@@ -194,8 +198,8 @@ def train_study(
     from ecg_jax.study.workdir import create_or_open
 
     args = replace(args, storage=given_storage(args.storage, args.storage_file), storage_file=None)
-    if not args.lease_seconds >= 1:
-        raise ConfigError(f"--lease-seconds is {args.lease_seconds:g}; give 1 or more")
+    if not 1 <= args.lease_seconds <= LONGEST_LEASE_SECONDS:
+        raise ConfigError(f"--lease-seconds is {args.lease_seconds:g}; give 1 to {LONGEST_LEASE_SECONDS}")
     if args.together is not None and args.together < 1:
         raise ConfigError(f"--together is {args.together}; give 1 or more")
     if args.budget == "both":
@@ -245,6 +249,9 @@ def study_of(args: GridArgs) -> "Study":
         before = open_study(args.workdir, allow_code=True).study  # allowed or not by the next line
         run = with_functions(run, before.base, args.workdir / STUDY, allow_code=args.allow_code)
     run, prepared = with_start(run), open_prepared(run.data.path)
+    present = sorted(set(prepared.folds.tolist()))
+    if unknown := [fold for fold in args.folds if fold not in present]:
+        raise ConfigError(f"--folds {unknown[0]}: the set has the folds {', '.join(map(str, present))}")
     paired_seeds = args.paired_seeds or (before is not None and before.paired_seeds)
     study = make_study(run, args.axes(), args.folds, prepared, paired_seeds=paired_seeds)
     if before is not None:
@@ -266,6 +273,7 @@ def _show_dry_run(args: GridArgs, study: "Study", grids: "Sequence[Grid]", runne
     if (args.workdir / STUDY).is_file():
         folder = open_study(args.workdir, allow_code=True)  # its functions are those of `study`, or it is refused
         check_compatible(folder, study, args.storage)
+        folder = replace(folder, study=replace(folder.study, base=study.base))  # with epochs that are added
     plan = folder.plan(*grids)
     output(160).print(trials_table(folder, plan, estimate_seconds(study, list(plan.rates), runner)))
 

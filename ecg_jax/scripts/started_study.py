@@ -23,6 +23,7 @@ def train_started(
     *,
     start_rate: float,
     freeze: tuple[str, ...],
+    retry_failed: bool = False,
     runner: "Runner | None" = None,
 ) -> "StudyFolder":
     """Trains, or finishes, the study below `folder` whose trials begin with those of `source`.
@@ -31,7 +32,8 @@ def train_started(
     from those that `folder` tried; scales that `source` lacks are left out.
 
     Raises:
-        ConfigError: both are studies of the same set, or `folder` itself is a study that does not begin at random.
+        ConfigError: both are studies of the same set, `folder` itself is a study that does not begin at random, or a
+            part that is frozen is not there.
         RunError: they have no scale in common, or no seed of `source` is finished.
     """
     from ecg_jax.analysis.axes import Scale
@@ -40,7 +42,8 @@ def train_started(
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.workdir import create_or_open
     from ecg_jax.study.worker import work
-    from ecg_jax.training.start import read_start
+    from ecg_jax.training.start import check_parts, read_start
+    from ecg_jax.training.variables import by_name
 
     if source.study.fingerprint == folder.study.fingerprint:
         raise ConfigError(f"{source.path} and {folder.path} are studies of the same set; give studies of two sets")
@@ -54,12 +57,15 @@ def train_started(
     scales = [scale for scale in plan.rates if scale.name in {start.scale for start in starts}]
     if len(scales) < 2:
         raise RunError(f"{source.path} and {folder.path} have {len(scales)} scales in common; two are needed")
+    check_parts(freeze, by_name(read_start(starts[0].run).variables), "--freeze")
     base = with_fields(folder.study.base, {"train.start_rate": start_rate, "train.freeze": freeze})
     study = replace(folder.study, base=base, starts=tuple(starts))
-    below = create_or_open(folder.path / STARTED / source.path.resolve().name, study, folder.storage)
+    words = [source.path.resolve().name, *([f"rate_{start_rate:g}"] if start_rate != 1 else []), *freeze]
+    below = create_or_open(folder.path / STARTED / "-".join(words), study, folder.storage)
     for scale in scales:
         axes = [replace(axis, levels=(scale[axis.name],)) for axis in study.axes]
         below.add_grid(make_grid(axes, plan.seeds[scale], plan.rates[scale]))
     say(f"{len(scales)} scales begin with the networks of {source.path}")
-    work(below, conclude=lambda *_: None, runner=runner or Runner(), storage=folder.storage)
+    settings = {"storage": folder.storage, "retry_failed": retry_failed}
+    work(below, conclude=lambda *_: None, runner=runner or Runner(), **settings)
     return below

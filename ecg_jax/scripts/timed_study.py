@@ -38,7 +38,8 @@ class TimedArgs(GridArgs):
     @classmethod
     def defaults(cls, run: RunConfig, arguments: Sequence[str]) -> dict[str, Any]:
         """With `--hours`, those of the data, or those of a study that was begun."""
-        values = flag_values(arguments, "--hours", "--data", "--data.path", "--workdir", "--extend-epochs")
+        read = ("--hours", "--data", "--data.path", "--workdir", "--extend-epochs")
+        values = flag_values(arguments, *read, "--train.learning-rate", "--data.window-seconds")
         data = values.get("--data", values.get("--data.path"))
         if "--hours" not in values or data is None:
             return {"run": run}
@@ -49,14 +50,16 @@ class TimedArgs(GridArgs):
         if (folder := begun_study(Path(values.get("--workdir", "")))) is not None:
             first = folder.grids()[0]
             levels = {SHORT_FLAGS[axis.field]: axis.levels for axis in first.axes if axis.field in SHORT_FLAGS}
-            rates = {"learning_rates": first.learning_rates}
-            run = folder.study.base
+            rates = {} if "--train.learning-rate" in values else {"learning_rates": first.learning_rates}
+            run = replace(folder.study.base, functions=run.functions)  # the study's are taken if allowed
             if "--extend-epochs" in values and run.train.restarts:
                 run = beginnings(run)[0]  # the flag was given before, too, and counts once
             return {"run": run, "folds": folder.study.folds, **levels, **rates}
         prepared, chosen = open_prepared(Path(data)), {}
         if run == RunConfig():  # a preset keeps its own settings
-            run, chosen = run_for(prepared, run), {"base": base_for(prepared)}
+            run = run_for(prepared, run)
+            window_seconds = float(values.get("--data.window-seconds", run.data.window_seconds))
+            chosen = {"base": base_for(prepared, window_seconds)}
         largest = largest_design(prepared, run.train.epochs)
         levels = {name: getattr(largest, name) for name in ("depths", "channels", "kernels", "folds")}
         return {"run": run, **chosen, **levels}

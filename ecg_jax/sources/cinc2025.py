@@ -10,7 +10,7 @@ from ecg_jax.target import Target
 
 LABEL = "Chagas"
 LABELS: dict[str, tuple[str, ...]] = {"true": (LABEL,), "1": (LABEL,), "false": (), "0": ()}
-REMEDY = "prepare the records by the instructions of the Challenge, which write it into their headers, and give --from"
+REMEDY = "write the label into the headers as the instructions of the Challenge say, and give --from"
 
 
 @dataclass(frozen=True)

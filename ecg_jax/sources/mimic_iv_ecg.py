@@ -71,12 +71,9 @@ class MimicIvEcg(FolderSource):
     @staticmethod
     def _own_labels(table: Path) -> "dict[str, tuple[frozenset[str], float, str]]":
         """By study, labels, age and sex of a table of the user."""
-        content = rows(table, columns=("record", "labels"), optional=("age", "sex"), remedy=OWN)
-        return {
-            row["record"].removesuffix(".0"): (
-                labels_in(row["labels"], where),
-                age_years(row.get("age", "")),
-                sex(row.get("sex", "")),
-            )
-            for where, row in content
-        }
+        known: dict[str, tuple[frozenset[str], float, str]] = {}
+        for where, row in rows(table, columns=("record", "labels"), optional=("age", "sex"), remedy=OWN):
+            if (study := row["record"].removesuffix(".0")) in known:
+                raise DataError(f"{where} names {study} a second time; keep one row for each record")
+            known[study] = (labels_in(row["labels"], where), age_years(row.get("age", "")), sex(row.get("sex", "")))
+        return known

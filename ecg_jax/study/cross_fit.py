@@ -1,11 +1,13 @@
 """Cross-fitting over parts of the folds: the parts, and the metrics over parts, seeds and the ensemble of seeds."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 
+from ecg_jax.config import RunConfig, with_fields
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.errors import ConfigError
 from ecg_jax.evaluation.summary import point_values, summarise
@@ -21,11 +23,26 @@ def fold_parts(folds: Sequence[int], n_parts: int | None) -> list[tuple[tuple[in
     Raises:
         ConfigError: the folds cannot be divided into so many parts.
     """
-    n_parts = n_parts or len(folds)
-    if n_parts < 2 or len(folds) % n_parts or len(folds) < 3:
+    if len(folds) < 3:
+        raise ConfigError(
+            f"cross-fitting takes three folds or more, and the set has {len(folds)}; prepare it with more"
+        )
+    n_parts = len(folds) if n_parts is None else n_parts
+    if n_parts < 2 or len(folds) % n_parts:
         raise ConfigError(f"--parts {n_parts}: give a divisor of the set's {len(folds)} folds, 2 or more")
     size = len(folds) // n_parts
     return [(tuple(folds[first : first + size]), folds[first - 1]) for first in range(0, len(folds), size)]
+
+
+def runs_of_seed(
+    run: RunConfig, workdir: Path, prepared: PreparedSet, n_parts: int | None, seed: int
+) -> dict[Path, RunConfig]:
+    """The run of each part from a seed, by its folder; `n_parts` as for `fold_parts`."""
+    runs = {}
+    for folds, fold_before in fold_parts(sorted(set(prepared.folds.tolist())), n_parts):
+        fields = {"data.test_folds": folds, "data.validation_folds": (fold_before,), "train.seed": seed}
+        runs[workdir / f"seed_{seed}" / f"test_{folds[0]}"] = with_fields(run, fields)
+    return runs
 
 
 def summary(

@@ -65,9 +65,9 @@ class Design:
         return list(itertools.product(self.depths, self.channels, self.kernels))
 
 
-def base_for(prepared: PreparedSet) -> Literal["resnet", "local"]:
+def base_for(prepared: PreparedSet, window_seconds: float) -> Literal["resnet", "local"]:
     """The network that is scaled, by the length of the window."""
-    samples = _window_seconds(prepared) * prepared.rate_hz
+    samples = window_seconds * prepared.rate_hz
     return "resnet" if samples / RESNET_STRIDE >= FEWEST_LEFT else "local"
 
 

@@ -1,6 +1,6 @@
 """The pilot of a plan, two seeds of the corner scales of a study, trained and timed; and the time of that study."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ecg_jax.analysis.axes import READY_MADE, Axis, Scale
 from ecg_jax.config import RunConfig, with_fields
 from ecg_jax.dataset.prepared import PreparedSet
 from ecg_jax.study.cost import cost_of, fit_seconds
-from ecg_jax.study.design import default_rates, make_grid, make_study, without_stem_pool
+from ecg_jax.study.design import Grid, default_rates, make_grid, make_study, without_stem_pool
 from ecg_jax.study.from_data import PILOT_RUNS, Design, base_for, largest_design, run_for
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.tasks import Task, tasks
@@ -27,20 +27,25 @@ def axes_of(design: Design) -> tuple[Axis, ...]:
 
 
 def train_pilot(
-    prepared: PreparedSet, workdir: Path, *, runner: Runner | None = None, console: Console | None = None
+    prepared: PreparedSet,
+    workdir: Path,
+    *,
+    retry_failed: bool = False,
+    runner: Runner | None = None,
+    console: Console | None = None,
 ) -> tuple[StudyFolder, Design]:
     """Trains the corners of the largest design for a prepared set, and returns their study and that design.
 
     If it is called again, it does only what is missing.
     """
     run = with_fields(run_for(prepared, RunConfig()), {"data.path": prepared.path.resolve()})
-    if base_for(prepared) == "local":
+    if base_for(prepared, run.data.window_seconds) == "local":
         run = replace(run, model=without_stem_pool(run.model))
     design = largest_design(prepared, run.train.epochs)
     corners = tuple(axis.with_levels((axis.levels[0], axis.levels[-1])) for axis in axes_of(design))
     folder = create_or_open(workdir, make_study(run, corners, design.folds, prepared))
     folder.add_grid(make_grid(corners, SEEDS, default_rates(run.train.learning_rate)))
-    work(folder, conclude=lambda *_: None, runner=runner, console=console)
+    work(folder, conclude=lambda *_: None, runner=runner, console=console, retry_failed=retry_failed)
     return folder, design
 
 
@@ -65,10 +70,11 @@ def measured_seconds(folder: StudyFolder) -> tuple[Callable[[float], float], Cal
 
 
 def planned_seconds(
-    folder: StudyFolder, scales: Iterable[Scale], times: tuple[Callable[[float], float], Callable[[float], float]]
+    folder: StudyFolder, grid: Grid, times: tuple[Callable[[float], float], Callable[[float], float]]
 ) -> tuple[float, float]:
-    """Seconds of the pilot that chooses the rates of these scales, and of one seed of them."""
+    """Seconds of the pilot that chooses the rates of the grid's scales, and of one seed of them."""
     of_run, of_start = times
-    macs = [float(cost_of(folder.study, scale).macs) for scale in scales]
-    once = sum(of_start(each) + PILOT_RUNS * of_run(each) for each in macs)
+    macs = [float(cost_of(folder.study, scale).macs) for scale in grid.scales()]
+    pilot_runs = PILOT_RUNS if len(grid.learning_rates) > 1 else 0
+    once = sum(of_start(each) + pilot_runs * of_run(each) for each in macs)
     return once, len(folder.study.run_names) * sum(map(of_run, macs))

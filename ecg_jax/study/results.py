@@ -105,6 +105,9 @@ def load_results(folder: StudyFolder, *, data: Path | None = None) -> StudyResul
     return StudyResults(rows, predictions, tuple(seeds), left_out, notes, [*rows_of(pilot), *stopped])
 
 
+MOVED = "put it back, or give its new place with --data, which ecg-jax report and recommend have"
+
+
 def _open_data(folder: StudyFolder, data: Path | None) -> PreparedSet:
     """The set of a study, at `data` if it was moved.
 
@@ -115,11 +118,11 @@ def _open_data(folder: StudyFolder, data: Path | None) -> PreparedSet:
     try:
         prepared = open_prepared(data or folder.study.base.data.path)
     except DataError as error:
-        raise DataError(f"{error}; if the set of {folder.path} was moved, give its new place with --data") from error
+        raise DataError(f"{error}; if the set of {folder.path} was moved, {MOVED}") from error
     if prepared.fingerprint != folder.study.fingerprint:
         raise RunError(
             f"{folder.path} is a study of the set {folder.study.fingerprint}, {prepared.path} is another one "
-            f"({prepared.fingerprint}); put that set back, or give its new place with --data"
+            f"({prepared.fingerprint}); {MOVED}"
         )
     return prepared
 

@@ -73,7 +73,7 @@ def measure_rest(config: RunConfig) -> tuple[float, float]:
     with temporary_folder() as folder:
 
         def rest(epochs: int, name: str) -> float:
-            short = with_fields(config, {"data.training_share": share, "train.epochs": epochs})
+            short = with_fields(config, {"data.training_share": share, "train.epochs": epochs, "train.restarts": ()})
             start = time.perf_counter()
             successful(Runner().finish({folder / name: short}, predict=True, console=PlainConsole(quiet=True)))
             return time.perf_counter() - start - measure_run(short)[0]

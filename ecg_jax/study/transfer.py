@@ -7,7 +7,7 @@ import numpy as np
 
 from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.predictions import StudyPredictions
-from ecg_jax.dataset.pairing import Pairs, known_pairs, read_pairs, relabelled
+from ecg_jax.dataset.pairing import Pairs, is_same_source, known_pairs, read_pairs, relabelled
 from ecg_jax.dataset.prepared import PreparedSet, open_prepared
 from ecg_jax.errors import RunError
 from ecg_jax.study.design import Trial
@@ -26,12 +26,17 @@ def pairs_of(own: StudyPredictions, source: StudyFolder, target: StudyFolder, ta
         table: of pairs, see `pairing.read_pairs`; by default `pairing.known_pairs`.
 
     Raises:
-        RunError: there is no pair.
+        RunError: there is no pair, or both are studies of the same recordings.
         DataError: the table or a set cannot be read.
     """
-    other = open_prepared(target.study.base.data.path)
+    first, other = (open_prepared(folder.study.base.data.path) for folder in (source, target))
+    if is_same_source(first.about["request"], other.about["request"]):
+        raise RunError(
+            f"{source.path} and {target.path} are studies of the same recordings, on which the networks of the first "
+            "were trained; give studies of two data sets"
+        )
     if table is None:
-        pairs = known_pairs(own.label_names, open_prepared(source.study.base.data.path), other)
+        pairs = known_pairs(own.label_names, first, other)
     else:
         pairs, _ = read_pairs(table, own.label_names, other)
     if not pairs:

@@ -225,11 +225,13 @@ def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
 
 
 def check_compatible(folder: StudyFolder, study: Study, storage: str = "") -> None:
-    """Refuses another study in the same folder.
+    """Refuses another study in the same folder, unless it goes on as the one that is there.
 
     Raises:
         RunError: data, base, axes or storage differ; the message shows both sides of each difference.
     """
+    if any(not _differing(folder, beginning, storage) for beginning in study.beginnings()):
+        return
     if found := [f"{key} was {old!r}, is now {new!r}" for key, old, new in _differing(folder, study, storage)]:
         raise RunError(f"{folder.path} has another study ({'; '.join(found)}); give another --workdir")
 

@@ -159,11 +159,20 @@ def _columns(there: Sequence[str], here: Sequence[str]) -> list[int] | None:
     return [there.index(lead) for lead in here] if set(here) <= set(there) else None
 
 
-def _check_frozen(freeze: Sequence[str], arrays: Mapping[str, Any], whole: set[str]) -> None:
+def check_parts(freeze: Sequence[str], arrays: Mapping[str, Any], flag: str = "--train.freeze") -> None:
+    """Refuses the name of a part that the network with these arrays does not have.
+
+    Raises:
+        ConfigError: a part is not there.
+    """
     modules = dict.fromkeys(name.split("/")[1] for name in arrays)
     for part in freeze:
         if not any(is_part(module, [part]) for module in modules):
-            raise ConfigError(f"--train.freeze {part}: there is no such part; the network has {', '.join(modules)}")
+            raise ConfigError(f"{flag} {part}: there is no such part; the network has {', '.join(modules)}")
+
+
+def _check_frozen(freeze: Sequence[str], arrays: Mapping[str, Any], whole: set[str]) -> None:
+    check_parts(freeze, arrays)
     frozen = [name for name in arrays if is_part(name.split("/")[1], freeze)]
     if lacking := [name for name in frozen if name not in whole]:
         raise RunError(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ecg_jax.config import RunConfig
 from ecg_jax.dataset.prepared import open_prepared
+from ecg_jax.errors import UserError
 from ecg_jax.models.resnet import build_network
 from ecg_jax.training.setup import RunPlan, TrainingSetup, make_plan
 
@@ -27,7 +28,7 @@ def fastest_together(configs: Sequence[RunConfig]) -> int:
     while number <= len(configs) and jax.default_backend() != "cpu":
         try:
             now = _examples_per_second([make_plan(config, prepared) for config in configs[:number]])
-        except jax.errors.JaxRuntimeError:
+        except (jax.errors.JaxRuntimeError, UserError):  # memory; or what the run itself will say
             break
         if now < 1.05 * speed:
             break
