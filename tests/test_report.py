@@ -105,7 +105,7 @@ def test_analysis_json_is_the_analysis(study):
     expected = analysis_of(study).to_dict() | {
         "notes": [],
         "left_out": {},
-        "looks": [{"seeds": 2, "trials": 16, "epochs": 1}],
+        "looks": [{"seeds": 2, "trials": 16, "epochs": 30}],
     }
     written = json.loads((study / "analysis.json").read_text())
     assert {warning["name"] for warning in written.pop("warnings")} >= {"best_at_edge"}
