@@ -178,10 +178,11 @@ def test_records_that_the_run_was_trained_on_are_left_out_of_the_same_source(eva
 
 
 def test_two_sets_that_cinc_2021_holds_are_the_same_source_as_it():
-    chapman, joined, other = ({"source": name} for name in ("chapman", "cinc2021", "ptb_xl"))
+    chapman, cpsc, joined, other = ({"source": name} for name in ("chapman", "cpsc2018", "cinc2021", "ptb_xl"))
     assert is_same_source(chapman, joined)
-    assert is_same_source(joined, chapman)
-    assert not is_same_source(chapman, other)
+    assert is_same_source(joined, cpsc)
+    assert not is_same_source(chapman, cpsc)
+    assert not is_same_source(joined, other)
 
 
 def test_a_run_without_its_own_set_has_no_drop_and_says_why(evaluated, elsewhere, tmp_path):

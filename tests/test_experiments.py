@@ -255,6 +255,19 @@ def test_the_base_for_a_time_is_that_of_the_window_that_is_given(synthetic_set, 
         read_arguments(script("scale").TimedArgs, [*words, *w]).base for w in ([], ["--data.window-seconds", "20"])
     ]
     assert bases == ["local", "resnet"]
+    with pytest.raises(SystemExit):
+        read_arguments(script("scale").TimedArgs, [*words, "--data.window-seconds", "long"])
+
+
+def test_a_dry_run_of_an_extension_lists_what_the_epochs_that_are_added_cost(synthetic_set, tmp_path, capsys):
+    module = script("scale")
+    flags = ["--data", str(synthetic_set), "--depths", "1", "--channels", "4", "--kernels", "3", "--seeds", "1"]
+    words = ["--workdir", str(tmp_path), *flags, "--learning-rates", "0.003", "--train.epochs", "4"]
+    module.main(read_arguments(module.TimedArgs, words), Fakes().runner)
+    capsys.readouterr()
+    module.main(read_arguments(module.TimedArgs, [*words, "--extend-epochs", "3", "--dry-run"]), Fakes().runner)
+    assert "d1_c4_k3" in capsys.readouterr().out
+    assert open_study(tmp_path).study.base.train.epochs == 4, "nothing is extended"
 
 
 def test_flags_override_what_is_chosen_for_the_time(synthetic_set, tmp_path):

@@ -126,7 +126,7 @@ def test_studies_that_cannot_be_compared_are_refused_in_one_line(trained, other,
     (tmp_path / "map.csv").write_text(f"run,data\n{own.label_names[0]},nothing\n")
     with pytest.raises(RunError, match=r"no label of .* is one of .*; pair them with --map"):
         pairs_of(own, trained, other, tmp_path / "map.csv")
-    with pytest.raises(RunError, match="are studies of the same recordings"):
+    with pytest.raises(RunError, match="are studies of 120 recordings that are the same"):
         pairs_of(own, trained, trained)
     with pytest.raises(RunError, match="have 1 scales in common"):
         cross({"one": own.of_trials(own.trials_of(0)), "two": own}, Axis("part", kind="categorical"))

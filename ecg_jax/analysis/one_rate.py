@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ecg_jax.analysis.axes import Scale
 from ecg_jax.analysis.findings import Effect
 from ecg_jax.analysis.influence import macro_auroc
 from ecg_jax.analysis.predictions import StudyPredictions
@@ -43,16 +42,17 @@ def loss_of_one_rate(studies: Mapping[float, StudyPredictions]) -> OneRate:
     Raises:
         RunError: macro AUROC is not defined in one of the studies, or they have too little in common.
     """
-    keys = [[(Scale.of(row, study.axes), row["seed"]) for row in study.trials] for study in studies.values()]
-    common = set.intersection(*map(set, keys))
-    scales = (
-        set.intersection(*({scale for scale, of in common if of == seed} for _, seed in common)) if common else set()
-    )
-    if not scales or len({seed for _, seed in common}) < 2:
+    scales = set.intersection(*(set(study.scales) for study in studies.values()))
+    seeds = set.intersection(*({trial["seed"] for trial in study.trials} for study in studies.values()))
+    if not scales or len(seeds) < 2:
         raise RunError("no scale has two seeds at every rate; leave out a rate at which trainings failed")
+
+    def is_common(study: StudyPredictions, trial: int) -> bool:
+        return study.scales[study.scale_of[trial]] in scales and study.trials[trial]["seed"] in seeds
+
     studies = {
-        rate: study.of_trials([row for row, key in enumerate(own) if key in common and key[0] in scales])
-        for (rate, study), own in zip(studies.items(), keys, strict=True)
+        rate: study.of_trials([trial for trial in range(study.n_trials) if is_common(study, trial)])
+        for rate, study in studies.items()
     }
     rates = list(studies)
     validation, test, seconds = np.stack([_values(study) for study in studies.values()], axis=2)  # each [A, F, S]

@@ -39,8 +39,12 @@ def cost(
 
         prepared = open_prepared(data)
         leads, labels, rate_hz = len(prepared.leads), len(prepared.labels), prepared.rate_hz
-    limits = {"leads": 100_000, "labels": 100_000, "rate-hz": 100_000, "window-seconds": 3600}
-    for (name, most), value in zip(limits.items(), (leads, labels, rate_hz, window_seconds), strict=True):
+    for name, value, most in (
+        ("leads", leads, 100_000),
+        ("labels", labels, 100_000),
+        ("rate-hz", rate_hz, 100_000),
+        ("window-seconds", window_seconds, 3600),
+    ):
         if not 0 < value <= most:
             raise ConfigError(f"--{name} is {value}; give more than 0, up to {most}")
     window_samples = DataConfig(window_seconds=window_seconds).window_samples(rate_hz)

@@ -79,12 +79,15 @@ def relabelled(prepared: PreparedSet, pairs: Pairs, target: Target) -> PreparedS
     return replace(prepared, label=label, target=target, score=None)
 
 
-SAME_RECORDINGS = {"chapman": "cinc2021", "cpsc2018": "cinc2021"}  # under the same names
+SAME_RECORDINGS = {"chapman": "cinc2021", "cpsc2018": "cinc2021"}  # a set, and one that holds it by the same names
 
 
 def is_same_source(own: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two requests of `prepare` are for the same data set, or for the same folder of one's own recordings."""
+    """Whether records of equal names are the same in two sets, by their requests of `prepare`.
+
+    So it is in the same data set, in one that holds the other, and in the same folder of one's own recordings.
+    """
     if own["source"] in ("wfdb", "folder", "synthetic") or ":" in own["source"]:
         return all(own.get(key) == other.get(key) for key in ("source", "root", "labels", "records", "seed"))
-    names = (SAME_RECORDINGS.get(request["source"], request["source"]) for request in (own, other))
-    return len(set(names)) == 1
+    names = own["source"], other["source"]
+    return names[0] == names[1] or any(SAME_RECORDINGS.get(one) == two for one, two in (names, names[::-1]))

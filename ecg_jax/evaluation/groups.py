@@ -98,7 +98,8 @@ def _group(networks: Sequence[Predicted], enough: np.ndarray, counted: np.ndarra
     by_label = [none] * len(enough)
     if enough.any():
         weight = patient_resamples(of.patients, resamples=resamples)
-        overall, by_label = with_intervals(networks, weight, counted=counted if counted.any() else slice(None))
+        of_macro = counted if counted.any() else slice(None)  # a mean over no label would warn; it is left out below
+        overall, by_label = with_intervals(networks, weight, counted=of_macro)
     return {
         "records": len(of.label),
         "patients": n_patients(of.patients),

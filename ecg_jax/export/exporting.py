@@ -105,10 +105,7 @@ def cost_of_file(
         ConfigError, RunError: as for `export`.
     """
     suffix, precision = RUNTIMES[runtime]
-    try:
-        kind = format_of(Path(f"model{suffix}"), precision)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace(f"--to model{suffix}", f"--runtime {runtime}")) from error
+    kind = format_of(Path(f"model{suffix}"), precision, asked=f"--runtime {runtime}")
     contract = InputContract(
         rate_hz,
         tuple(f"lead {number}" for number in range(leads)),

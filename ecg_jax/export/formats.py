@@ -59,8 +59,8 @@ FORMATS = {
 }
 
 
-def format_of(path: Path, precision: Precision) -> Format:
-    """The format of a file.
+def format_of(path: Path, precision: Precision, *, asked: str = "") -> Format:
+    """The format of a file; `asked` is the flag, with its value, that asks for it, by default that of `export`.
 
     Raises:
         ConfigError: there is no such format, it lacks the precision, or its packages are not installed.
@@ -73,5 +73,7 @@ def format_of(path: Path, precision: Precision) -> Format:
     missing = [name for name in found.needs if importlib.util.find_spec(name) is None]
     if missing:
         package = "tensorflow-cpu" if "tensorflow" in missing else "'ecg-jax[export]'"
-        raise ConfigError(f"--to {path} needs {', '.join(missing)}, which is not installed: pip install {package}")
+        raise ConfigError(
+            f"{asked or f'--to {path}'} needs {', '.join(missing)}, which is not installed: pip install {package}"
+        )
     return found

@@ -38,8 +38,7 @@ class RowDropout(nn.Module):
 def _sixteen_bits(key: Array, shape: tuple[int, ...]) -> Array:
     """Random uint16: all four halves of the two words that a call of Threefry gives.
 
-    `jax.random.bits` uses a quarter of them, and Threefry is most of the cost of dropout on CPU: a training step of the
-    preset `ptb_xl` takes a third longer with it.
+    `jax.random.bits` uses a quarter of them, and Threefry is most of the cost of dropout on CPU.
     """
     numbers = math.prod(shape)
     words = threefry_2x32(jax.random.bits(key, (2,), jnp.uint32), jnp.arange(-(-numbers // 2), dtype=jnp.uint32))

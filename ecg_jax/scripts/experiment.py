@@ -128,8 +128,8 @@ def run_script(kind: Any, main: Callable[[Any], None], description: str | None) 
             else:
                 args = tyro.cli(kind, description=description)
         main(args)
-        if "--dry-run" in sys.argv:
-            next_step(*("python", *(word for word in sys.argv if word != "--dry-run")))
+        if getattr(args, "dry_run", False):
+            next_step("python", *(word for word in sys.argv if word.replace("_", "-") != "--dry-run"))
 
 
 def read_arguments(kind: Any, arguments: Sequence[str], description: str | None = None) -> Any:
@@ -267,13 +267,14 @@ def study_of(args: GridArgs) -> "Study":
 
 def _show_dry_run(args: GridArgs, study: "Study", grids: "Sequence[Grid]", runner: "Runner") -> None:
     from ecg_jax.study.dry_run import estimate_seconds, trials_table
-    from ecg_jax.study.workdir import STUDY, StudyFolder, check_compatible, open_study
+    from ecg_jax.study.workdir import STUDY, StudyFolder, check_compatible, is_extended, open_study
 
     folder = StudyFolder(args.workdir, "", args.storage, study)
     if (args.workdir / STUDY).is_file():
         folder = open_study(args.workdir, allow_code=True)  # its functions are those of `study`, or it is refused
+        if is_extended(folder, study, args.storage):
+            folder = replace(folder, study=replace(folder.study, base=study.base))
         check_compatible(folder, study, args.storage)
-        folder = replace(folder, study=replace(folder.study, base=study.base))  # with epochs that are added
     plan = folder.plan(*grids)
     output(160).print(trials_table(folder, plan, estimate_seconds(study, list(plan.rates), runner)))
 

@@ -6,6 +6,7 @@ Heavy imports are inside the functions, so that `--help` is fast.
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,8 +59,9 @@ class TimedArgs(GridArgs):
         prepared, chosen = open_prepared(Path(data)), {}
         if run == RunConfig():  # a preset keeps its own settings
             run = run_for(prepared, run)
-            window_seconds = float(values.get("--data.window-seconds", run.data.window_seconds))
-            chosen = {"base": base_for(prepared, window_seconds)}
+            with suppress(ValueError):  # no number: it is refused where all flags are read
+                window_seconds = float(values.get("--data.window-seconds", run.data.window_seconds))
+                chosen = {"base": base_for(prepared, window_seconds)}
         largest = largest_design(prepared, run.train.epochs)
         levels = {name: getattr(largest, name) for name in ("depths", "channels", "kernels", "folds")}
         return {"run": run, **chosen, **levels}

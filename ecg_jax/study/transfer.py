@@ -26,14 +26,15 @@ def pairs_of(own: StudyPredictions, source: StudyFolder, target: StudyFolder, ta
         table: of pairs, see `pairing.read_pairs`; by default `pairing.known_pairs`.
 
     Raises:
-        RunError: there is no pair, or both are studies of the same recordings.
+        RunError: there is no pair, or both are studies of some recordings that are the same.
         DataError: the table or a set cannot be read.
     """
     first, other = (open_prepared(folder.study.base.data.path) for folder in (source, target))
-    if is_same_source(first.about["request"], other.about["request"]):
+    shared = set(first.record_ids) & set(other.record_ids)
+    if shared and is_same_source(first.about["request"], other.about["request"]):
         raise RunError(
-            f"{source.path} and {target.path} are studies of the same recordings, on which the networks of the first "
-            "were trained; give studies of two data sets"
+            f"{source.path} and {target.path} are studies of {len(shared):,} recordings that are the same, on which "
+            "the networks of the first were trained; give studies of two data sets"
         )
     if table is None:
         pairs = known_pairs(own.label_names, first, other)

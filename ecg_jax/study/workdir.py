@@ -214,7 +214,7 @@ def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
         values = {"name": name, "storage": without_password(storage) or JOURNAL, "study": study.to_dict()}
         begun = not write_new(path / STUDY, json.dumps(values, indent=2) + "\n")
     before = open_study(path, allow_code=True)  # its functions are only compared with those of this worker
-    if any(not _differing(before, earlier, storage) for earlier in study.beginnings()):
+    if is_extended(before, study, storage):
         now = replace(before.study, base=study.base)
         values = {"name": before.name, "storage": before.storage, "study": now.to_dict()}
         write_text(path / STUDY, json.dumps(values, indent=2) + "\n")
@@ -224,14 +224,17 @@ def create_or_open(path: Path, study: Study, storage: str = "") -> StudyFolder:
     return replace(before, study=study, begun=begun)
 
 
+def is_extended(folder: StudyFolder, study: Study, storage: str = "") -> bool:
+    """Whether the study of the folder goes on as this one, because only its epochs end earlier."""
+    return any(not _differing(folder, earlier, storage) for earlier in study.beginnings())
+
+
 def check_compatible(folder: StudyFolder, study: Study, storage: str = "") -> None:
-    """Refuses another study in the same folder, unless it goes on as the one that is there.
+    """Refuses another study in the same folder.
 
     Raises:
         RunError: data, base, axes or storage differ; the message shows both sides of each difference.
     """
-    if any(not _differing(folder, beginning, storage) for beginning in study.beginnings()):
-        return
     if found := [f"{key} was {old!r}, is now {new!r}" for key, old, new in _differing(folder, study, storage)]:
         raise RunError(f"{folder.path} has another study ({'; '.join(found)}); give another --workdir")
 
