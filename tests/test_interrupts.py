@@ -28,7 +28,8 @@ BUSY = "hashlib.pbkdf2_hmac('sha512', b'', b'', 10**9)"  # minutes in one step o
 
 def interrupted(tmp_path, *, wait, clean_up="pass", after, number=signal.SIGINT, leave_seconds=60):
     """Starts a process, interrupts it after each of the lines that it prints, and `again` until it ends."""
-    code = f"import ecg_jax.interrupts; ecg_jax.interrupts.LEAVE_SECONDS = {leave_seconds}\n"
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job of the background ignores it
+    code += f"import ecg_jax.interrupts; ecg_jax.interrupts.LEAVE_SECONDS = {leave_seconds}\n"
     code += STUBBORN.replace("WAIT", wait).replace("CLEAN_UP", clean_up)
     command = [sys.executable, "-c", code, tmp_path / "set"]
     settings = {"env": {**os.environ, "TMPDIR": str(tmp_path)}, "text": True}
