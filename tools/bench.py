@@ -26,7 +26,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -38,6 +38,9 @@ CELLS = (*itertools.product((1, 4), (16, 128), (3, 15)), (2, 32, 7))
 SMALL_BATCH = {(4, 128, 15): 8}  # its steps would take minutes with 64
 CHUNK_SECONDS = 1.0  # length of a timed chunk of steps; a chunk has at most ten steps
 
+DevicePart = Literal[
+    "card", "steps", "PyTorch", "study", "together", "compiled PyTorch", "accuracy", "quality", "bfloat16"
+]
 Steps = Callable[[int], None]
 """Executes the given number of training steps and waits until they are finished."""
 
@@ -255,6 +258,7 @@ def device(
     cells: tuple[tuple[int, int, int], ...] = CELLS,
     shape: tuple[int, int, int] = (64, SAMPLES, LEADS),
     data: Path | None = None,
+    parts: tuple[DevicePart, ...] = (),
 ) -> None:
     """Measures the accelerator of this machine: steps, runs together, accuracy, a study; compares with PyTorch.
 
@@ -264,6 +268,7 @@ def device(
         cells: Depth, channels and kernel of each scale, all in one list: 1 16 3 2 32 7.
         shape: Windows, samples and leads of a batch.
         data: A prepared set of PTB-XL for the study and for the quality of bfloat16; by default they are left out.
+        parts: Parts to measure; by default all, in the order of this list.
     """
     from bench_device import measure
 
@@ -271,7 +276,7 @@ def device(
     from ecg_jax.presets import ptb_xl
 
     base = None if data is None else with_fields(ptb_xl(), {"data.path": data})
-    measure(cells, json_path, minutes=minutes, shape=shape, labels=LABELS, base=base)
+    measure(cells, json_path, minutes=minutes, shape=shape, labels=LABELS, base=base, parts=parts)
 
 
 def prepare(

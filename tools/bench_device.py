@@ -41,11 +41,14 @@ class Report:
 
     path: Path
     ends: float  # by the monotonic clock
+    parts: Sequence[str] = ()  # those that are measured; empty: all
     results: dict[str, Any] = field(default_factory=dict)
 
     def part(self, name: str, seconds: float, measure: Callable[[Callable[[], bool]], Iterator[Any]]) -> None:
         """Runs a part; `measure` yields results and ends when the function that it gets says that its time is over."""
         began = time.monotonic()
+        if self.parts and name not in self.parts:
+            return
         if began > self.ends:
             print(f"{name}: not measured, the time is over", flush=True)
             return
@@ -155,8 +158,9 @@ def measure(
     together: Sequence[int] = (1, 2, 4, 8, 16, 32),
     base: RunConfig | None = None,
     study_cells: Sequence[Cell] = STUDY_CELLS,
+    parts: Sequence[str] = (),
 ) -> None:
-    """Runs all parts, or as many as the minutes allow, and writes them to `path` and, as tables, beside it.
+    """Runs the parts, or as many as the minutes allow, and writes them to `path` and, as tables, beside it.
 
     Args:
         cells: depth, channels and kernel of each scale.
@@ -167,16 +171,17 @@ def measure(
         together: numbers of runs in one program.
         base: the runs of the study and of the two precisions, apart from scale and seed; None leaves these parts out.
         study_cells: depth, channels and kernel of each scale of the study.
+        parts: names of the parts to run; empty: all.
     """
     steps = StepsOf(shape, labels)
-    report = Report(path, time.monotonic() + 60 * minutes)
+    report = Report(path, time.monotonic() + 60 * minutes, parts)
     report.results |= {"device": jax.devices()[0].device_kind, "jax": jax.__version__, "shape": shape, "labels": labels}
     report.part("card", 20, card)
     report.part("steps", 200, lambda late: step_speeds(cells, "float32", steps, late))
     report.part("PyTorch", 60, lambda late: torch_speeds(cells, steps, late))
     with TemporaryDirectory() as folder:
         if base is not None:
-            report.part("study", 180, lambda late: study_speeds(base, study_cells, Path(folder), late))
+            report.part("study", 240, lambda late: study_speeds(base, study_cells, Path(folder), late))
         report.part("together", 90, lambda late: together_speeds(cells[0], together, steps, late))
         report.part("compiled PyTorch", 120, lambda late: torch_speeds(cells[:3], steps, late, compiled=True))
         report.part("accuracy", 40, lambda late: accuracy(cells[0], steps, late))
@@ -275,12 +280,12 @@ def study_speeds(
 ) -> Iterator[dict[str, Any]]:
     """Seconds of the runs of a study, test predictions included: one run after the other, and all seeds together.
 
-    Each is measured with compilation, and again when everything is compiled.
+    Each is measured when everything is compiled; before that, the first program of each with its compilation.
     """
 
-    def seconds(cell: Cell, together: int, name: str) -> float:
+    def seconds(cell: Cell, together: int, name: str, seeds: int = STUDY_SEEDS) -> float:
         config = with_fields(base, dict(zip(("model.depth", "model.channels", "model.kernel"), cell, strict=True)))
-        places = {seed: folder / f"{name} {cell} {together} {seed}" for seed in range(STUDY_SEEDS)}
+        places = {seed: folder / f"{name} {cell} {together} {seed}" for seed in range(seeds)}
         runs = {place: with_fields(config, {"train.seed": seed}) for seed, place in places.items()}
         start = time.perf_counter()
         successful(Runner().finish(runs, predict=True, console=Console(quiet=True), together=together))
@@ -291,7 +296,7 @@ def study_speeds(
             return
         result: dict[str, Any] = {"cell": cell, "seeds": STUDY_SEEDS}
         for name, together in (("together", STUDY_SEEDS), ("alone", 1)):
-            result |= {f"{name}_first_seconds": seconds(cell, together, "first")}
+            result |= {f"{name}_first_seconds": seconds(cell, together, "first", seeds=together)}
             result |= {f"{name}_seconds": seconds(cell, together, "second")}
         yield result
 

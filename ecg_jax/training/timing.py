@@ -19,20 +19,23 @@ MEASURED_SECONDS = 1.0  # of training steps, about
 
 
 def fastest_together(configs: Sequence[RunConfig]) -> int:
-    """How many of these runs take the most examples per second as one program: a power of two; 1 on CPU.
+    """How many of these runs take the most examples per second as one program; 1 on CPU.
 
-    A larger number must be 5 % faster than the next smaller one, and fit into memory.
+    First all of them are measured, then half as many, and so on until fewer are more than 5 % slower: each number costs
+    a compilation, and mostly the largest one that fits into memory is the fastest.
     """
-    number, best, speed = 1, 1, 0.0
+    if jax.default_backend() == "cpu":
+        return 1
+    number, best, speed = len(configs), 1, 0.0
     prepared = open_prepared(configs[0].data.path)
-    while number <= len(configs) and jax.default_backend() != "cpu":
+    while number > 1 or (number == 1 and speed):  # one alone needs no measurement where no more fit
         try:
             now = _examples_per_second([make_plan(config, prepared) for config in configs[:number]])
         except (jax.errors.JaxRuntimeError, UserError):  # memory; or what the run itself will say
+            now = 0.0
+        if 1.05 * now < speed:
             break
-        if now < 1.05 * speed:
-            break
-        number, best, speed = 2 * number, number, now
+        number, best, speed = number // 2, number if now else 1, max(now, speed)
     return best
 
 
