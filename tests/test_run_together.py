@@ -58,6 +58,12 @@ def state_after_ten_steps(configs):
     return jax.device_get(state), losses
 
 
+def validated(configs):
+    prepared = open_prepared(configs[0].data.path)
+    setup = TrainingSetup([make_plan(config, prepared) for config in configs])
+    return setup.validate(setup.initial_state().variables)
+
+
 def test_after_ten_steps_every_array_is_that_of_a_run_alone(configs):
     states, losses = state_after_ten_steps(configs)
     for number, config in enumerate(configs):
@@ -66,6 +72,14 @@ def test_after_ten_steps_every_array_is_that_of_a_run_alone(configs):
         own = jax.tree.map(lambda x: x[0], state)
         of_run = jax.tree.map(lambda x, number=number: x[number], states)
         jax.tree_util.tree_map_with_path(assert_close, own, of_run)
+
+
+def test_a_validation_that_needs_fewer_steps_than_another_one_is_that_of_a_run_alone(configs):
+    few, many = ({"data.validation_folds": folds, "train.batch_size": 2} for folds in ((1,), (1, 2, 3)))
+    runs = [with_fields(configs[0], values) for values in (few, many)]
+    together, alone = (validated(some) for some in (runs, runs[:1]))
+    np.testing.assert_allclose(together[0][0], alone[0][0], rtol=1e-5)
+    np.testing.assert_allclose(together[0][1], alone[0][1], rtol=1e-5)
 
 
 def test_runs_whose_windows_are_normalised_by_themselves_are_those_of_runs_alone(configs):

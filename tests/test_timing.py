@@ -1,4 +1,4 @@
-"""How many runs are trained as one program: measured from the largest number down, with no device."""
+"""How many runs are trained as one program: measured from one upwards, with a simulated device."""
 
 import jax
 import pytest
@@ -8,43 +8,53 @@ from ecg_jax.training import timing
 
 @pytest.fixture
 def on_accelerator(monkeypatch):
-    """Lets `fastest_together` believe in an accelerator with the given examples/s; returns the numbers it measured."""
+    """Simulates an accelerator with the given examples/s of each number of runs; returns the numbers it compiled."""
 
-    def simulate(speed_of):
-        measured = []
+    def simulate(speed_of, compiling_seconds):
+        compiled = []
 
-        def examples_per_second(plans):
-            measured.append(len(plans))
+        def measured(plans):
+            compiled.append(len(plans))
             if speed_of[len(plans)] is None:
                 raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED")
-            return speed_of[len(plans)]
+            return compiling_seconds * len(plans), speed_of[len(plans)]
 
         monkeypatch.setattr(timing.jax, "default_backend", lambda: "gpu")
-        monkeypatch.setattr(timing, "_examples_per_second", examples_per_second)
-        return measured
+        monkeypatch.setattr(timing, "_measured", measured)
+        return compiled
 
     return simulate
 
 
+NARROW = {1: 100.0, 2: 200.0, 4: 400.0}
+
+
 @pytest.mark.parametrize(
-    ("speed_of", "best", "compiled"),
+    ("speed_of", "compiling_seconds", "best", "compiled"),
     [
-        ({4: 300.0, 2: 200.0, 1: 100.0}, 4, [4, 2]),  # narrow networks
-        ({4: 100.0, 2: 100.0, 1: 100.0}, 1, [4, 2, 1]),  # wide ones: the smallest of equals
-        ({4: None, 2: 200.0, 1: 100.0}, 2, [4, 2, 1]),  # four do not fit into memory
-        ({4: None, 2: None}, 1, [4, 2]),  # one alone has no rival
-        ({4: 100.0, 2: 97.0, 1: 94.0}, 2, [4, 2, 1]),  # 5 % are counted from the fastest, not from step to step
-        ({3: 300.0, 1: 100.0}, 3, [3, 1]),
-        ({1: 100.0}, 1, []),
+        (NARROW, 0.1, 4, [1, 2, 4]),
+        ({1: 100.0, 2: 101.0}, 0.1, 1, [1, 2]),  # wide networks: the smaller of equals
+        ({1: 100.0, 2: 200.0, 4: None}, 0.1, 2, [1, 2, 4]),  # four do not fit into memory
+        (NARROW, 1e9, 1, [1]),  # trainings so short that no other program pays
     ],
 )
-def test_the_number_of_runs_together_is_the_smallest_within_five_percent(
-    config, synthetic_set, on_accelerator, speed_of, best, compiled
+def test_so_many_runs_are_trained_together_that_all_end_soonest(
+    config, on_accelerator, speed_of, compiling_seconds, best, compiled
 ):
-    measured = on_accelerator(speed_of)
-    assert timing.fastest_together([config] * max(speed_of)) == best
+    measured = on_accelerator(speed_of, compiling_seconds)
+    assert timing.fastest_together([config] * 4) == best
     assert measured == compiled
 
 
-def test_a_cpu_trains_one_run_at_a_time(config):
+def test_another_program_is_compiled_while_half_of_the_training_takes_longer(config, on_accelerator):
+    """Four runs of 3 epochs of 6 batches of 16 examples take 1152 / 100 s alone and 1152 / 200 s as pairs."""
+    measured = on_accelerator(NARROW, 2.0)  # half of 11.5 s are more than 2 s; half of 5.8 s are less than 2 * 2 s
+    assert timing.fastest_together([config] * 4) == 2
+    assert measured == [1, 2]
+
+
+def test_a_cpu_and_a_run_without_others_need_no_measurement(config, on_accelerator, monkeypatch):
     assert timing.fastest_together([config] * 4) == 1
+    measured = on_accelerator(NARROW, 0.1)
+    assert timing.fastest_together([config]) == 1
+    assert measured == []

@@ -35,21 +35,27 @@ def tables(results: dict[str, Any]) -> str:
         "| compiling, s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for cell, row in ours.items():
-        speed, arithmetic = row["examples_per_second"], operations(cell, results) / rates["float32"] / 1e12
-        limit_ms = 1e3 * max(arithmetic, row["bytes"] / rates["copy"] / 1e9)
-        texts = [f"{', '.join(map(str, cell))}", f"{speed:,}", f"{limit_ms / row['ms']:.0%}"]
+    for cell in dict.fromkeys([*ours, *halves]):
+        row, texts = ours.get(cell), [f"{', '.join(map(str, cell))}"]
+        if row:
+            arithmetic = operations(cell, results) / rates["float32"] / 1e12
+            limit_ms = 1e3 * max(arithmetic, row["bytes"] / rates["copy"] / 1e9)
+            texts += [f"{row['examples_per_second']:,}", f"{limit_ms / row['ms']:.0%}"]
+        else:
+            texts += ["", ""]
         for theirs in (eager.get(cell), compiled.get(cell)):
-            texts += [f"{theirs:,}", f"{speed / theirs:.2f}"] if theirs else ["", ""]
-        texts += [halves.get(cell, ""), f"{row['compile_seconds']:.0f}"]
+            texts.append(f"{theirs:,}" if theirs else "")
+            texts.append(f"{row['examples_per_second'] / theirs:.2f}" if theirs and row else "")
+        texts += [halves.get(cell, ""), f"{row['compile_seconds']:.0f}" if row else ""]
         lines.append(f"| {' | '.join(texts)} |")
     for name, theirs in (("eager", eager), ("compiled", compiled)):
         ratios = [ours[cell]["examples_per_second"] / theirs[cell] for cell in theirs if cell in ours]
-        if ratios:
+        if len(ratios) > 1:
             mean = statistics.geometric_mean(ratios)
             lines += ["", f"Geometric mean of the {len(ratios)} ratios to {name} PyTorch: {mean:.2f}."]
-    lines += ["", "| runs together | examples/s of all | against one |", "|---|---|---|"]
     together = results.get("together", ())
+    if together:
+        lines += ["", "| runs together | examples/s of all | against one |", "|---|---|---|"]
     for row in together:
         against = row["examples_per_second"] / together[0]["examples_per_second"]
         lines.append(f"| {row['runs']} | {row['examples_per_second']:,} | {against:.2f} |")

@@ -66,12 +66,11 @@ def evaluation_windows(samples: Sequence[int] | np.ndarray, *, window: int, over
 
 
 def evaluation_rows(step: int, windows: Rows, *, batch_size: int) -> Rows:
-    """The rows [B] of an evaluation step; the last step is filled up with padding rows."""
+    """The rows [B] of an evaluation step; the last one, and steps after it, are filled up with padding rows."""
     part = slice(step * batch_size, (step + 1) * batch_size)
     return padded(Rows(*(column[part] for column in windows)), batch_size)
 
 
-def padded(rows: Rows, multiple: int) -> Rows:
-    """The rows, filled up to a multiple with rows of weight 0, so that all devices get the same number."""
-    extra = -len(rows.record) % multiple
-    return Rows(*(np.pad(column, (0, extra)) for column in rows))
+def padded(rows: Rows, size: int) -> Rows:
+    """The rows, filled up to `size` with rows of weight 0: all devices and all runs of a step get the same number."""
+    return Rows(*(np.pad(column, (0, size - len(column))) for column in rows))

@@ -78,7 +78,7 @@ class GridArgs:
     """Try failed trials again."""
     together: int | None = None
     """Number of runs of a scale that are trained as one program; by default 1 on CPU, and on accelerators the number
-    that takes the most examples per second, which is measured for each scale."""
+    with which all of them end soonest, compiling included, which is measured for each scale."""
     devices: tuple[int, ...] = ()
     """Numbers of the devices of this machine that this worker uses, such as 0, or 0 1; by default all."""
     dry_run: bool = False

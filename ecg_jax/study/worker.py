@@ -65,7 +65,8 @@ def work(
         storage: the URL of the storage if it has a password; by default that of the study.
         lease_seconds: time without a heartbeat after which this worker counts as dead and others take over its trial.
         retry_failed: try trials again that have failed until now.
-        together: number of runs of a scale that are trained as one program; by default the fastest on this machine.
+        together: number of runs of a scale that are trained as one program; by default the number
+            with which they end soonest on this machine.
         stop_at: the time of `time.monotonic` from which on no trial is begun.
         console: where progress is shown; by default standard error.
 
@@ -106,8 +107,8 @@ class _Worker:
     together: int | None
     stop_at: float
     console: Console
-    fastest: dict[Scale, int] = field(default_factory=dict)
-    """The measured number of runs that are trained as one program."""
+    fastest: dict[tuple[Scale, str], int] = field(default_factory=dict)
+    """The measured number of runs that are trained as one program, for each scale and stage."""
     in_use: set[Task] = field(default_factory=set)
     """Free tasks in whose folder another process is still training, such as a worker that was stopped for a while."""
 
@@ -150,10 +151,10 @@ class _Worker:
         scale, stage, until = free[0].scale, free[0].stage, free[0].until
         group = [task for task in free if (task.scale, task.stage, task.until) == (scale, stage, until)]
         runs = [len(self.runs(task)) for task in group]
-        together = self.together or self.fastest.get(scale)
+        together = self.together or self.fastest.get((scale, stage))
         if together is None:
             configs = [config for task in group for config in self.runs(task).values()]
-            together = self.fastest[scale] = self.runner.measure_together(configs[:MOST_TOGETHER])
+            together = self.fastest[scale, stage] = self.runner.measure_together(configs[:MOST_TOGETHER])
         return [task for task, before in zip(group, accumulate(runs), strict=True) if before <= max(together, runs[0])]
 
     def runs(self, task: Task) -> dict[Path, RunConfig]:
@@ -269,7 +270,7 @@ class _Worker:
             The validation macro AUROC of each task, averaged over its runs, or why it failed.
         """
         runs = {workdir: config for task in group for workdir, config in self.runs(task).items()}
-        together = max(self.together or self.fastest[group[0].scale], 1)
+        together = max(self.together or self.fastest[group[0].scale, group[0].stage], 1)
         whole = group[0].stage == "whole"
         until = group[0].until
         results = self.runner.finish(runs, predict=whole, console=self.console, together=together, until=until)

@@ -231,8 +231,8 @@ class TrainingSetup:
             rows = []
             for plan, places, before in zip(self.plans, self._places, steps, strict=True):
                 own = plan.rows_at(before + step)
-                multiple = -(-self.batch_size // len(self.devices)) * len(self.devices)
-                rows.append(sampler.padded(own._replace(record=places[own.record].astype(np.int32)), multiple))
+                size = -(-self.batch_size // len(self.devices)) * len(self.devices)
+                rows.append(sampler.padded(own._replace(record=places[own.record].astype(np.int32)), size))
             return stacked(rows)
 
         losses: list[Any] = []
