@@ -27,18 +27,21 @@ def fastest_together(configs: Sequence[RunConfig]) -> int:
     """
     if jax.default_backend() == "cpu" or len(configs) == 1:
         return 1
-    number, best, speed = 1, 1, 0.0
     prepared = open_prepared(configs[0].data.path)
-    while number <= len(configs):
+    try:
+        plans = [make_plan(config, prepared) for config in configs]
+    except UserError:  # the run itself will say what is wrong
+        return 1
+    examples = sum(plan.steps_until(plan.config.train.epochs) * plan.batch_size for plan in plans)
+    number, best, speed = 1, 1, 0.0
+    while number <= len(plans):
         try:
-            plans = [make_plan(config, prepared) for config in configs]
             compiling_seconds, now = _measured(plans[:number])
-        except (jax.errors.JaxRuntimeError, UserError):  # memory; or what the run itself will say
+        except (jax.errors.JaxRuntimeError, UserError):  # memory
             break
         if now < 1.05 * speed:
             break
         number, best, speed = 2 * number, number, now
-        examples = sum(plan.steps_until(plan.config.train.epochs) * plan.batch_size for plan in plans)
         if examples / speed / 2 < compiling_seconds:
             break
     return best
