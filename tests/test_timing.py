@@ -53,7 +53,7 @@ def test_another_program_is_compiled_while_half_of_the_training_takes_longer(con
     assert measured == [1, 2]
 
 
-def test_a_cpu_and_a_run_without_others_need_no_measurement(config, on_accelerator, monkeypatch):
+def test_a_cpu_and_a_run_without_others_need_no_measurement(config, on_accelerator):
     assert timing.fastest_together([config] * 4) == 1
     measured = on_accelerator(NARROW, 0.1)
     assert timing.fastest_together([config]) == 1

@@ -263,7 +263,8 @@ def device(
     """Measures the accelerator of this machine: steps, runs together, accuracy, a study; compares with PyTorch.
 
     Args:
-        json_path: Output file for the results; a Markdown file with tables is written beside it.
+        json_path: Output file for the results; a Markdown file with tables is written beside it
+            if the part `card` was measured.
         minutes: Time after which no other measurement begins.
         cells: Depth, channels and kernel of each scale, all in one list: 1 16 3 2 32 7.
         shape: Windows, samples and leads of a batch.

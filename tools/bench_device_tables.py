@@ -109,6 +109,6 @@ if __name__ == "__main__":
     found: dict[str, Any] = {}
     for path in sys.argv[1:]:
         for part, rows in json.loads(Path(path).read_text(encoding="utf-8")).items():
-            is_list_of_rows = isinstance(rows, list) and isinstance(rows[0], dict)
-            found[part] = found.get(part, []) + rows if is_list_of_rows else rows
+            is_measured = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+            found[part] = found.get(part, []) + rows if is_measured else rows
     print(tables(found), end="")

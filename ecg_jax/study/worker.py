@@ -27,7 +27,7 @@ from ecg_jax.errors import ConfigError, DataError, InUseError, RunError, UserErr
 from ecg_jax.study.design import Trial
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.storage import StorageAway
-from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Task, is_finished, tasks
+from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Stage, Task, is_finished, tasks
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
 from ecg_jax.study.workdir import TRIAL, StudyFolder, cached_progress, mean_macro_auroc
 from ecg_jax.terminal import PlainConsole, say, tell
@@ -107,7 +107,7 @@ class _Worker:
     together: int | None
     stop_at: float
     console: Console
-    fastest: dict[tuple[Scale, str], int] = field(default_factory=dict)
+    fastest: dict[tuple[Scale, Stage], int] = field(default_factory=dict)
     """The measured number of runs that are trained as one program, for each scale and stage."""
     in_use: set[Task] = field(default_factory=set)
     """Free tasks in whose folder another process is still training, such as a worker that was stopped for a while."""
