@@ -161,7 +161,9 @@ def measure(
     study_cells: Sequence[Cell] = STUDY_CELLS,
     parts: Sequence[str] = (),
 ) -> None:
-    """Runs the parts, or as many as the minutes allow, and writes them to `path` and, if the card was measured, as tables beside it.
+    """Runs the parts, or as many as the minutes allow, and writes them to `path`.
+
+    If the card is among them, tables are written beside it.
 
     Args:
         cells: depth, channels and kernel of each scale.
