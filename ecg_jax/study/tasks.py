@@ -6,7 +6,7 @@ an attempt, an entry of the storage, says only which worker is training it now.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -187,6 +187,20 @@ def _state(trial: Trial, progress: Progress, attempt: Attempt | None, retried: R
 def is_finished(listed: Iterable[Task]) -> bool:
     """Whether no task is running or to come."""
     return all(task.state in ("done", "failed") for task in listed)
+
+
+def next_task(free: Sequence[Task], compiled: Collection[Scale], in_training: Collection[Scale]) -> Task:
+    """The free task that a worker begins: of the stage and seed that come next, if possible of a scale of its own.
+
+    So that each scale is compiled by few workers, best is one that this worker has `compiled`, then one that is not
+    `in_training` by any worker.
+    """
+    stage, seed = free[0].stage, free[0].seed
+
+    def rank(task: Task) -> int:
+        return 0 if task.scale in compiled else 1 if task.scale not in in_training else 2
+
+    return min((task for task in free if (task.stage, task.seed) == (stage, seed)), key=rank)
 
 
 def lease_expired(attempt: Attempt, now: float) -> bool:

@@ -27,7 +27,7 @@ from ecg_jax.errors import ConfigError, DataError, InUseError, RunError, UserErr
 from ecg_jax.study.design import Trial
 from ecg_jax.study.runner import Runner
 from ecg_jax.study.storage import StorageAway
-from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Stage, Task, is_finished, tasks
+from ecg_jax.study.tasks import LEASE_SECONDS, Attempt, ProgressOf, Retried, Stage, Task, is_finished, next_task, tasks
 from ecg_jax.study.trial_queue import TrialQueue, open_trial_queue
 from ecg_jax.study.workdir import TRIAL, StudyFolder, cached_progress, mean_macro_auroc
 from ecg_jax.terminal import PlainConsole, say, tell
@@ -109,6 +109,8 @@ class _Worker:
     console: Console
     fastest: dict[tuple[Scale, Stage], int] = field(default_factory=dict)
     """The measured number of runs that are trained as one program, for each scale and stage."""
+    compiled: set[Scale] = field(default_factory=set)
+    """The scales that this worker has trained."""
     in_use: set[Task] = field(default_factory=set)
     """Free tasks in whose folder another process is still training, such as a worker that was stopped for a while."""
 
@@ -138,7 +140,9 @@ class _Worker:
             if free:
                 is_waiting = False
                 done = sum(task.state == "done" for task in listed)
-                self.attempt(self.group(free), f"{done} of {len(listed)} done")
+                in_training = {task.scale for task in listed if task.state == "running"}
+                group = self.group(free, next_task(free, self.compiled, in_training))
+                self.attempt(group, f"{done} of {len(listed)} done")
                 continue
             if not is_waiting:
                 self.print("no trial is free: waiting for those of other workers")
@@ -146,9 +150,9 @@ class _Worker:
             time.sleep(min(self.lease_seconds / 6, 5.0))
             self.in_use.clear()
 
-    def group(self, free: Sequence[Task]) -> list[Task]:
-        """The first free task, and others of its scale as far as their runs are trained together with its own."""
-        scale, stage, until = free[0].scale, free[0].stage, free[0].until
+    def group(self, free: Sequence[Task], first: Task) -> list[Task]:
+        """A free task, and others of its scale as far as their runs are trained together with its own."""
+        scale, stage, until = first.scale, first.stage, first.until
         group = [task for task in free if (task.scale, task.stage, task.until) == (scale, stage, until)]
         runs = [len(self.runs(task)) for task in group]
         together = self.together or self.fastest.get((scale, stage))
@@ -181,6 +185,7 @@ class _Worker:
                     claimed[task] = attempt
             if not claimed:
                 return
+            self.compiled.update(task.scale for task in claimed)
             names = ", ".join(
                 f"{task.name}{' (to choose the learning rate)' if task.stage == 'rate' else ''}" for task in claimed
             )
