@@ -182,7 +182,7 @@ def test_a_wider_grid_trains_only_its_new_points(synthetic_set, tmp_path):
     worked(begun(tmp_path, synthetic_set), Fakes())
     wider = with_levels(GRID, kernels=(3, 5), channels=(4,), seeds=3)
     fakes = worked(begun(tmp_path, synthetic_set, wider), Fakes())
-    news = [f"d1_c4_{name}" for name in ("k5_lr0.003_s0", "k5_lr0.003_s1", "k5_lr0.003_s2", "k3_lr0.003_s2")]
+    news = ["d1_c4_k5_lr0.003_s0", "d1_c4_k5_lr0.003_s1", "d1_c4_k3_lr0.003_s2", "d1_c4_k5_lr0.003_s2"]
     assert fakes.trained == news
 
 
@@ -344,7 +344,7 @@ def test_workers_share_a_study_and_wait_for_a_slow_one(synthetic_set, tmp_path):
     assert not any(attempt.running for attempt in queue_of(folder).attempts())
 
 
-def test_a_worker_begins_a_scale_that_it_compiled_then_one_that_nobody_trains_and_never_a_later_seed():
+def test_beside_others_a_worker_begins_a_scale_that_it_compiled_then_one_that_nobody_trains_and_never_a_later_seed():
     free = free_tasks(with_levels(GRID, channels=(4, 8, 12)))
     first, second, third = (task.scale for task in free[:3])
 
@@ -352,12 +352,12 @@ def test_a_worker_begins_a_scale_that_it_compiled_then_one_that_nobody_trains_an
         task = next_task(free, compiled, in_training)
         return task.scale, task.seed
 
-    assert begins((), ()) == (first, 0)
+    assert begins({third}, ()) == (first, 0), "alone it keeps the order"
     assert begins((), {first}) == (second, 0)
-    assert begins({third}, {third}) == (third, 0), "its own training is no reason to leave the scale"
+    assert begins({third}, {first}) == (third, 0)
     assert begins((), {first, second, third}) == (first, 0), "it helps rather than waits"
-    last = [task for task in free if task.seed == 1 or task.scale == first]
-    assert next_task(last, {third}, {first}).seed == 0, "a seed is finished before the next begins"
+    without_third = [task for task in free if task.seed == 1 or task.scale != third]
+    assert next_task(without_third, {third}, {first}).seed == 0, "a seed is finished before the next begins"
 
 
 def race(queues: list[TrialQueue], grid: Grid) -> list[Attempt]:

@@ -190,17 +190,18 @@ def is_finished(listed: Iterable[Task]) -> bool:
 
 
 def next_task(free: Sequence[Task], compiled: Collection[Scale], in_training: Collection[Scale]) -> Task:
-    """The free task that a worker begins: of the stage and seed that come next, if possible of a scale of its own.
+    """The free task that a worker begins: the first one, or, beside other workers, one of a scale of its own.
 
     So that each scale is compiled by few workers, best is one that this worker has `compiled`, then one that is not
-    `in_training` by any worker.
+    `in_training` by another worker. The stage and seed that come next are finished before later ones begin.
     """
-    stage, seed = free[0].stage, free[0].seed
 
     def rank(task: Task) -> int:
         return 0 if task.scale in compiled else 1 if task.scale not in in_training else 2
 
-    return min((task for task in free if (task.stage, task.seed) == (stage, seed)), key=rank)
+    first = free[0]
+    now = [task for task in free if (task.stage, task.seed) == (first.stage, first.seed)]
+    return min(now, key=rank) if in_training else first
 
 
 def lease_expired(attempt: Attempt, now: float) -> bool:
