@@ -35,6 +35,11 @@ def claim_text(axis: Axis) -> str:
     return CLAIMS.get((axis.name, axis.claim), other)
 
 
+def verdict_text(axis: Axis, claim: Claim) -> str:
+    """The claim about an axis with its verdict, such as `Wider is better: holds.`."""
+    return f"{claim_text(axis)}: {claim.verdict}."
+
+
 def step_text(axis: Axis) -> str:
     """The change of an axis whose effect is given: `for each doubling`, or `from 0 to 0.3`."""
     return "for each doubling" if axis.kind == "log2" else f"from {axis.levels[0]:g} to {axis.levels[-1]:g}"
@@ -45,7 +50,7 @@ def claim_sentence(axis: Axis, claim: AxisClaim, rate_hz: float, *, margin: floa
 
     `tests` is the number of effects for which the verdict is corrected.
     """
-    head = f"{claim_text(axis)}: {claim.verdict}."
+    head = verdict_text(axis, claim)
     if claim.effect is None:
         return f"{head} The study has one level of {axis.name}, or no two trials that differ in it alone."
     if claim.depends_on:
