@@ -5,8 +5,10 @@ functions. Several runs can be trained as one program: then all arguments of a r
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,6 +27,7 @@ from ecg_jax.training.optimizer import make_optimizer
 from ecg_jax.training.step import TrainState, init_state, make_predict, make_step
 
 KEPT = 64  # programs whose compiled functions stay in memory
+MAPPED = 0.5  # share of the memory areas of a process beyond which compiled functions are forgotten
 
 
 def shared_config(config: RunConfig) -> RunConfig:
@@ -48,7 +51,22 @@ def program(
 
 @lru_cache(maxsize=KEPT)
 def _program(*key: Any) -> "Program":
+    if mapped_share() > MAPPED:
+        _program.cache_clear()
+        training_steps.cache_clear()
     return Program(*key)
+
+
+def mapped_share() -> float:
+    """Share of the memory areas that this process has, of those that Linux allows it; elsewhere 0.
+
+    On CPU XLA takes one to three thousand areas for a scale, and ends the process when none is left.
+    """
+    used = most = 0
+    with suppress(OSError, ValueError):
+        most = int(Path("/proc/sys/vm/max_map_count").read_text())
+        used = Path("/proc/self/maps").read_text().count("\n")
+    return used / most if most else 0.0
 
 
 @dataclass(frozen=True)
