@@ -17,7 +17,7 @@ CONTRACT = InputContract(100.0, ("I",), Target("multilabel", ("A", "B")), 64, (0
 
 
 def take(arrays, item):
-    raise NotImplementedError
+    return arrays, item
 
 
 def forget() -> None:

@@ -60,7 +60,7 @@ def _program(*key: Any) -> "Program":
 def mapped_share() -> float:
     """Share of the memory areas that this process has, of those that Linux allows it; elsewhere 0.
 
-    On CPU XLA takes one to three thousand areas for a scale, and ends the process when none is left.
+    On CPU XLA takes one to two thousand areas for a scale, and ends the process when none is left.
     """
     used = most = 0
     with suppress(OSError, ValueError):
