@@ -29,7 +29,7 @@ def sound():
 
 def course(predictions, edit=lambda row: {}, **facts):
     rows = [{**trial, **COURSE, **edit(trial)} for trial in predictions.trials]
-    return Course(**{"rows": rows, "window_ms": 1000.0, "train_records": None, "looks": [3], "rate_hz": 100.0, **facts})
+    return Course(**{"rows": rows, "window_ms": 1000.0, "train_records": None, "looks": [], "rate_hz": 100.0, **facts})
 
 
 def named(found):
@@ -73,12 +73,30 @@ def test_trainings_that_still_improve_are_named_from_half_the_margin_on(sound, c
 
 
 def test_more_test_than_training_records_and_looks_are_named(sound):
-    found = named(of_rows(sound, lambda row: {}, train_records=100, looks=[2, 3]))
+    found = named(of_rows(sound, lambda row: {}, train_records=100, looks=[look(2, 36, 20), look(3, 54, 20)]))
     assert set(found) == {"training_records", "looks"}
     assert "300 test records and 100 training records" in found["training_records"].text
     assert "1.3 times as wide" in found["training_records"].detail
     assert found["looks"].text == "This is look 2 at the study (at 2, 3 seeds)."
     assert "multiplied by 2," in found["looks"].detail
+
+
+@pytest.mark.parametrize(
+    ("looks", "at"),
+    [
+        ([(3, 90, 20), (3, 108, 20)], "90, 108 trials"),
+        ([(3, 90, 20), (3, 90, 30)], "20, 30 epochs"),
+        ([(2, 60, 20), (3, 90, 20), (3, 108, 20)], "60, 90, 108 trials"),
+        ([(2, 60, None), (3, 90, 20)], "2, 3 seeds"),
+    ],
+)
+def test_looks_are_told_apart_by_what_was_added(sound, looks, at):
+    found = named(of_rows(sound, lambda row: {}, looks=[look(*counts) for counts in looks]))
+    assert found["looks"].text == f"This is look {len(looks)} at the study (at {at})."
+
+
+def look(seeds, trials, epochs):
+    return {"seeds": seeds, "trials": trials} | ({} if epochs is None else {"epochs": epochs})
 
 
 def test_a_receptive_field_beyond_the_window_is_in_the_head_if_it_goes_with_an_axis(sound):

@@ -57,14 +57,14 @@ class Course:
         rows: of the chosen trials, as in `trials.csv`.
         window_ms: None if the study varies it.
         train_records: in one training, on average over the folds; None if it is not known.
-        looks: the number of seeds at each look so far, this one included.
+        looks: the numbers of seeds, trials and epochs at each look so far, this one included.
         rate_hz: of the signal.
     """
 
     rows: Sequence[Row]
     window_ms: float | None
     train_records: float | None
-    looks: Sequence[int]
+    looks: Sequence[Mapping[str, int]]
     rate_hz: float
 
 
@@ -223,7 +223,10 @@ def _receptive_field(analysis: Analysis, course: Course) -> StudyWarning | None:
 def _looks(course: Course) -> StudyWarning | None:
     if len(course.looks) < 2:
         return None
-    text = f"This is look {len(course.looks)} at the study (at {', '.join(map(str, course.looks))} seeds)."
+    counts = {name: [look.get(name) for look in course.looks] for name in ("seeds", "trials", "epochs")}
+    changed = max((name for name in counts if None not in counts[name]), key=lambda name: len(set(counts[name])))
+    at = ", ".join(map(str, counts[changed]))
+    text = f"This is look {len(course.looks)} at the study (at {at} {changed})."
     factor = 2 ** (len(course.looks) - 1)
     detail = f"p-values are multiplied by {factor}, so that looking again does not make more claims hold."
     return StudyWarning("looks", text, detail, in_head=True)

@@ -172,7 +172,7 @@ def _warnings(
         rows=[row for row in results.rows if row["chosen"]],
         window_ms=window_seconds and 1000 * window_seconds,
         train_records=mean(len(split.training) for split in splits),
-        looks=[look["seeds"] for look in looks],
+        looks=looks,
         rate_hz=study.rate_hz,
     )
     return study_warnings(analysis, model, course)
