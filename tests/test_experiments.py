@@ -170,12 +170,15 @@ def test_replicates_train_the_corners_on_halves_of_the_patients_and_widen_the_in
     ]
     folder = open_study(tmp_path / "replicates")
     assert folder.study.base.data.training_share == 0.5
+    assert folder.study.base.train.epochs == 2 * open_study(tmp_path).study.base.train.epochs, "as many steps"
     analysis = json.loads((tmp_path / "analysis.json").read_text())
     for axis in ("depth", "kernel"):
         own, others = analysis["claims"][axis], analysis["for_other_training_records"][axis]
         assert others["effect"] == own["effect"]
         assert others["low"] < own["low"] < own["high"] < others["high"]
     assert analysis["for_other_training_records"]["channels"]["effect"] is None
+    (warned,) = [warning["text"] for warning in analysis["warnings"] if warning["name"] == "training_records"]
+    assert warned.startswith("For other training records the intervals are up to"), "measured, no estimate"
     said = "For other training records of this number, judged from 3 random halves"
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "report.html").read_text()

@@ -7,6 +7,7 @@ import pytest
 from analysis_samples import macro_model
 
 from ecg_jax.analysis import analyse
+from ecg_jax.analysis.findings import Effect
 from ecg_jax.analysis.influence import MetricEstimate
 from ecg_jax.analysis.simulation import Setting, simulate
 from ecg_jax.analysis.variance import VarianceModel
@@ -29,7 +30,8 @@ def sound():
 
 def course(predictions, edit=lambda row: {}, **facts):
     rows = [{**trial, **COURSE, **edit(trial)} for trial in predictions.trials]
-    return Course(**{"rows": rows, "window_ms": 1000.0, "train_records": None, "looks": [], "rate_hz": 100.0, **facts})
+    sound = {"window_ms": 1000.0, "train_records": None, "for_other_records": {}, "looks": [], "rate_hz": 100.0}
+    return Course(**{"rows": rows, **sound, **facts})
 
 
 def named(found):
@@ -79,6 +81,17 @@ def test_more_test_than_training_records_and_looks_are_named(sound):
     assert "1.3 times as wide" in found["training_records"].detail
     assert found["looks"].text == "This is look 2 at the study (at 2, 3 seeds)."
     assert "multiplied by 2," in found["looks"].detail
+
+
+@pytest.mark.parametrize(("times", "in_head"), [(1.2, False), (3.5, True)])
+def test_measured_intervals_for_other_training_records_replace_the_estimate(sound, times, in_head):
+    own = sound[1].claims["channels"]
+    half = times * (own.high - own.low) / 2
+    wider = {"channels": Effect(own.effect, own.effect - half, own.effect + half), "depth": Effect(None, None, None)}
+    found = named(of_rows(sound, lambda row: {}, train_records=1000, for_other_records=wider))["training_records"]
+    assert found.text == f"For other training records the intervals are up to {times} times as wide."
+    assert "small learners" not in found.detail
+    assert found.in_head == in_head
 
 
 @pytest.mark.parametrize(

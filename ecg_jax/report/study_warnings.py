@@ -17,7 +17,7 @@ from ecg_jax.analysis.diagnostics import (
     rare_labels,
     stalled,
 )
-from ecg_jax.analysis.findings import Analysis
+from ecg_jax.analysis.findings import Analysis, Effect
 from ecg_jax.analysis.multiple_comparisons import SIGNIFICANCE
 from ecg_jax.analysis.predictions import StudyPredictions
 from ecg_jax.analysis.variance import VarianceModel
@@ -57,6 +57,7 @@ class Course:
         rows: of the chosen trials, as in `trials.csv`.
         window_ms: None if the study varies it.
         train_records: in one training, on average over the folds; None if it is not known.
+        for_other_records: the effects with their intervals for other training records, where they were measured.
         looks: the numbers of seeds, trials and epochs at each look so far, this one included.
         rate_hz: of the signal.
     """
@@ -64,6 +65,7 @@ class Course:
     rows: Sequence[Row]
     window_ms: float | None
     train_records: float | None
+    for_other_records: Mapping[str, Effect]
     looks: Sequence[Mapping[str, int]]
     rate_hz: float
 
@@ -86,7 +88,7 @@ def study_warnings(analysis: Analysis, model: VarianceModel, course: Course, *, 
         _at_edge(analysis, course.rate_hz),
         _rare(predictions),
         _patients(predictions),
-        _training_records(predictions, course),
+        _training_records(predictions, analysis, course),
         _receptive_field(analysis, course),
         _looks(course),
         _depends(analysis),
@@ -192,18 +194,31 @@ def _patients(predictions: StudyPredictions) -> StudyWarning | None:
     return StudyWarning("no_patients", text, detail, in_head=True)
 
 
-def _training_records(predictions: StudyPredictions, course: Course) -> StudyWarning | None:
-    n_train = course.train_records
-    if not n_train:
+def _training_records(predictions: StudyPredictions, analysis: Analysis, course: Course) -> StudyWarning | None:
+    widths = [(_width(found), _width(analysis.claims[axis])) for axis, found in course.for_other_records.items()]
+    measured = [wider / own for wider, own in widths if wider and own]
+    left_out = "The intervals leave out the uncertainty by the training records"
+    if measured:
+        times = max(measured)
+        text = f"For other training records the intervals are up to {times:.1f} times as wide."
+        detail = (
+            f"{left_out}; those for other training records were judged from random halves of the training patients."
+        )
+    elif course.train_records:
+        times = np.sqrt(1 + TRAINING_PART * predictions.n_records / course.train_records)
+        text = f"There are {predictions.n_records:,} test records and {course.train_records:,.0f} training records."
+        detail = (
+            f"{left_out}; for others of their number they would be about {times:.1f} times as wide (estimated with "
+            "small learners, not with networks; --replicate-training 5 measures it)."
+        )
+    else:
         return None
-    ratio = predictions.n_records / n_train
-    text = f"There are {predictions.n_records:,} test records and {n_train:,.0f} training records."
-    times = np.sqrt(1 + TRAINING_PART * ratio)
-    detail = (
-        "The intervals leave out the uncertainty by the training records; for others of their number they would be "
-        f"about {times:.1f} times as wide (estimated with small learners, not with networks)."
-    )
-    return StudyWarning("training_records", text, detail, in_head=ratio > MOST_TEST_RECORDS)
+    most = np.sqrt(1 + TRAINING_PART * MOST_TEST_RECORDS)
+    return StudyWarning("training_records", text, detail, in_head=bool(times > most))
+
+
+def _width(found: Effect) -> float | None:
+    return None if found.low is None or found.high is None else found.high - found.low
 
 
 def _receptive_field(analysis: Analysis, course: Course) -> StudyWarning | None:

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -78,11 +78,11 @@ def write_report(
         looks = looks_with(folder_path, predictions)
         analysis = analyse(predictions, look=len(looks))
         results = replace(results, rows=with_test(results.rows, predictions))
-        warnings = _warnings(folder, analysis, predictions, results, looks, data)
+        others, halves = _for_other_training_records(folder, predictions, data, allow_code=allow_code)
+        warnings = _warnings(folder, analysis, predictions, results, others, looks, data)
         if analysis.best is not None:
             prepared = open_prepared(data or folder.study.base.data.path)
             groups = best_by_group(predictions, analysis.best.scale, prepared, folder.study)
-        others, halves = _for_other_training_records(folder, predictions, data, allow_code=allow_code)
         if others:
             results = replace(results, notes=(*results.notes, sentences.for_other_training_records(others, halves)))
     write_trials(folder_path, results.rows)
@@ -159,6 +159,7 @@ def _warnings(
     analysis: Analysis,
     predictions: StudyPredictions,
     results: StudyResults,
+    others: Mapping[str, Effect],
     looks: Sequence[dict[str, int]],
     data: Path | None,
 ) -> list[StudyWarning]:
@@ -172,6 +173,7 @@ def _warnings(
         rows=[row for row in results.rows if row["chosen"]],
         window_ms=window_seconds and 1000 * window_seconds,
         train_records=mean(len(split.training) for split in splits),
+        for_other_records=others,
         looks=looks,
         rate_hz=study.rate_hz,
     )

@@ -36,14 +36,15 @@ def check_replicates(args: "TimedArgs") -> None:
 def replicate_training(folder: "StudyFolder", args: "TimedArgs", runner: "Runner | None" = None) -> None:
     """Trains the replicates of a study that is finished, as a study of their own in `replicates/` below it.
 
-    Each corner of the grid is trained at the rate that the study chose for it, from a seed of its own for each half.
+    Each corner of the grid is trained at the rate that the study chose for it, from a seed of its own for each half,
+    and for twice the epochs: with half of the steps networks would still be far from their end, and vary by that.
 
     Raises:
         RunError: no seed of the study is finished at every scale.
     """
     from ecg_jax.analysis.axes import Axis, Scale
     from ecg_jax.analysis.training_records import DRAW
-    from ecg_jax.study.design import make_grid
+    from ecg_jax.study.design import make_grid, with_share_of_epochs
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.storage import given_storage
     from ecg_jax.study.workdir import REPLICATES, create_or_open
@@ -51,7 +52,7 @@ def replicate_training(folder: "StudyFolder", args: "TimedArgs", runner: "Runner
 
     predictions, study = finished_predictions(folder), folder.study
     halves = Axis(DRAW, tuple(range(1, args.replicate_training + 1)), "categorical")
-    base = with_fields(study.base, {SHARE: study.base.data.training_share / 2})
+    base = with_share_of_epochs(with_fields(study.base, {SHARE: study.base.data.training_share / 2}), 2)
     storage = given_storage(args.storage, args.storage_file)
     again = replace(study, base=base, axes=(*study.axes, halves), paired_seeds=False)
     of_halves = create_or_open(folder.path / REPLICATES, again, storage)

@@ -220,7 +220,7 @@ class Study:
         own = {**levels, "train.learning_rate": rate, "train.seed": own_seed, **self._start(scale, seed)}
         config = with_fields(base, own)
         if self.reference_macs is not None:
-            config = _for_macs(config, self.reference_macs / self._macs(config))
+            config = with_share_of_epochs(config, self.reference_macs / self._macs(config))
         return beginnings(config)[0] if seed == PILOT_SEED and config.train.restarts else config
 
     def _start(self, scale: Scale, seed: int) -> dict[str, Any]:
@@ -302,8 +302,8 @@ def _key_values(config: RunConfig) -> dict[str, Any]:
     return values
 
 
-def _for_macs(config: RunConfig, share: float) -> RunConfig:
-    """The run with a share of its epochs, at least one in each cycle of its schedule."""
+def with_share_of_epochs(config: RunConfig, share: float) -> RunConfig:
+    """The run with a share of its epochs, 2 for twice as many; at least one in each cycle of its schedule."""
     ends = [0]
     for end in (*config.train.restarts, config.train.epochs):
         ends.append(max(round(share * end), ends[-1] + 1))
