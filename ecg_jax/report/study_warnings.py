@@ -129,7 +129,11 @@ def _not_converged(axes: Sequence[Axis], course: Course, margin: float) -> Study
             f"{_share(late)} scales have a training that was best in the last tenth of its epochs"
             f"{_by_level(late, axes, course.rate_hz)}"
         )
-    detail = f"{'; '.join(found)}. The study compares how far scales come in these epochs, not where they end."
+    detail = (
+        f"{'; '.join(found)}. The study compares how far scales come in these epochs, not where they end: "
+        "--extend-epochs lets it go on, and --budget both also compares equal computing, where effects can have the "
+        "other sign."
+    )
     text = "Trainings still improved at their end."
     return StudyWarning("still_improving", text, detail[0].upper() + detail[1:], in_head=growing or _often(late))
 
