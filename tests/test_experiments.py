@@ -189,7 +189,11 @@ def test_replicates_train_the_corners_on_halves_of_the_patients_and_widen_the_in
     [
         (["--replicate-training", "1"], "give 2 or more"),
         (["--replicate-training", "5", "--hours", "1"], "give no --hours"),
-        (["--replicate-training", "5", "--axis", "data.training_share", "0.5", "1"], "give no --axis"),
+        (
+            ["--replicate-training", "5", "--axis", "data.training_share", "0.5", "1"],
+            "give no --axis data.training_share",
+        ),
+        (["--replicate-training", "5", "--axis", "train.epochs", "2", "4"], "give no --axis train.epochs"),
     ],
 )
 def test_replicates_that_say_nothing_are_refused_before_anything_is_trained(flags, says, synthetic_set, tmp_path):

@@ -205,9 +205,7 @@ def _training_records(predictions: StudyPredictions, analysis: Analysis, course:
     if measured:
         times = max(measured)
         text = f"For other training records the intervals are up to {times:.1f} times as wide."
-        detail = (
-            f"{left_out}; those for other training records were judged from random halves of the training patients."
-        )
+        detail = f"{left_out}, which was judged from random halves of the training patients."
     elif course.train_records:
         times = np.sqrt(1 + TRAINING_PART * predictions.n_records / course.train_records)
         text = f"There are {predictions.n_records:,} test records and {course.train_records:,.0f} training records."

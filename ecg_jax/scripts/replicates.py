@@ -23,14 +23,19 @@ def check_replicates(args: "TimedArgs") -> None:
     """Refuses a number of replicates that says nothing, and flags that do not go with it.
 
     Raises:
-        ConfigError: it is 1 or below 0, the study varies the share of the training patients, has a time or two budgets.
+        ConfigError: it is 1 or below 0, the study varies the share of the training patients or the epochs, has a time
+            or two budgets.
     """
     if args.replicate_training < 0 or args.replicate_training == 1:
         raise ConfigError(f"--replicate-training is {args.replicate_training}; give 2 or more, such as 5")
     if args.replicate_training and (args.hours is not None or args.budget == "both"):
         raise ConfigError("--replicate-training is for a study that is finished; give no --hours or --budget both")
-    if args.replicate_training and SHARE in {axis.field for axis in args.axes()}:
-        raise ConfigError(f"--replicate-training trains on half of the patients; give no --axis {SHARE} with it")
+    varied = {axis.field for axis in args.axes()} & {SHARE, "train.epochs"}
+    if args.replicate_training and varied:
+        raise ConfigError(
+            "--replicate-training trains on half of the patients for twice the epochs; "
+            f"give no --axis {min(varied)} with it"
+        )
 
 
 def replicate_training(folder: "StudyFolder", args: "TimedArgs", runner: "Runner | None" = None) -> None:
