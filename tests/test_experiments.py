@@ -183,6 +183,12 @@ def test_replicates_train_the_corners_on_halves_of_the_patients_and_widen_the_in
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "report.html").read_text()
 
+    more = [*flags[:-2], "--extend-epochs", "2"]
+    module.main(arguments(module.TimedArgs, larger_set, tmp_path, *more), fakes.runner)
+    extended = json.loads((tmp_path / "analysis.json").read_text())
+    assert extended["for_other_training_records"] == {}, "halves of the epochs before say nothing of these"
+    assert [note for note in extended["notes"] if "replicates/ has other epochs" in note]
+
 
 @pytest.mark.parametrize(
     ("flags", "says"),

@@ -212,7 +212,7 @@ def test_each_report_on_other_trials_is_a_look_and_the_same_report_again_is_none
     written = write_report(tmp_path, runner=MEASURES)
     second = json.loads((tmp_path / "analysis.json").read_text())
     assert (second["look"], second["looks"]) == (2, [*first["looks"], {"seeds": 3, "trials": 6, "epochs": epochs}])
-    assert "This is look 2 at the study (at 2, 3 seeds)." in written.answer
+    assert "This is look 2 at the study (at 2, 3 seeds; 4, 6 trials)." in written.answer
     claim = second["claims"]["channels"]
     assert claim["p_holm"] == pytest.approx(min(1, 2 * claim["p"]))
 

@@ -26,8 +26,8 @@ def claim(verdict, effect, low, high, seeds=None, records=None, **dependence):
     return AxisClaim(effect, low, high, verdict, p, p, seeds, records, **dependence)
 
 
-def sentence_on(axis, found, tests=1):
-    return sentences.claim_sentence(axis, found, 100, margin=0.002, tests=tests)
+def sentence_on(axis, found, tests=1, look=1):
+    return sentences.claim_sentence(axis, found, 100, margin=0.002, tests=tests, look=look)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,8 @@ def test_the_number_of_effects_for_which_p_is_corrected_is_named():
     found = claim("holds", -0.01, -0.02, -0.005)
     assert sentence_on(DEPTH, found, tests=3).endswith("; p .013, corrected for 3 effects.")
     assert sentence_on(DEPTH, found, tests=1).endswith("; p .013.")
+    assert sentence_on(DEPTH, found, tests=3, look=2).endswith("; p .013, corrected for 3 effects and 2 looks.")
+    assert sentence_on(DEPTH, found, tests=1, look=2).endswith("; p .013, corrected for 2 looks.")
 
 
 def test_an_effect_that_depends_on_something_is_introduced_by_that():

@@ -30,7 +30,13 @@ def sound():
 
 def course(predictions, edit=lambda row: {}, **facts):
     rows = [{**trial, **COURSE, **edit(trial)} for trial in predictions.trials]
-    sound = {"window_ms": 1000.0, "train_records": None, "for_other_records": {}, "looks": [], "rate_hz": 100.0}
+    sound = {
+        "window_ms": 1000.0,
+        "train_records": None,
+        "for_other_records": {},
+        "looks": [look(3, 54, 20)],
+        "rate_hz": 100.0,
+    }
     return Course(**{"rows": rows, **sound, **facts})
 
 
@@ -79,7 +85,7 @@ def test_more_test_than_training_records_and_looks_are_named(sound):
     assert set(found) == {"training_records", "looks"}
     assert "300 test records and 100 training records" in found["training_records"].text
     assert "1.3 times as wide" in found["training_records"].detail
-    assert found["looks"].text == "This is look 2 at the study (at 2, 3 seeds)."
+    assert found["looks"].text == "This is look 2 at the study (at 2, 3 seeds; 36, 54 trials)."
     assert "multiplied by 2," in found["looks"].detail
 
 
@@ -99,8 +105,8 @@ def test_measured_intervals_for_other_training_records_replace_the_estimate(soun
     [
         ([(3, 90, 20), (3, 108, 20)], "90, 108 trials"),
         ([(3, 90, 20), (3, 90, 30)], "20, 30 epochs"),
-        ([(2, 60, 20), (3, 90, 20), (3, 108, 20)], "60, 90, 108 trials"),
-        ([(2, 60, None), (3, 90, 20)], "2, 3 seeds"),
+        ([(2, 60, 20), (3, 90, 20), (3, 90, 30)], "2, 3, 3 seeds; 60, 90, 90 trials; 20, 20, 30 epochs"),
+        ([(2, 60, None), (3, 90, 20)], "2, 3 seeds; 60, 90 trials"),
     ],
 )
 def test_looks_are_told_apart_by_what_was_added(sound, looks, at):

@@ -45,10 +45,10 @@ def step_text(axis: Axis) -> str:
     return "for each doubling" if axis.kind == "log2" else f"from {axis.levels[0]:g} to {axis.levels[-1]:g}"
 
 
-def claim_sentence(axis: Axis, claim: AxisClaim, rate_hz: float, *, margin: float, tests: int) -> str:
+def claim_sentence(axis: Axis, claim: AxisClaim, rate_hz: float, *, margin: float, tests: int, look: int = 1) -> str:
     """What an effect depends on, the verdict with its numbers and, if it is not decided, what would find the margin.
 
-    `tests` is the number of effects for which the verdict is corrected.
+    `tests` is the number of effects for which the verdict is corrected, and `look` that of the look at the study.
     """
     head = verdict_text(axis, claim)
     if claim.effect is None:
@@ -61,7 +61,8 @@ def claim_sentence(axis: Axis, claim: AxisClaim, rate_hz: float, *, margin: floa
     )
     if claim.low is None or claim.high is None:
         return f"{text}; its uncertainty is not known."
-    corrected = f", corrected for {tests} effects" if tests > 1 else ""
+    corrections = [f"{tests} effects"] * (tests > 1) + [f"{look} looks"] * (look > 1)
+    corrected = f", corrected for {' and '.join(corrections)}" if corrections else ""
     text = f"{text}; p {p_text(claim.p_holm)}{corrected}."
     if claim.verdict == "not decided":
         return f"{text} {needed(claim, margin)}"
@@ -238,7 +239,9 @@ def answer(analysis: Analysis, rate_hz: float) -> list[str]:
     effects = [
         contrast_sentence(axis, analysis.contrasts[axis.name], rate_hz)
         if axis.kind == "categorical"
-        else claim_sentence(axis, analysis.claims[axis.name], rate_hz, margin=analysis.margin, tests=tests)
+        else claim_sentence(
+            axis, analysis.claims[axis.name], rate_hz, margin=analysis.margin, tests=tests, look=analysis.look
+        )
         for axis in analysis.axes
     ]
     return [*best_sentences(analysis, rate_hz), *effects, label_sentence(analysis, rate_hz)]

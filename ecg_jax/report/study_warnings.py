@@ -131,8 +131,8 @@ def _not_converged(axes: Sequence[Axis], course: Course, margin: float) -> Study
         )
     detail = (
         f"{'; '.join(found)}. The study compares how far scales come in these epochs, not where they end: "
-        "--extend-epochs lets it go on, and --budget both also compares equal computing, where effects can have the "
-        "other sign."
+        "--extend-epochs lets it go on; --budget both compares equal epochs with equal computing, where effects can "
+        "have another sign."
     )
     text = "Trainings still improved at their end."
     return StudyWarning("still_improving", text, detail[0].upper() + detail[1:], in_head=growing or _often(late))
@@ -210,8 +210,8 @@ def _training_records(predictions: StudyPredictions, analysis: Analysis, course:
         times = np.sqrt(1 + TRAINING_PART * predictions.n_records / course.train_records)
         text = f"There are {predictions.n_records:,} test records and {course.train_records:,.0f} training records."
         detail = (
-            f"{left_out}; for others of their number they would be about {times:.1f} times as wide (estimated with "
-            "small learners, not with networks; --replicate-training 5 measures it)."
+            f"{left_out}; for others of their number they would be about {times:.1f} times as wide, as estimated with "
+            "small learners. With networks it can be far more; --replicate-training 5 measures it."
         )
     else:
         return None
@@ -241,9 +241,12 @@ def _looks(course: Course) -> StudyWarning | None:
     if len(course.looks) < 2:
         return None
     counts = {name: [look.get(name) for look in course.looks] for name in ("seeds", "trials", "epochs")}
-    changed = max((name for name in counts if None not in counts[name]), key=lambda name: len(set(counts[name])))
-    at = ", ".join(map(str, counts[changed]))
-    text = f"This is look {len(course.looks)} at the study (at {at} {changed})."
+    changed = [
+        f"{', '.join(map(str, counts[name]))} {name}"
+        for name in counts
+        if None not in counts[name] and len(set(counts[name])) > 1
+    ]
+    text = f"This is look {len(course.looks)} at the study (at {'; '.join(changed)})."
     factor = 2 ** (len(course.looks) - 1)
     detail = f"p-values are multiplied by {factor}, so that looking again does not make more claims hold."
     return StudyWarning("looks", text, detail, in_head=True)

@@ -20,7 +20,7 @@ from ecg_jax.analysis.predictions import COSTS, StudyPredictions
 from ecg_jax.analysis.summary import analyse
 from ecg_jax.analysis.training_records import DRAW, for_other_training_records
 from ecg_jax.analysis.variance import macro_model
-from ecg_jax.config import flags
+from ecg_jax.config import flags, same_run
 from ecg_jax.dataset.prepared import open_prepared
 from ecg_jax.dataset.splits import split_records
 from ecg_jax.errors import RunError
@@ -29,7 +29,7 @@ from ecg_jax.report import charts, sentences
 from ecg_jax.report.best_groups import best_by_group
 from ecg_jax.report.html_page import About, figures, page
 from ecg_jax.report.study_warnings import Course, StudyWarning, study_warnings
-from ecg_jax.study.design import Trial
+from ecg_jax.study.design import Trial, on_halves
 from ecg_jax.study.latency import costs_of_files, forget, latencies, machine
 from ecg_jax.study.results import Row, StudyResults, load_results, write_trials
 from ecg_jax.study.runner import Runner
@@ -78,13 +78,13 @@ def write_report(
         looks = looks_with(folder_path, predictions)
         analysis = analyse(predictions, look=len(looks))
         results = replace(results, rows=with_test(results.rows, predictions))
-        others, halves = _for_other_training_records(folder, predictions, data, allow_code=allow_code)
+        others, note = _for_other_training_records(folder, predictions, data, allow_code=allow_code)
         warnings = _warnings(folder, analysis, predictions, results, others, looks, data)
         if analysis.best is not None:
             prepared = open_prepared(data or folder.study.base.data.path)
             groups = best_by_group(predictions, analysis.best.scale, prepared, folder.study)
-        if others:
-            results = replace(results, notes=(*results.notes, sentences.for_other_training_records(others, halves)))
+        if note:
+            results = replace(results, notes=(*results.notes, note))
     write_trials(folder_path, results.rows)
     if results.pilot:
         write_trials(folder_path, results.pilot, "pilot.csv")
@@ -143,15 +143,19 @@ def looks_with(path: Path, predictions: StudyPredictions) -> list[dict[str, int]
 
 def _for_other_training_records(
     folder: StudyFolder, predictions: StudyPredictions, data: Path | None, *, allow_code: bool
-) -> tuple[dict[str, Effect], int]:
-    """The effects with their wider intervals, and the number of halves they are from; none without replicates."""
+) -> tuple[dict[str, Effect], str]:
+    """The effects with their wider intervals, and what to say of them; none without replicates of the same epochs."""
     path = folder.path / REPLICATES
     if not (path / STUDY).is_file():
-        return {}, 0
-    replicates = load_results(open_study(path, allow_code=allow_code), data=data).predictions
+        return {}, ""
+    of_halves = open_study(path, allow_code=allow_code)
+    if same_run(of_halves.study.base) != same_run(on_halves(folder.study.base)):
+        return {}, f"left out: {REPLICATES}/ has other epochs than the study; --replicate-training lets it go on"
+    replicates = load_results(of_halves, data=data).predictions
     if replicates is None:
-        return {}, 0
-    return for_other_training_records(predictions, replicates), len(replicates.axis(DRAW).levels)
+        return {}, ""
+    others = for_other_training_records(predictions, replicates)
+    return others, sentences.for_other_training_records(others, len(replicates.axis(DRAW).levels))
 
 
 def _warnings(

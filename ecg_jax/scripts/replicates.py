@@ -6,7 +6,6 @@ Heavy imports are inside the functions, so that `--help` is fast.
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ecg_jax.config import with_fields
 from ecg_jax.errors import ConfigError
 from ecg_jax.scripts.experiment import finished_predictions
 from ecg_jax.terminal import say
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from ecg_jax.scripts.timed_study import TimedArgs
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.workdir import StudyFolder
-
-SHARE = "data.training_share"
 
 
 def check_replicates(args: "TimedArgs") -> None:
@@ -30,7 +27,7 @@ def check_replicates(args: "TimedArgs") -> None:
         raise ConfigError(f"--replicate-training is {args.replicate_training}; give 2 or more, such as 5")
     if args.replicate_training and (args.hours is not None or args.budget == "both"):
         raise ConfigError("--replicate-training is for a study that is finished; give no --hours or --budget both")
-    varied = {axis.field for axis in args.axes()} & {SHARE, "train.epochs"}
+    varied = {axis.field for axis in args.axes()} & {"data.training_share", "train.epochs"}
     if args.replicate_training and varied:
         raise ConfigError(
             "--replicate-training trains on half of the patients for twice the epochs; "
@@ -42,14 +39,14 @@ def replicate_training(folder: "StudyFolder", args: "TimedArgs", runner: "Runner
     """Trains the replicates of a study that is finished, as a study of their own in `replicates/` below it.
 
     Each corner of the grid is trained at the rate that the study chose for it, from a seed of its own for each half,
-    and for twice the epochs: with half of the steps networks would still be far from their end, and vary by that.
+    and for twice the epochs: with half of the steps networks would be further from their end, and vary more by that.
 
     Raises:
         RunError: no seed of the study is finished at every scale.
     """
     from ecg_jax.analysis.axes import Axis, Scale
     from ecg_jax.analysis.training_records import DRAW
-    from ecg_jax.study.design import make_grid, with_share_of_epochs
+    from ecg_jax.study.design import make_grid, on_halves
     from ecg_jax.study.runner import Runner
     from ecg_jax.study.storage import given_storage
     from ecg_jax.study.workdir import REPLICATES, create_or_open
@@ -57,9 +54,8 @@ def replicate_training(folder: "StudyFolder", args: "TimedArgs", runner: "Runner
 
     predictions, study = finished_predictions(folder), folder.study
     halves = Axis(DRAW, tuple(range(1, args.replicate_training + 1)), "categorical")
-    base = with_share_of_epochs(with_fields(study.base, {SHARE: study.base.data.training_share / 2}), 2)
     storage = given_storage(args.storage, args.storage_file)
-    again = replace(study, base=base, axes=(*study.axes, halves), paired_seeds=False)
+    again = replace(study, base=on_halves(study.base), axes=(*study.axes, halves), paired_seeds=False)
     of_halves = create_or_open(folder.path / REPLICATES, again, storage)
     rates = {Scale.of(trial, predictions.axes): trial["learning_rate"] for trial in predictions.trials}
     ends = {axis.name: {axis.levels[0], axis.levels[-1]} for axis in predictions.axes}
