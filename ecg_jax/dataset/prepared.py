@@ -28,8 +28,8 @@ from ecg_jax.files import parse_json
 from ecg_jax.records.record import MISSING
 from ecg_jax.target import Target
 
-ABOUT, INDEX, SPLIT = "prepared.json", "index.npz", "records"
-SIGNALS = f"*-{SPLIT}.array_record-*"  # the files with the signals
+ABOUT, INDEX = "prepared.json", "index.npz"
+SIGNALS = "*.array_record-*"  # the files with the signals
 LISTS = {"left_out": "left_out.csv", "rejected": "rejected.csv", "warnings": "warnings.csv"}
 """Files with a row for each record that was left out or rejected, and for each warning."""
 FORMAT = 1  # version of the files beside the TFDS data set

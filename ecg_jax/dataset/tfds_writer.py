@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds  # at the top: it must not be imported while another thread imports
 from array_record.python.array_record_module import ArrayRecordWriter
 
-from ecg_jax.dataset.prepared import SPLIT
-
+SPLIT = "records"
 Example = dict[str, Any]
 SHARD = 8192  # examples in a file
 
