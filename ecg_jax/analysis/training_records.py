@@ -3,7 +3,7 @@
 Half of n training patients, drawn without replacement, has the variance of a whole new set: if a set of n contributes
 A/n, halves of one set vary by A (1/(n/2) - 1/n) = A/n around it. So the variance of an effect over networks that were
 trained on several halves is added to its variance over seeds and test records. It also has the noise of the replicates'
-own seeds, so these intervals are rather too wide. Networks are trained on halves for as many steps as on the whole set.
+own seeds, so these intervals are rather too wide. A replicate takes about as many steps as a training on all records.
 """
 
 from dataclasses import replace

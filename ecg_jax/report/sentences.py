@@ -45,7 +45,7 @@ def step_text(axis: Axis) -> str:
     return "for each doubling" if axis.kind == "log2" else f"from {axis.levels[0]:g} to {axis.levels[-1]:g}"
 
 
-def claim_sentence(axis: Axis, claim: AxisClaim, rate_hz: float, *, margin: float, tests: int, look: int = 1) -> str:
+def claim_sentence(axis: Axis, claim: AxisClaim, rate_hz: float, *, margin: float, tests: int, look: int) -> str:
     """What an effect depends on, the verdict with its numbers and, if it is not decided, what would find the margin.
 
     `tests` is the number of effects for which the verdict is corrected, and `look` that of the look at the study.
